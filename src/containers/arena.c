@@ -1,0 +1,112 @@
+// Bump allocation out of a list of blocks. See heapwhy/arena.h.
+#include "heapwhy/arena.h"
+
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { ALIGNMENT = 16, DEFAULT_BLOCK = 64 << 10, LARGEST_BLOCK = 16 << 20 };
+
+struct hw_arena_block {
+	struct hw_arena_block *older;
+	size_t bytes; // of the payload
+	_Alignas(ALIGNMENT) char payload[];
+};
+
+void hw_arena_init(struct hw_arena *arena, size_t block_bytes)
+{
+	*arena = (struct hw_arena){.block_bytes = block_bytes ? block_bytes : DEFAULT_BLOCK};
+}
+
+void hw_arena_deinit(struct hw_arena *arena)
+{
+	for (struct hw_arena_block *block = arena->blocks, *older; block; block = older) {
+		older = block->older;
+		free(block);
+	}
+	hw_arena_init(arena, arena->block_bytes);
+}
+
+// A block that holds at least `bytes`. An oversized request gets a block of its own size, so that the doubling is
+// not thrown off by it.
+static struct hw_arena_block *arena_add_block(struct hw_arena *arena, size_t bytes)
+{
+	size_t payload = bytes > arena->block_bytes ? bytes : arena->block_bytes;
+	struct hw_arena_block *block = malloc(sizeof(*block) + payload);
+
+	if (!block)
+		return NULL;
+	block->bytes = payload;
+	block->older = arena->blocks;
+	arena->blocks = block;
+	arena->held_bytes += sizeof(*block) + payload;
+	arena->next = block->payload;
+	arena->end = block->payload + payload;
+	if (arena->block_bytes < LARGEST_BLOCK)
+		arena->block_bytes *= 2;
+	return block;
+}
+
+void *hw_arena_alloc(struct hw_arena *arena, size_t bytes)
+{
+	if (bytes > SIZE_MAX / 2)
+		return NULL;
+	bytes = (bytes + ALIGNMENT - 1) & ~(size_t)(ALIGNMENT - 1);
+	if ((size_t)(arena->end - arena->next) < bytes && !arena_add_block(arena, bytes))
+		return NULL;
+	void *pointer = arena->next;
+	arena->next += bytes;
+	arena->used_bytes += bytes;
+	return pointer;
+}
+
+void *hw_arena_zalloc(struct hw_arena *arena, size_t bytes)
+{
+	void *pointer = hw_arena_alloc(arena, bytes);
+
+	if (pointer)
+		memset(pointer, 0, bytes);
+	return pointer;
+}
+
+void *hw_arena_calloc(struct hw_arena *arena, size_t count, size_t size)
+{
+	size_t bytes;
+
+	if (__builtin_mul_overflow(count, size, &bytes))
+		return NULL;
+	return hw_arena_zalloc(arena, bytes);
+}
+
+char *hw_arena_strndup(struct hw_arena *arena, const char *string, size_t length)
+{
+	length = strnlen(string, length);
+	char *copy = hw_arena_alloc(arena, length + 1);
+
+	if (copy) {
+		memcpy(copy, string, length);
+		copy[length] = '\0';
+	}
+	return copy;
+}
+
+void hw_arena_reset(struct hw_arena *arena)
+{
+	struct hw_arena_block *largest = arena->blocks;
+
+	for (struct hw_arena_block *block = arena->blocks; block; block = block->older)
+		if (block->bytes > largest->bytes)
+			largest = block;
+	for (struct hw_arena_block *block = arena->blocks, *older; block; block = older) {
+		older = block->older;
+		if (block != largest)
+			free(block);
+	}
+	arena->blocks = largest;
+	arena->used_bytes = 0;
+	arena->held_bytes = largest ? sizeof(*largest) + largest->bytes : 0;
+	arena->next = largest ? largest->payload : NULL;
+	arena->end = largest ? largest->payload + largest->bytes : NULL;
+	if (largest)
+		largest->older = NULL;
+}

@@ -1,0 +1,68 @@
+// Go's types as one model, whatever told us of them: the abi.Type records that every binary carries, or DWARF.
+//
+// A type table owns its types; a struct go_type is immutable once published and lives as long as the table. Types from
+// both sources are unified: a DWARF type that names its runtime type (DW_AT_go_runtime_type) is that type.
+#ifndef GORUNTIME_TYPES_H
+#define GORUNTIME_TYPES_H
+
+#include "goruntime/runtime.h"
+
+enum go_kind { // reflect.Kind's numbers
+	GO_INVALID, GO_BOOL, GO_INT, GO_INT8, GO_INT16, GO_INT32, GO_INT64, GO_UINT, GO_UINT8, GO_UINT16, GO_UINT32,
+	GO_UINT64, GO_UINTPTR, GO_FLOAT32, GO_FLOAT64, GO_COMPLEX64, GO_COMPLEX128, GO_ARRAY, GO_CHAN, GO_FUNC,
+	GO_INTERFACE, GO_MAP, GO_POINTER, GO_SLICE, GO_STRING, GO_STRUCT, GO_UNSAFE_POINTER,
+};
+
+struct go_type;
+
+struct go_field {
+	const char *name;
+	const struct go_type *type;
+	uint64_t offset;
+	bool embedded;
+};
+
+struct go_type {
+	const char *name;            // "main.order", "[]*main.order", "map[string]int"; with the full package path's last
+	                             // element, as Go prints it
+	const char *package;         // full import path, "" when none or unknown
+	enum go_kind kind;
+	uint64_t size;
+	uint64_t pointer_bytes;      // size of the prefix that can hold pointers
+	remote_addr runtime_type;    // its abi.Type, 0 when known from DWARF or code alone
+	const struct go_type *elem;  // array, chan, map (value), pointer, slice
+	const struct go_type *key;   // map
+	const struct go_type *group; // map: bucket (MAP_BUCKETS) or group (MAP_SWISS)
+	uint64_t length;             // array
+	const struct go_field *fields; // struct; a closure's captured variables
+	uint32_t field_count;
+	uint32_t id;                 // dense, for arrays indexed by type
+	bool empty_interface;        // interface without methods: its first word is a type, not an itab
+	bool synthetic;              // made up by heapwhy: a closure's captures, a map's internals, a channel with buffer
+	const uint64_t *mask;        // a bit a word of pointer_bytes: pointer words; NULL for none. Built on demand:
+	                             // ask type_mask()
+};
+
+struct type_table;
+
+// Reads every abi.Type in the modules' [types, etypes). Types that do not validate are skipped and counted.
+struct error *type_table_create(struct go_runtime *runtime, struct type_table **out);
+void type_table_destroy(struct type_table *table); // accepts NULL
+
+uint32_t type_table_count(const struct type_table *table);
+const struct go_type *type_by_id(const struct type_table *table, uint32_t id);
+
+// The type whose abi.Type is at `address`, or NULL. Also types that reflect made at run time, on the heap.
+const struct go_type *type_by_address(struct type_table *table, remote_addr address);
+
+// The concrete type behind an interface's first word: a type word or an itab. NULL when it is neither.
+const struct go_type *type_of_itab(struct type_table *table, remote_addr itab);
+
+// Pointer words of the type, a bit a word; NULL when it has none.
+const uint64_t *type_mask(struct type_table *table, const struct go_type *type);
+
+// "field.sub[3].x" of the word at `offset` in `type`; writes at most `size` bytes. Returns the type of that word's
+// innermost field, or NULL.
+const struct go_type *type_describe_offset(const struct go_type *type, uint64_t offset, char *buffer, size_t size);
+
+#endif

@@ -1,0 +1,65 @@
+// A type for every live object, a name for every root.
+//
+// Types spread from what is known for certain (globals and locals by DWARF; interfaces, malloc headers, channels,
+// maps, closures, allocation sites without it) along the typed pointer fields of typed objects. An exact claim is never
+// overruled by a guess, guesses are marked as such, and what stays untyped is counted. docs/typing.md tells the steps
+// and what each was measured to find.
+#ifndef GORUNTIME_TYPING_H
+#define GORUNTIME_TYPING_H
+
+#include "goruntime/goroutine.h"
+#include "goruntime/roots.h"
+#include "goruntime/types.h"
+
+struct typing;
+
+enum type_source { TYPED_NOT, TYPED_EXACT, TYPED_GUESS };
+
+struct object_type {
+	const struct go_type *type; // of one element; NULL when untyped
+	uint64_t count;             // elements: 1, or the length of a backing array
+	bool array;                 // a backing array: call it "[]T"
+	enum type_source source;
+};
+
+struct typing_statistics {
+	uint64_t exact_objects, exact_bytes;
+	uint64_t guessed_objects, guessed_bytes;
+	uint64_t untyped_objects, untyped_bytes;
+};
+
+// Types the objects whose bit is set in `live`. Reads the heap; nothing here needs the target afterwards.
+struct error *typing_run(struct heap *heap, const uint64_t *live, const struct roots *roots,
+	const struct goroutine_list *goroutines, struct typing **out);
+void typing_destroy(struct typing *typing); // accepts NULL
+
+void typing_of(const struct typing *typing, object_id id, struct object_type *out);
+void typing_statistics(const struct typing *typing, struct typing_statistics *out);
+struct type_table *typing_types(struct typing *typing);
+
+// A dense number for each distinct thing that objects are reported as ("main.order", "[]uint8", "string bytes", the
+// closure "main.serve.func1", "untyped 64 B"), and its name. For histograms.
+uint32_t typing_label_of(const struct typing *typing, object_id id);
+uint32_t typing_label_count(const struct typing *typing);
+const char *typing_label_name(const struct typing *typing, uint32_t label);
+enum type_source typing_label_source(const struct typing *typing, uint32_t label);
+
+// The global variable that covers `slot`: by symbol, by DWARF, or, in a stripped binary, named by the functions that
+// refer to it ("global used by main.(*server).handle"). `start` and `size` bound the variable, so that slots of one
+// variable can be grouped. Names live as long as the typing. `exact` is false for a name that is derived from code.
+struct global_name {
+	const char *name;
+	const struct go_type *type; // NULL when unknown
+	remote_addr start;
+	uint64_t size;
+	bool exact;
+};
+bool typing_global(struct typing *typing, remote_addr slot, struct global_name *out);
+
+// The local variable that the stack word `root` belongs to ("order" in main.handle), false without DWARF.
+bool typing_local(struct typing *typing, const struct root *root, const char **name);
+
+// How object `from` refers to object `to`: ".next", "[3].body", "key", "captured x". Re-reads `from`; so before the target is released. Writes "" when unknown.
+void typing_edge(struct typing *typing, object_id from, object_id to, char *buffer, size_t size);
+
+#endif

@@ -1,0 +1,67 @@
+// The object graph: who points to whom, who is reachable, who dominates whom, what each holder retains.
+//
+// Nodes are numbered: 0 .. object_count - 1 are the heap's slots (object_id), then one node per holder (a global, a
+// goroutine, the finalizers, ...), then the virtual root that points to every holder. Sizes are slot bytes; holders
+// and the root have size 0.
+//
+//	struct graph *graph;
+//	struct error *err = graph_extract(heap, 2, progress, &graph);      // reads the target
+//	err = graph_connect(graph, holders, holder_count, edges, edge_count);
+//	err = graph_dominate(graph);                                       // the target is needed no longer
+//	uint64_t bytes = graph_retained(graph, node);
+//
+// How it works and what it costs: docs/graph.md. Memory: about 1 B a slot, 2-4 B an edge, and 20 B for each object
+// that has several predecessors while dominators are computed.
+#ifndef GRAPH_GRAPH_H
+#define GRAPH_GRAPH_H
+
+#include "goruntime/heap.h"
+
+struct graph;
+
+typedef uint32_t node_id;
+#define NODE_NONE UINT32_MAX
+
+// Reads every allocated object's pointers into a compressed edge store. The only phase that reads the heap.
+struct error *graph_extract(struct heap *heap, unsigned threads, struct graph **out);
+void graph_destroy(struct graph *graph); // accepts NULL
+
+// A root edge: holder `holder` (0 .. holder_count - 1) points to `object`. Conservative ones keep only allocated objects.
+struct holder_edge {
+	uint32_t holder;
+	object_id object;
+	bool precise;
+};
+
+// Adds the holders and marks what is reachable: first from precise edges, then from conservative ones.
+struct error *graph_connect(struct graph *graph, uint32_t holder_count, const struct holder_edge *edges, size_t count);
+
+// Bitmaps over object ids, valid after graph_connect.
+const uint64_t *graph_reached(const struct graph *graph);         // reachable at all
+const uint64_t *graph_reached_precisely(const struct graph *graph); // reachable from precise roots alone
+uint64_t graph_reached_count(const struct graph *graph);
+uint64_t graph_reached_bytes(const struct graph *graph);
+
+node_id graph_holder_node(const struct graph *graph, uint32_t holder);
+node_id graph_root_node(const struct graph *graph);
+
+// Immediate dominators and retained sizes of everything reachable.
+struct error *graph_dominate(struct graph *graph);
+node_id graph_dominator(struct graph *graph, node_id node);      // NODE_NONE for the root and the unreachable
+uint64_t graph_retained(struct graph *graph, node_id node);      // bytes, its own included
+uint64_t graph_retained_count(struct graph *graph, node_id node); // objects, itself included
+
+// Calls visit for each distinct successor, ascending. False stops.
+typedef bool (*node_visit)(void *context, node_id node);
+bool graph_successors(const struct graph *graph, node_id node, node_visit visit, void *context);
+
+// A shortest path from the root: nodes[0] is a holder, the last is `node`. Returns its length, at most `max` (then the
+// middle is left out and *skipped says how many), 0 when unreachable.
+size_t graph_path(struct graph *graph, node_id node, node_id *nodes, size_t max, size_t *skipped);
+
+// Retained size of a set of objects: what would go if all of them went at once (for "all objects of a type").
+struct error *graph_retained_set(struct graph *graph, const uint64_t *set, uint64_t *bytes, uint64_t *count);
+
+uint64_t graph_edge_count(const struct graph *graph);
+
+#endif

@@ -1,0 +1,106 @@
+// The bytes being examined, behind one interface: a frozen copy of a live process, a stopped process, a core file,
+// or an image in memory (tests).
+//
+// A target's bytes, regions and registers never change while it is open. Reading is thread-safe; everything else
+// belongs to the thread that opened it. Addresses of the target are remote_addr: never cast one to a pointer.
+//
+//	struct target *target;
+//	struct error *err = process_capture(pid, &options, &target);
+//	err = target_read(target, address, &word, sizeof(word));
+//	target_destroy(target);                 // lets the target go, also after errors
+#ifndef TARGET_TARGET_H
+#define TARGET_TARGET_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct error;
+
+typedef uint64_t remote_addr;
+
+enum target_kind { TARGET_PROCESS, TARGET_CORE, TARGET_IMAGE };
+
+enum target_arch { ARCH_AMD64, ARCH_ARM64 };
+
+// A mapping. Neighbours are not merged.
+struct region {
+	remote_addr start, end;
+	uint64_t file_offset; // of `start`, when `path` is a file
+	bool readable, writable, executable, shared;
+	bool is_file;     // backed by a file: `path` names it
+	bool is_exe;      // ... which is the main executable
+	const char *path; // as the kernel names it ("" when anonymous); the target owns it
+};
+
+// A thread's registers as the goroutine unwinder needs them: pc and sp by name, and every general and vector
+// register once more as plain words, for conservative scanning.
+enum { REGISTER_WORDS_MAX = 192 };
+struct registers {
+	remote_addr pc, sp;
+	unsigned word_count;
+	uint64_t words[REGISTER_WORDS_MAX];
+};
+
+struct target_thread {
+	pid_t tid;
+	struct registers registers;
+};
+
+enum capture_method { CAPTURE_AUTO, CAPTURE_FORK, CAPTURE_STOP, CAPTURE_CORE };
+
+// How the bytes were obtained; part of the report.
+struct capture {
+	enum capture_method method; // never CAPTURE_AUTO
+	uint64_t pause_ns;          // the target stood still for this long, measured; 0 for a core
+	uint64_t total_ns;          // from attach to resume, attaching included
+	char reason[160];           // why this method was chosen over the usual one, or ""
+};
+
+struct target {
+	const struct target_ops *ops;
+	enum target_kind kind;
+	enum target_arch arch;
+	pid_t pid;               // 0 when there is none
+	char *exe_path;          // as the target calls it; may no longer exist
+	struct region *regions;  // by address, disjoint
+	size_t region_count;
+	struct target_thread *threads;
+	size_t thread_count;
+	struct capture capture;
+	_Atomic uint64_t bytes_read;
+	_Atomic uint64_t faults; // reads that met an unreadable byte
+};
+
+struct target_ops {
+	// Copies bytes from `address` on and returns how many of the first `size` could be read before the first
+	// unreadable one. Thread-safe. Never un-shares a page of a frozen copy (so: pread of its mem file).
+	size_t (*read)(struct target *target, remote_addr address, void *buffer, size_t size);
+	// A file descriptor on the main executable's file, to be closed by the caller, or -1 (errno).
+	int (*open_exe)(struct target *target);
+	// The bytes are needed no longer: lets the process go (kills and reaps the copy, or resumes). Idempotent.
+	// Reads fail from now on; regions, threads and mapped pieces (target_map) stay valid.
+	void (*release)(struct target *target);
+	void (*destroy)(struct target *target);
+};
+
+// Reads exactly `size` bytes or fails with the address in the message.
+struct error *target_read(struct target *target, remote_addr address, void *buffer, size_t size);
+
+// Reads what can be read; unreadable pages become zeros. Returns the number of bytes that were not readable.
+size_t target_read_sparse(struct target *target, remote_addr address, void *buffer, size_t size);
+
+// A pointer to a stable private copy (or read-only file mapping) of [address, address + size), good until
+// target_destroy. Meant for tables that are decoded at random: pclntab, type data, text. Read-only file-backed
+// ranges are mapped from the file instead of copied.
+struct error *target_map(struct target *target, remote_addr address, size_t size, const void **out);
+
+// The region that contains `address`, or NULL. O(log regions).
+const struct region *target_region(const struct target *target, remote_addr address);
+
+int target_open_exe(struct target *target);
+void target_release(struct target *target);
+void target_destroy(struct target *target); // accepts NULL
+
+#endif
