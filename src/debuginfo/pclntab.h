@@ -9,7 +9,7 @@
 
 struct pclntab;
 
-// Where the tables lie, from runtime.moduledata.
+// Where the tables lie, from runtime.moduledata. All sizes are in bytes (the slice cutab counts words of 4 bytes).
 struct pclntab_location {
 	remote_addr header;              // pcHeader
 	remote_addr text, etext;         // moduledata.text: the header's own textStart is 0 from 1.26 on
@@ -43,7 +43,7 @@ enum pcln_funcdata {
 };
 
 struct error *pclntab_create(struct target *target, const struct pclntab_location *location, struct pclntab **out);
-void pclntab_destroy(struct pclntab *table);
+void pclntab_destroy(struct pclntab *table); // accepts NULL
 
 uint32_t pclntab_count(const struct pclntab *table);
 bool pclntab_function(const struct pclntab *table, uint32_t index, struct pcln_function *out);
@@ -52,7 +52,7 @@ bool pclntab_function(const struct pclntab *table, uint32_t index, struct pcln_f
 bool pclntab_find(const struct pclntab *table, remote_addr pc, struct pcln_function *out);
 
 // The first function called `name` (there may be wrappers of the same name). A hash index is built on first use.
-bool pclntab_find_name(const struct pclntab *table, const char *name, struct pcln_function *out);
+bool pclntab_find_name(struct pclntab *table, const char *name, struct pcln_function *out);
 
 // The value that the pc-value table at `offset` of pctab holds for `pc`; false when the table is damaged or ends.
 bool pclntab_value(const struct pclntab *table, uint32_t offset, const struct pcln_function *function,
@@ -65,6 +65,9 @@ int32_t pclntab_data(const struct pclntab *table, const struct pcln_function *fu
 // Address of FUNCDATA `kind`, or 0.
 remote_addr pclntab_funcdata(const struct pclntab *table, const struct pcln_function *function,
 	enum pcln_funcdata kind);
+
+// The bytes of a funcdata structure, good until target_destroy; NULL when [address, address + size) leaves the funcdata.
+const void *pclntab_funcdata_bytes(const struct pclntab *table, remote_addr address, uint64_t size);
 
 // Bytes of the frame below the return address at `pc` (pcsp), or -1.
 int32_t pclntab_frame_size(const struct pclntab *table, const struct pcln_function *function, remote_addr pc);
