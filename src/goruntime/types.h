@@ -29,6 +29,7 @@ struct go_type {
 	enum go_kind kind;
 	uint64_t size;
 	uint64_t pointer_bytes;      // size of the prefix that can hold pointers
+	bool direct;                 // pointer-shaped: an interface holds the value itself in its second word
 	remote_addr runtime_type;    // its abi.Type, 0 when known from DWARF or code alone
 	const struct go_type *elem;  // array, chan, map (value), pointer, slice
 	const struct go_type *key;   // map
@@ -55,6 +56,10 @@ const struct go_type *type_by_id(const struct type_table *table, uint32_t id);
 // The type whose abi.Type is at `address`, or NULL. Also types that reflect made at run time, on the heap.
 const struct go_type *type_by_address(struct type_table *table, remote_addr address);
 
+// The named type with this full name: package path and name ("net/http.Server", "main.list[int]"), or a predeclared or
+// unnamed type as Go prints it. NULL when the program has none. An index is built on first use.
+const struct go_type *type_by_name(struct type_table *table, const char *name);
+
 // The concrete type behind an interface's first word: a type word or an itab. NULL when it is neither.
 const struct go_type *type_of_itab(struct type_table *table, remote_addr itab);
 
@@ -64,5 +69,34 @@ const uint64_t *type_mask(struct type_table *table, const struct go_type *type);
 // "field.sub[3].x" of the word at `offset` in `type`; writes at most `size` bytes. Returns the type of that word's
 // innermost field, or NULL.
 const struct go_type *type_describe_offset(const struct go_type *type, uint64_t offset, char *buffer, size_t size);
+
+// For those who know types from elsewhere (DWARF, code): a new type with an id, all zero, owned by the table. Fill it in
+// before anybody else sees it; types may refer to each other in circles. NULL when out of memory.
+struct go_type *type_create(struct type_table *table);
+
+// Memory that lives as long as the table (names, fields); cleared. NULL when out of memory.
+void *type_alloc(struct type_table *table, size_t bytes);
+
+// The pointer type to `elem` and a slice of it, made up when the program itself has no record of it. NULL when out of
+// memory.
+const struct go_type *type_pointer_to(struct type_table *table, const struct go_type *elem);
+const struct go_type *type_slice_of(struct type_table *table, const struct go_type *elem);
+
+// How the maps of this type are laid out in memory. False when the type is no map or its group is unknown.
+struct map_layout {
+	const struct go_type *group;       // bucket or group
+	uint64_t keys, key_stride;         // offset of key 0 in the group, distance to the next
+	uint64_t elems, elem_stride;
+	uint64_t overflow;                 // MAP_BUCKETS: offset of the pointer to the overflow bucket
+	bool indirect_key, indirect_elem;  // the group holds pointers to them
+};
+bool type_map_layout(struct type_table *table, const struct go_type *map, struct map_layout *out);
+
+// Counts of the scan, for tests and notes.
+struct type_table_statistics {
+	uint64_t accepted, rejected; // rejected: looked like a type at first sight, did not validate
+	uint64_t bytes;              // of [types, etypes)
+};
+void type_table_statistics(const struct type_table *table, struct type_table_statistics *out);
 
 #endif

@@ -28,9 +28,11 @@ struct typing_statistics {
 	uint64_t untyped_objects, untyped_bytes;
 };
 
-// Types the objects whose bit is set in `live`. Reads the heap; nothing here needs the target afterwards.
+// Types the objects whose bit is set in `live`. Reads the heap; only typing_edge() needs the target afterwards.
+// TYPING_AS_STRIPPED: as if the executable had neither symbols nor DWARF (for the tests: both ways over one process).
+enum typing_flags { TYPING_AS_STRIPPED = 1 };
 struct error *typing_run(struct heap *heap, const uint64_t *live, const struct roots *roots,
-	const struct goroutine_list *goroutines, struct typing **out);
+	const struct goroutine_list *goroutines, unsigned flags, struct typing **out);
 void typing_destroy(struct typing *typing); // accepts NULL
 
 void typing_of(const struct typing *typing, object_id id, struct object_type *out);
