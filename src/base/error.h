@@ -1,8 +1,9 @@
 // Errors: NULL is success, anything else is a sentence and the exit code it leads to.
 //
-// A fallible function returns `struct error *`; its results come back through its last parameters, which stay
-// untouched on failure. Whoever receives an error returns it, wraps it (adding its own context once) or destroys
-// it. Errors are heap objects except error_no_memory(), which is static and safe to destroy.
+// A fallible function returns `struct error *`; its results come back through its last parameters,
+// which stay untouched on failure. Whoever receives an error returns it, wraps it (adding its own
+// context once) or destroys it. Errors are heap objects except error_no_memory(), which is static
+// and safe to destroy.
 //
 //	struct error *err = target_read(target, address, &word, sizeof(word));
 //	if (err)
@@ -14,9 +15,10 @@
 
 // The value is the process's exit code (docs of the command line promise them).
 enum error_kind {
-	ERROR_USAGE = 2,   // the user asked for something that makes no sense
-	ERROR_TARGET = 3,  // the target cannot be examined: not there, not Go, refused, unsupported, damaged
-	ERROR_INTERNAL = 4 // a fault of heapwhy: out of memory, a full disk, a broken invariant
+	ERROR_USAGE = 2,       // the user asked for something that makes no sense
+	ERROR_TARGET = 3,      // not there, not Go, refused, unsupported, damaged
+	ERROR_INTERNAL = 4,    // a fault of heapwhy: out of memory, a full disk
+	ERROR_CANCELLED = 130, // interrupted (base/cancel.h): we end by that signal
 };
 
 struct error;
@@ -47,10 +49,10 @@ static inline void cleanup_error(struct error **err)
 #define _cleanup_error_ __attribute__((cleanup(cleanup_error)))
 
 // For our own mistakes, never for bytes from the target: prints where and what, then aborts.
-#define BUG_ON(condition)                                                                          \
-	do {                                                                                       \
-		if (__builtin_expect(!!(condition), 0))                                            \
-			bug(__FILE__, __LINE__, #condition);                                       \
+#define BUG_ON(condition)                                    \
+	do {                                                 \
+		if (__builtin_expect(!!(condition), 0))      \
+			bug(__FILE__, __LINE__, #condition); \
 	} while (0)
 
 void bug(const char *file, int line, const char *condition) __attribute__((noreturn));
