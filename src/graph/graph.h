@@ -1,7 +1,7 @@
 // The object graph: who points to whom, who is reachable, who dominates whom, what each holder retains.
 //
 // Nodes are numbered: 0 .. object_count - 1 are the heap's slots (object_id), then one node per holder (a global, a
-// goroutine, the finalizers, ...), then the virtual root that points to every holder. Sizes are slot bytes; holders
+// goroutine, the finalizers, ...), then one per group of holders (graph_group), then the virtual root. Sizes are slot bytes; holders
 // and the root have size 0.
 //
 //	struct graph *graph;
@@ -35,6 +35,13 @@ struct holder_edge {
 
 // Adds the holders and marks what is reachable: first from precise edges, then from conservative ones.
 struct error *graph_connect(struct graph *graph, uint32_t holder_count, const struct holder_edge *edges, size_t count);
+
+// Puts a layer between the root and the holders: holder h hangs below group group_of[h] (0 .. group_count - 1; copied).
+// A group's retained size is exact: what its members keep only together belongs to it. So holders can be fine (a word of
+// a global, a goroutine) before names are known, and be reported together (the global, all goroutines at one place).
+// Between graph_connect and graph_dominate; without it every holder hangs below the root.
+struct error *graph_group(struct graph *graph, uint32_t group_count, const uint32_t *group_of);
+node_id graph_group_node(const struct graph *graph, uint32_t group);
 
 // Bitmaps over object ids, valid after graph_connect.
 const uint64_t *graph_reached(const struct graph *graph);         // reachable at all
