@@ -11,6 +11,10 @@
 //
 // The magic text also occurs in programs that read build information themselves, so a candidate
 // counts only when its version reads like one.
+//
+// Some distributors cut the header out (npm's esbuild from 0.26 on). Then the version is still in
+// runtime.buildVersion, a string variable that the linker fills in (cmd/link/internal/ld/main.go):
+// the only variable of the program's data that is a Go string which as a whole is a version.
 #include "debuginfo/buildinfo.h"
 
 #include <string.h>
@@ -298,8 +302,44 @@ static struct error *modules_parse(struct build *build, struct span_text text)
 	return ok ? NULL : error_no_memory();
 }
 
+// Whether `version` as a whole is a released version of Go, with experiments perhaps: "go1.26.5",
+// "go1.27rc1", "go1.25.3 X:greenteagc".
+static bool version_is_exact(const char *version)
+{
+	if (strncmp(version, "go1.", 4) != 0 || strspn(version + 4, "0123456789") == 0)
+		return false;
+	const char *end = version + 4 + strspn(version + 4, ".0123456789");
+	if (strncmp(end, "rc", 2) == 0)
+		end += 2 + strspn(end + 2, "0123456789");
+	return end[-1] != '.' && (*end == '\0' || strncmp(end, " X:", 3) == 0);
+}
+
+// Looks for runtime.buildVersion in `size` bytes of data: a Go string (address, length) in constant
+// data. True when found.
+static bool version_variable_search(
+	struct build *build, struct target *target, const uint8_t *data, size_t size)
+{
+	for (size_t i = 0; i + 16 <= size; i += 8) {
+		uint64_t words[2];
+		char version[VERSION_MAX];
+		memcpy(words, data + i, sizeof(words));
+		if (words[1] < strlen("go1.1") || words[1] >= sizeof(version))
+			continue;
+		const struct region *region = target_region(target, words[0]);
+		if (!region || !region->is_exe || region->writable ||
+			target_read_sparse(target, words[0], version, words[1]) != 0)
+			continue;
+		version[words[1]] = '\0';
+		if (strlen(version) == words[1] && version_is_exact(version)) {
+			build->info.go_version = hw_arena_strndup(&build->arena, version, words[1]);
+			return build->info.go_version;
+		}
+	}
+	return false;
+}
+
 // Looks for the header in one mapping. True when found.
-static bool region_search(struct build *build, struct target *target, const struct region *region,
+static bool header_search(struct build *build, struct target *target, const struct region *region,
 	uint8_t *buffer, struct span_text *modules)
 {
 	for (remote_addr at = region->start; at < region->end; at += CHUNK) {
@@ -314,6 +354,19 @@ static bool region_search(struct build *build, struct target *target, const stru
 	return false;
 }
 
+// The same for runtime.buildVersion.
+static bool variable_search(
+	struct build *build, struct target *target, const struct region *region, uint8_t *buffer)
+{
+	for (remote_addr at = region->start; at < region->end; at += CHUNK) {
+		size_t size = region->end - at < CHUNK ? region->end - at : CHUNK;
+		target_read_sparse(target, at, buffer, size);
+		if (version_variable_search(build, target, buffer, size))
+			return true;
+	}
+	return false;
+}
+
 static bool target_search(
 	struct build *build, struct target *target, uint8_t *buffer, struct span_text *modules)
 {
@@ -322,9 +375,15 @@ static bool target_search(
 		for (size_t i = 0; i < target->region_count; i++) {
 			const struct region *region = &target->regions[i];
 			if (region->is_exe && region->readable && region->writable == writable &&
-				region_search(build, target, region, buffer, modules))
+				header_search(build, target, region, buffer, modules))
 				return true;
 		}
+	}
+	for (size_t i = 0; i < target->region_count; i++) {
+		const struct region *region = &target->regions[i];
+		if (region->is_exe && region->readable && region->writable &&
+			variable_search(build, target, region, buffer))
+			return true;
 	}
 	return false;
 }
