@@ -1,6 +1,7 @@
-// A cached view of a target for chasing small structures. Reads of single words cost a few nanoseconds when their
-// block is cached. A read that fails yields zeros and counts in `faults`; the caller decides what that means.
-// One struct memory belongs to one thread; any number may look at one target.
+// A cached view of a target for chasing small structures. Reads of single words cost a few
+// nanoseconds when their block is cached. A read that fails yields zeros and counts in `faults`;
+// the caller decides what that means. One struct memory belongs to one thread; any number may look
+// at one target.
 //
 //	struct memory memory;
 //	struct error *err = memory_init(&memory, target, 0);

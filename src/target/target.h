@@ -1,8 +1,9 @@
-// The bytes being examined, behind one interface: a frozen copy of a live process, a stopped process, a core file,
-// or an image in memory (tests).
+// The bytes being examined, behind one interface: a frozen copy of a live process, a stopped
+// process, a core file, or an image in memory (tests).
 //
-// A target's bytes, regions and registers never change while it is open. Reading is thread-safe; everything else
-// belongs to the thread that opened it. Addresses of the target are remote_addr: never cast one to a pointer.
+// A target's bytes, regions and registers never change while it is open. Reading is thread-safe;
+// everything else belongs to the thread that opened it. Addresses of the target are remote_addr:
+// never cast one to a pointer.
 //
 //	struct target *target;
 //	struct error *err = process_capture(pid, &options, &target);
@@ -34,9 +35,9 @@ struct region {
 	const char *path; // as the kernel names it ("" when anonymous); the target owns it
 };
 
-// A thread's registers as the goroutine unwinder needs them: pc and sp by name, and every general and vector
-// register once more as plain words, for conservative scanning.
-enum { REGISTER_WORDS_MAX = 192 };
+// A thread's registers as the goroutine unwinder needs them: pc and sp by name, and every general
+// and vector register once more as plain words, for conservative scanning.
+enum { REGISTER_WORDS_MAX = 320 };
 struct registers {
 	remote_addr pc, sp;
 	unsigned word_count;
@@ -58,29 +59,48 @@ struct capture {
 	char reason[160];           // why this method was chosen over the usual one, or ""
 };
 
+// A stretch of the target in our memory, made by target_map.
+struct target_piece {
+	struct target_piece *next;
+	remote_addr address;
+	size_t size;
+	const void *bytes;
+	void *mapping; // to be unmapped, when not NULL
+	size_t mapping_size;
+	void *copy; // to be freed, when not NULL
+};
+
 struct target {
 	const struct target_ops *ops;
 	enum target_kind kind;
 	enum target_arch arch;
-	pid_t pid;               // 0 when there is none
-	char *exe_path;          // as the target calls it; may no longer exist
-	struct region *regions;  // by address, disjoint
+	pid_t pid;              // 0 when there is none
+	char *exe_path;         // as the target calls it; may no longer exist
+	struct region *regions; // by address, disjoint
 	size_t region_count;
 	struct target_thread *threads;
 	size_t thread_count;
 	struct capture capture;
+	struct target_piece *pieces; // what target_map handed out
 	_Atomic uint64_t bytes_read;
 	_Atomic uint64_t faults; // reads that met an unreadable byte
 };
 
 struct target_ops {
-	// Copies bytes from `address` on and returns how many of the first `size` could be read before the first
-	// unreadable one. Thread-safe. Never un-shares a page of a frozen copy (so: pread of its mem file).
+	// Copies bytes from `address` on and returns how many of the first `size` could be read
+	// before the first unreadable one. Thread-safe. Never un-shares a page of a frozen copy
+	// (so: pread of its mem file).
 	size_t (*read)(struct target *target, remote_addr address, void *buffer, size_t size);
-	// A file descriptor on the main executable's file, to be closed by the caller, or -1 (errno).
+	// Fills `bytes` (and `mapping`) of a piece whose address and size are given, without
+	// copying; false when that cannot be done. The range lies within readable regions.
+	// Optional.
+	bool (*map)(struct target *target, struct target_piece *piece);
+	// A file descriptor on the main executable's file, to be closed by the caller, or -1
+	// (errno).
 	int (*open_exe)(struct target *target);
-	// The bytes are needed no longer: lets the process go (kills and reaps the copy, or resumes). Idempotent.
-	// Reads fail from now on; regions, threads and mapped pieces (target_map) stay valid.
+	// The bytes are needed no longer: lets the process go (kills and reaps the copy, or
+	// resumes). Idempotent. Reads fail from now on; regions, threads and mapped pieces
+	// (target_map) stay valid.
 	void (*release)(struct target *target);
 	void (*destroy)(struct target *target);
 };
@@ -88,16 +108,20 @@ struct target_ops {
 // Reads exactly `size` bytes or fails with the address in the message.
 struct error *target_read(struct target *target, remote_addr address, void *buffer, size_t size);
 
-// Reads what can be read; unreadable pages become zeros. Returns the number of bytes that were not readable.
+// Reads what can be read; unreadable pages become zeros. Returns the number of bytes that were not
+// readable.
 size_t target_read_sparse(struct target *target, remote_addr address, void *buffer, size_t size);
 
-// A pointer to a stable private copy (or read-only file mapping) of [address, address + size), good until
-// target_destroy. Meant for tables that are decoded at random: pclntab, type data, text. Read-only file-backed
-// ranges are mapped from the file instead of copied.
+// A pointer to a stable private copy (or read-only file mapping) of [address, address + size), good
+// until target_destroy. Meant for tables that are decoded at random: pclntab, type data, text.
+// Read-only file-backed ranges are mapped from the file instead of copied.
 struct error *target_map(struct target *target, remote_addr address, size_t size, const void **out);
 
 // The region that contains `address`, or NULL. O(log regions).
 const struct region *target_region(const struct target *target, remote_addr address);
+
+// For those who implement a target: the region table must be sorted before anything is read.
+void target_sort_regions(struct target *target);
 
 int target_open_exe(struct target *target);
 void target_release(struct target *target);

@@ -1,0 +1,141 @@
+// A direct-mapped cache of 4 KiB blocks over a target. Only blocks that are readable as a whole are
+// kept; everything else (the ragged end of a core file, a region of a test image) goes straight to
+// the target.
+#include "target/memory.h"
+
+#include "base/error.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { BLOCK_BYTES = 4096 };
+
+static const size_t DEFAULT_CACHE_BYTES = 4 << 20;
+
+// No block of a target can start here: it is not aligned.
+static const remote_addr NO_BLOCK = 1;
+
+struct memory_block {
+	remote_addr start;
+	uint8_t bytes[BLOCK_BYTES];
+};
+
+struct error *memory_init(struct memory *memory, struct target *target, size_t cache_bytes)
+{
+	unsigned bits = 0;
+
+	if (cache_bytes == 0)
+		cache_bytes = DEFAULT_CACHE_BYTES;
+	while (bits < 20 && ((size_t)BLOCK_BYTES << (bits + 1)) <= cache_bytes)
+		bits++;
+	struct memory_block *blocks = malloc(sizeof(*blocks) << bits);
+	if (!blocks)
+		return error_no_memory();
+	for (size_t i = 0; i < (size_t)1 << bits; i++)
+		blocks[i].start = NO_BLOCK;
+	*memory = (struct memory){.target = target, .blocks = blocks, .block_bits = bits};
+	return NULL;
+}
+
+void memory_deinit(struct memory *memory)
+{
+	free(memory->blocks);
+	memory->blocks = NULL;
+}
+
+// The cached block at `start`, or NULL when it is not readable as a whole.
+static const struct memory_block *memory_block(struct memory *memory, remote_addr start)
+{
+	size_t slot = (start / BLOCK_BYTES) & (((size_t)1 << memory->block_bits) - 1);
+	struct memory_block *block = &memory->blocks[slot];
+
+	if (block->start == start)
+		return block;
+	struct target *target = memory->target;
+	// Half a block may have been overwritten by the time the read fails.
+	block->start = NO_BLOCK;
+	if (target->ops->read(target, start, block->bytes, BLOCK_BYTES) != BLOCK_BYTES)
+		return NULL;
+	target->bytes_read += BLOCK_BYTES;
+	block->start = start;
+	return block;
+}
+
+static bool memory_read_slow(
+	struct memory *memory, remote_addr address, uint8_t *buffer, size_t size)
+{
+	size_t done = 0;
+
+	// Whoever reads this much at once will not come back for it: leave the cache alone.
+	bool cached = size <= 4 * BLOCK_BYTES;
+	while (done < size && cached) {
+		size_t offset = (address + done) % BLOCK_BYTES;
+		size_t part = BLOCK_BYTES - offset;
+		const struct memory_block *block = memory_block(memory, address + done - offset);
+
+		if (!block)
+			break;
+		if (part > size - done)
+			part = size - done;
+		memcpy(buffer + done, block->bytes + offset, part);
+		done += part;
+	}
+	if (done < size) {
+		struct target *target = memory->target;
+		size_t part = target->ops->read(target, address + done, buffer + done, size - done);
+
+		target->bytes_read += part;
+		done += part;
+	}
+	if (done == size)
+		return true;
+	memory->target->faults++;
+	memory->faults++;
+	memset(buffer, 0, size);
+	return false;
+}
+
+bool memory_read(struct memory *memory, remote_addr address, void *buffer, size_t size)
+{
+	size_t offset = address % BLOCK_BYTES;
+	size_t slot = (address / BLOCK_BYTES) & (((size_t)1 << memory->block_bits) - 1);
+	const struct memory_block *block = &memory->blocks[slot];
+
+	if (block->start == address - offset && size <= BLOCK_BYTES - offset) {
+		memcpy(buffer, block->bytes + offset, size);
+		return true;
+	}
+	return memory_read_slow(memory, address, buffer, size);
+}
+
+uint64_t memory_u64(struct memory *memory, remote_addr address)
+{
+	uint64_t value;
+
+	memory_read(memory, address, &value, sizeof(value));
+	return value;
+}
+
+uint32_t memory_u32(struct memory *memory, remote_addr address)
+{
+	uint32_t value;
+
+	memory_read(memory, address, &value, sizeof(value));
+	return value;
+}
+
+uint16_t memory_u16(struct memory *memory, remote_addr address)
+{
+	uint16_t value;
+
+	memory_read(memory, address, &value, sizeof(value));
+	return value;
+}
+
+uint8_t memory_u8(struct memory *memory, remote_addr address)
+{
+	uint8_t value;
+
+	memory_read(memory, address, &value, sizeof(value));
+	return value;
+}
