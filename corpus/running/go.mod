@@ -1,0 +1,3 @@
+module running
+
+go 1.19
