@@ -1,0 +1,179 @@
+// The report for programs, by jansson. Its constructors swallow NULL and fail, so that running out
+// of memory anywhere below makes the whole NULL: one check at the end is enough.
+#include "output/report_json.h"
+
+#include <jansson.h>
+#include <math.h>
+
+static json_t *json_u64(uint64_t number)
+{
+	// JSON knows only numbers, and jansson's are signed; no real count comes near.
+	return json_integer(number > INT64_MAX ? INT64_MAX : (json_int_t)number);
+}
+
+static json_t *json_ms(double milliseconds)
+{
+	return json_real(round(milliseconds * 1000) / 1000);
+}
+
+// Appends `item` to `array`, both of which may be NULL; the result is NULL if either was or there
+// is no memory.
+static json_t *array_with(json_t *array, json_t *item)
+{
+	if (!array || json_array_append_new(array, item)) {
+		if (!array)
+			json_decref(item);
+		json_decref(array);
+		return NULL;
+	}
+	return array;
+}
+
+static json_t *target_json(const struct report *report)
+{
+	return json_pack("{s:s, s:i, s:s, s:s, s:s, s:b, s:b, s:b}", "kind", report->target_kind,
+		"pid", report->pid, "exe", report->exe, "go_version", report->go_version, "arch",
+		report->arch, "stripped", report->stripped, "pie", report->pie, "debug_info",
+		report->debug_info);
+}
+
+static json_t *capture_json(const struct report *report)
+{
+	return json_pack("{s:s, s:s, s:o, s:o, s:o}", "method", report->capture_method, "reason",
+		report->capture_reason, "pause_ns", json_u64(report->pause_ns), "threads",
+		json_u64(report->threads), "goroutines", json_u64(report->goroutine_count));
+}
+
+static json_t *agreement_json(const struct agreement *agreement)
+{
+	return json_pack("{s:b, s:o, s:o, s:o, s:o, s:o, s:s}", "comparable", agreement->comparable,
+		"marked", json_u64(agreement->marked), "reached", json_u64(agreement->reached),
+		"missing", json_u64(agreement->missing), "extra", json_u64(agreement->extra),
+		"impossible", json_u64(agreement->impossible), "why", agreement->why);
+}
+
+static json_t *ledger_json(const struct report *report)
+{
+	json_t *list = json_array();
+
+	for (uint32_t i = 0; i < report->ledger_count; i++)
+		list = array_with(list, json_pack("{s:s, s:o}", "account", report->ledger[i].name,
+						"bytes", json_u64(report->ledger[i].bytes)));
+	return list;
+}
+
+static json_t *heap_json(const struct report_heap *heap)
+{
+	return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "live_bytes",
+		json_u64(heap->live_bytes), "live_objects", json_u64(heap->live_objects),
+		"garbage_bytes", json_u64(heap->garbage_bytes), "garbage_objects",
+		json_u64(heap->garbage_objects), "typed_bytes", json_u64(heap->typed_bytes),
+		"typed_objects", json_u64(heap->typed_objects), "guessed_bytes",
+		json_u64(heap->guessed_bytes), "guessed_objects", json_u64(heap->guessed_objects),
+		"free_slot_bytes", json_u64(heap->free_slot_bytes), "edges", json_u64(heap->edges));
+}
+
+static json_t *types_json(const struct report *report)
+{
+	json_t *list = json_array();
+
+	for (uint32_t i = 0; i < report->type_count; i++) {
+		const struct report_type *type = &report->types[i];
+		list = array_with(list,
+			json_pack("{s:s, s:o, s:o, s:o, s:b, s:b}", "type", type->name, "objects",
+				json_u64(type->objects), "bytes", json_u64(type->bytes),
+				"retained_bytes", json_u64(type->retained_bytes), "guessed",
+				type->guessed, "untyped", type->untyped));
+	}
+	return list;
+}
+
+static json_t *path_json(const struct report_holder *holder)
+{
+	json_t *list = json_array();
+
+	for (uint32_t i = 0; i < holder->path_count; i++) {
+		const struct report_step *step = &holder->path[i];
+		list = array_with(list, json_pack("{s:s, s:s, s:s, s:o, s:o, s:b}", "kind",
+						step->kind, "name", step->name, "type", step->type,
+						"count", json_u64(step->count), "retained_bytes",
+						json_u64(step->bytes), "at_least", step->at_least));
+	}
+	return list;
+}
+
+static json_t *holders_json(const struct report *report)
+{
+	json_t *list = json_array();
+
+	for (uint32_t i = 0; i < report->holder_count; i++) {
+		const struct report_holder *holder = &report->holders[i];
+		list = array_with(
+			list, json_pack("{s:s, s:s, s:s, s:b, s:o, s:o, s:o}", "name", holder->name,
+				      "kind", holder->kind, "type", holder->type, "name_exact",
+				      holder->name_exact, "retained_bytes",
+				      json_u64(holder->retained_bytes), "objects",
+				      json_u64(holder->objects), "path", path_json(holder)));
+	}
+	return list;
+}
+
+static json_t *frame_json(const struct report_frame *frame)
+{
+	return json_pack("{s:s, s:s, s:i}", "function", frame->function, "file", frame->file,
+		"line", (int)frame->line);
+}
+
+static json_t *goroutines_json(const struct report *report)
+{
+	json_t *list = json_array();
+
+	for (uint32_t i = 0; i < report->goroutines_count; i++) {
+		const struct report_goroutines *group = &report->goroutines[i];
+		json_t *stack = json_array(), *frames = json_array();
+		for (uint32_t f = 0; f < group->stack_count; f++) {
+			stack = array_with(stack, json_string(group->stack[f].function));
+			frames = array_with(frames, frame_json(&group->stack[f]));
+		}
+		list = array_with(list,
+			json_pack("{s:s, s:o, s:o, s:o, s:o, s:b, s:o, s:o, s:s, s:o}", "state",
+				group->state, "count", json_u64(group->count), "retained_bytes",
+				json_u64(group->retained_bytes), "wait_ns",
+				json_u64(group->longest_wait_ns), "first_id",
+				json_u64(group->first_id), "system", group->system, "stack", stack,
+				"frames", frames, "created_by", group->created_by.function,
+				"created_at", frame_json(&group->created_by)));
+	}
+	return list;
+}
+
+static json_t *timings_json(const struct report_timings *timings)
+{
+	return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "capture",
+		json_ms(timings->capture), "read", json_ms(timings->read), "graph",
+		json_ms(timings->graph), "mark", json_ms(timings->mark), "typing",
+		json_ms(timings->typing), "dominators", json_ms(timings->dominators), "rules",
+		json_ms(timings->rules), "total", json_ms(timings->total));
+}
+
+struct error *report_json(const struct report *report, struct text *text)
+{
+	json_t *root =
+		json_pack("{s:i, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:[], s:o, s:o, s:s}",
+			"schema", 1, "target", target_json(report), "capture", capture_json(report),
+			"agreement", agreement_json(&report->agreement), "resident_bytes",
+			json_u64(report->resident_bytes), "ledger", ledger_json(report), "heap",
+			heap_json(&report->heap), "types", types_json(report), "holders",
+			holders_json(report), "goroutines", goroutines_json(report), "findings",
+			"timings_ms", timings_json(&report->timings), "peak_memory_bytes",
+			json_u64(report->peak_memory_bytes), "notes", report->notes);
+	char *printed = root ? json_dumps(root, JSON_INDENT(1) | JSON_REAL_PRECISION(12)) : NULL;
+
+	json_decref(root);
+	if (printed) {
+		text_append(text, printed);
+		text_append_char(text, '\n');
+	}
+	free(printed);
+	return printed && !text->failed ? NULL : error_no_memory();
+}
