@@ -12,7 +12,7 @@ struct style {
 	unsigned top;   // rows a table
 };
 
-enum { STYLE_NARROWEST = 60, STYLE_WIDEST = 160 };
+enum { STYLE_NARROWEST = 64, STYLE_WIDEST = 160 };
 
 // Escape sequences, "" without colour.
 const char *style_bold(const struct style *style);
