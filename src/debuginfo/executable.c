@@ -15,6 +15,7 @@
 
 #include "base/cleanup.h"
 #include "base/error.h"
+#include "debuginfo/dwarf_private.h"
 #include "heapwhy/vector.h"
 
 enum {
@@ -33,6 +34,7 @@ struct executable {
 	size_t strtab;   // section index of the names of `symtab`
 	bool symbols_loaded;
 	HW_VECTOR(struct symbol) symbols; // by address
+	struct dwarf *dwarf;              // NULL until asked for
 	char build_id[BUILD_ID_TEXT_MAX];
 };
 
@@ -70,6 +72,7 @@ void executable_destroy(struct executable *executable)
 {
 	if (!executable)
 		return;
+	dwarf_close(executable->dwarf);
 	hw_vector_deinit(&executable->symbols);
 	elf_end(executable->elf);
 	if (executable->fd >= 0)
@@ -339,4 +342,15 @@ bool executable_symbol_by_name(struct executable *executable, const char *name, 
 		}
 	}
 	return false;
+}
+
+struct error *executable_dwarf(struct executable *executable, struct dwarf **out)
+{
+	if (!executable->dwarf) {
+		struct error *err = dwarf_open(executable, &executable->dwarf);
+		if (err)
+			return err;
+	}
+	*out = executable->dwarf;
+	return NULL;
 }

@@ -1,7 +1,8 @@
-// Where the fields of Go's runtime lie, and by which mechanisms it does what, for one version of Go.
+// Where the fields of Go's runtime lie, and by which mechanisms it works, for one version of Go.
 //
-// The offsets come from layout_table.c, generated out of the toolchains' own debug information (`make layouts`); the
-// mechanisms are rows of layout.c, written by hand, because no debug information tells them.
+// The offsets come from layout_table.c, generated out of the toolchains' own debug information
+// (`make layouts`); the mechanisms are rows of layout.c, written by hand, because no debug
+// information tells them.
 #ifndef GORUNTIME_LAYOUT_H
 #define GORUNTIME_LAYOUT_H
 
@@ -13,13 +14,19 @@ struct executable;
 
 // How the collector knows which words of an object are pointers.
 enum pointer_bits {
-	POINTER_BITS_TWO_BIT_ARENA, // go 1.19: two bits a word in heapArena.bitmap (pointer, and scan on)
-	POINTER_BITS_ARENA,         // go 1.20-1.21: one bit a word in heapArena.bitmap, plus noMorePtrs
-	POINTER_BITS_HEADER,        // go 1.22 on: a bitmap at the span's end up to 512 B, else the type: in the
-	                            // object's malloc header, or in span.largeType
+	// go 1.19: two bits a word in heapArena.bitmap (pointer, and scan on)
+	POINTER_BITS_TWO_BIT_ARENA,
+	// go 1.20-1.21: one bit a word in heapArena.bitmap, plus noMorePtrs
+	POINTER_BITS_ARENA,
+	// go 1.22 on: a bitmap at the span's end for objects up to 512 B; for larger ones the type,
+	// in the object's malloc header or in span.largeType
+	POINTER_BITS_HEADER,
 };
 
-enum map_kind { MAP_BUCKETS /* hmap and bmap, to 1.23 */, MAP_SWISS /* groups and tables, 1.24 on */ };
+enum map_kind {
+	MAP_BUCKETS, // hmap and bmap, to 1.23
+	MAP_SWISS,   // groups and tables, 1.24 on
+};
 
 struct layout_offsets {
 	const char *version; // "go1.26.11": the toolchain it was read from
@@ -35,16 +42,26 @@ struct layout {
 	int minor; // 26 for go1.26.x
 	enum pointer_bits pointer_bits;
 	enum map_kind maps;
-	bool inline_mark_bits;  // green tea: mark bits at the end of spans of 16..512 B elements (1.26 on, 1.25 by experiment)
-	bool type_mask_on_demand; // TFlag bit 4 set: GCData points to the mask (1.24 on)
-	uint8_t special_finalizer, special_weak, special_cleanup, special_profile; // kinds; 255: does not exist
+	// Green tea: mark bits at the end of spans of 16..512 B elements (1.26 on, 1.25 by
+	// experiment).
+	bool inline_mark_bits;
+	// TFlag bit 4 set: GCData points to a pointer to the mask (1.24 on).
+	bool type_mask_on_demand;
+	// Kinds of specials; 255: does not exist.
+	uint8_t special_finalizer, special_weak, special_cleanup, special_profile;
 };
 
-// Chooses the layout for `version` ("go1.26.11", "go1.25.3 X:greenteagc"). An unknown version is refused.
+// Chooses the layout for `version` ("go1.26.11", "go1.25.3 X:greenteagc"). An unknown version is
+// refused.
 struct error *layout_choose(const char *version, struct layout *out);
 
-// Reads the same fields from the target's debug information; where both know a field they must agree, and where
-// they differ the debug information wins and the difference is described in `note` (NULL when none; free it).
+// Reads every field from the executable's debug information; -1 where it tells nothing. `version`
+// is left alone.
+struct error *layout_read(struct executable *executable, struct layout_offsets *out);
+
+// Reads the same fields from the target's debug information; where both know a field they must
+// agree, and where they differ the debug information wins and the difference is described in `note`
+// (NULL when none; free it).
 struct error *layout_refine(struct layout *layout, struct executable *executable, char **note);
 
 // The generated table.

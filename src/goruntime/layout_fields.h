@@ -1,13 +1,14 @@
-// Every field of Go's runtime that heapwhy reads, by the name that Go's own debug information gives it.
+// Every field of Go's runtime that heapwhy reads, by the name that Go's own debug information uses.
 //
 //	LAYOUT_FIELD(name in struct layout, "Go struct", "field")      byte offset of the field
 //	LAYOUT_SIZE(name in struct layout, "Go struct")                size of the struct in bytes
 //
-// One list for three uses: it declares struct layout (layout.h), it tells scripts/layouts.sh what to read from each
-// toolchain's debug information (layout_table.c is generated), and it is read again from the target's own debug
-// information where that exists (layout.c), which must then agree with the table. A field that a version does not
-// have is -1. "field1.field2" descends into embedded structs; "A|B" tries the names in turn (renamed fields).
-// To add a field: add a line here, run `make layouts`.
+// One list for three uses: it declares struct layout (layout.h), it tells scripts/layouts.sh what
+// to read from each toolchain's debug information (layout_table.c is generated), and it is read
+// again from the target's own debug information where that exists (layout_refine.c), which must then agree
+// with the table. A field that a version does not have is -1. "field1.field2" descends into
+// embedded structs; "A|B" tries the names in turn (renamed fields). To add a field: add a line
+// here, run `make layouts`.
 
 // clang-format off
 LAYOUT_FIELD(mheap_allspans, "runtime.mheap", "allspans")
