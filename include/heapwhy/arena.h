@@ -1,7 +1,7 @@
 // An arena: allocations that die together.
 //
-// Memory comes in blocks that double in size; hw_arena_reset() keeps the largest one. Pointers stay valid until
-// reset or deinit. Not thread-safe: one arena belongs to one thread at a time.
+// Memory comes in blocks that double in size; hw_arena_reset() keeps the largest one. Pointers stay
+// valid until reset or deinit. Not thread-safe: one arena belongs to one thread at a time.
 //
 //	struct hw_arena arena;
 //	hw_arena_init(&arena, 0);

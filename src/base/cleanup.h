@@ -33,11 +33,11 @@ static inline void cleanup_fclose(FILE **file)
 #define _cleanup_fclose_ _cleanup_(cleanup_fclose)
 
 // Hand `pointer` to the caller and forget it here.
-#define take_pointer(pointer)                                                                      \
-	({                                                                                         \
-		__typeof__(pointer) taken_ = (pointer);                                            \
-		(pointer) = NULL;                                                                  \
-		taken_;                                                                            \
+#define take_pointer(pointer)                           \
+	({                                              \
+		__typeof__(pointer) taken_ = (pointer); \
+		(pointer) = NULL;                       \
+		taken_;                                 \
 	})
 
 #define ARRAY_COUNT(array) (sizeof(array) / sizeof((array)[0]))

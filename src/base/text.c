@@ -86,8 +86,8 @@ void text_printf(struct text *text, const char *format, ...)
 	va_end(arguments);
 }
 
-// The length of the well-formed UTF-8 sequence at `bytes`, or 0 (Unicode's table 3-7: no overlong forms, no
-// surrogates, nothing past U+10FFFF).
+// The length of the well-formed UTF-8 sequence at `bytes`, or 0 (Unicode's table 3-7: no overlong
+// forms, no surrogates, nothing past U+10FFFF).
 static size_t utf8_length(const unsigned char *bytes, size_t count)
 {
 	unsigned char first = bytes[0], low = 0x80, high = 0xbf;

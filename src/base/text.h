@@ -1,5 +1,6 @@
-// A growing text. `bytes` is always NUL-terminated, also when empty, so it can be handed to C functions as it is.
-// Running out of memory is remembered in `failed` and later appends do nothing: check once, at the end.
+// A growing text. `bytes` is always NUL-terminated, also when empty, so it can be handed to C
+// functions as it is. Running out of memory is remembered in `failed` and later appends do nothing:
+// check once, at the end.
 //
 //	struct text text = TEXT_INIT;
 //	text_printf(&text, "%s: %d", name, count);
@@ -19,7 +20,10 @@ struct text {
 };
 
 extern char text_empty[1];
-#define TEXT_INIT {text_empty, 0, 0, false}
+#define TEXT_INIT                       \
+	{                               \
+		text_empty, 0, 0, false \
+	}
 
 void text_init(struct text *text);
 void text_deinit(struct text *text);
@@ -29,8 +33,8 @@ void text_append_bytes(struct text *text, const void *bytes, size_t count);
 void text_append_char(struct text *text, char c);
 void text_printf(struct text *text, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-// Appends bytes that came from a target: control characters and malformed UTF-8 become escapes (\n, \x1b) so that
-// they can neither drive a terminal nor break JSON.
+// Appends bytes that came from a target: control characters and malformed UTF-8 become escapes (\n,
+// \x1b) so that they can neither drive a terminal nor break JSON.
 void text_append_untrusted(struct text *text, const void *bytes, size_t count);
 
 // The string, to be freed by the caller; the text is empty afterwards. NULL if it had failed.

@@ -56,9 +56,11 @@ char *format_duration(char *buffer, size_t size, uint64_t ns)
 	else if (seconds < 3600)
 		snprintf(buffer, size, "%" PRIu64 "m%02" PRIu64 "s", seconds / 60, seconds % 60);
 	else if (seconds < 86400)
-		snprintf(buffer, size, "%" PRIu64 "h%02" PRIu64 "m", seconds / 3600, seconds / 60 % 60);
+		snprintf(buffer, size, "%" PRIu64 "h%02" PRIu64 "m", seconds / 3600,
+			seconds / 60 % 60);
 	else
-		snprintf(buffer, size, "%" PRIu64 "d%02" PRIu64 "h", seconds / 86400, seconds / 3600 % 24);
+		snprintf(buffer, size, "%" PRIu64 "d%02" PRIu64 "h", seconds / 86400,
+			seconds / 3600 % 24);
 	return buffer;
 }
 

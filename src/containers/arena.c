@@ -27,8 +27,8 @@ void hw_arena_deinit(struct hw_arena *arena)
 	hw_arena_init(arena, arena->block_bytes);
 }
 
-// A block that holds at least `bytes`. An oversized request gets a block of its own size, so that the doubling is
-// not thrown off by it.
+// A block that holds at least `bytes`. An oversized request gets a block of its own size, so that
+// the doubling is not thrown off by it.
 static struct hw_arena_block *arena_add_block(struct hw_arena *arena, size_t bytes)
 {
 	size_t payload = bytes > arena->block_bytes ? bytes : arena->block_bytes;

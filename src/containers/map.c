@@ -1,6 +1,7 @@
-// Linear probing with backward-shift deletion: a run of used entries between two holes is kept such that every entry
-// can be reached from its home without crossing a hole. Deleting an entry opens a hole; the entries behind it move
-// forward into it unless their home lies behind the hole. So there are no tombstones, and lookups stay short.
+// Linear probing with backward-shift deletion: a run of used entries between two holes is kept such
+// that every entry can be reached from its home without crossing a hole. Deleting an entry opens a
+// hole; the entries behind it move forward into it unless their home lies behind the hole. So there
+// are no tombstones, and lookups stay short.
 #include "heapwhy/map.h"
 
 #include <stdlib.h>
@@ -17,7 +18,8 @@ static inline bool map_used(const struct hw_map *map, size_t at)
 	return map->used[at >> 6] >> (at & 63) & 1;
 }
 
-// The home of `key`: a multiplicative mix (the finaliser of MurmurHash3, a public-domain bijection of 64-bit words).
+// The home of `key`: a multiplicative mix (the finaliser of MurmurHash3, a public-domain bijection
+// of 64-bit words).
 static inline size_t map_home(const struct hw_map *map, uint64_t key)
 {
 	key ^= map->seed;

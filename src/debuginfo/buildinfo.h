@@ -33,9 +33,9 @@ struct buildinfo {
 	size_t setting_count;
 };
 
-// ERROR_TARGET when the executable's mappings hold neither build information nor, where that was cut
-// out, the runtime's version variable: then the target is not a Go program. From the variable alone
-// only go_version is known.
+// ERROR_TARGET when the executable's mappings hold neither build information nor, where that was
+// cut out, the runtime's version variable: then the target is not a Go program. From the variable
+// alone only go_version is known.
 //
 // Note what is not in there: the go directive of go.mod. Where it is older than the toolchain, the
 // settings that follow from it are in DefaultGODEBUG (from go 1.21 on).

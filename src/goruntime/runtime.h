@@ -1,8 +1,8 @@
 // A Go runtime found in a target: which version, where its tables and variables lie.
 //
-// Everything is located by structure and cross-checked by decoding a few of the runtime's own instructions, so it
-// works on stripped binaries; then it is verified (docs/go-versions.md). What cannot be verified is refused with a
-// sentence, never guessed through.
+// Everything is located by structure and cross-checked by decoding a few of the runtime's own
+// instructions, so it works on stripped binaries; then it is verified (docs/go-versions.md). What
+// cannot be verified is refused with a sentence, never guessed through.
 #ifndef GORUNTIME_RUNTIME_H
 #define GORUNTIME_RUNTIME_H
 
@@ -31,11 +31,12 @@ struct go_runtime {
 	struct executable *executable; // NULL when the file is gone
 	struct memory memory;          // the opening thread's view
 	struct layout layout;
-	char version[64];              // "go1.26.11"
-	struct go_module *modules;     // [0] is the main program
+	char version[64];          // "go1.26.11"
+	struct go_module *modules; // [0] is the main program
 	unsigned module_count;
 
-	// Addresses of the runtime's variables; 0 when the version has none or it was not found and is not needed.
+	// Addresses of the runtime's variables; 0 when the version has none or it was not found and
+	// is not needed.
 	remote_addr mheap;       // runtime.mheap_
 	remote_addr allgs;       // runtime.allgs (the slice)
 	remote_addr allfin;      // runtime.allfin
@@ -43,20 +44,21 @@ struct go_runtime {
 	remote_addr gcphase;     // runtime.gcphase
 	remote_addr memstats;    // runtime.memstats
 
-	uint32_t sweepgen;       // mheap_.sweepgen
+	uint32_t sweepgen; // mheap_.sweepgen
 	enum gc_phase gc_phase;
-	uint32_t gc_count;       // collections so far (memstats.numgc)
-	uint64_t now_ns;         // Go's nanotime() at the capture (CLOCK_MONOTONIC), for waiting times; 0 for a core
-	char *notes;             // what the user should know about how it was found ("" when nothing)
+	uint32_t gc_count; // collections so far (memstats.numgc)
+	uint64_t now_ns;   // Go's nanotime() at the capture (CLOCK_MONOTONIC), for waiting times; 0
+			   // for a core
+	char *notes;       // what the user should know about how it was found ("" when nothing)
 };
 
-// Takes the target's bytes as they are; the target must outlive the runtime. ERROR_TARGET with one sentence when it
-// is not Go, not a supported version, or fails its self-check.
+// Takes the target's bytes as they are; the target must outlive the runtime. ERROR_TARGET with one
+// sentence when it is not Go, not a supported version, or fails its self-check.
 struct error *go_runtime_open(struct target *target, struct go_runtime **out);
 void go_runtime_close(struct go_runtime *runtime); // accepts NULL
 
 // The function whose code holds `pc`, in whichever module.
-bool go_find_function(const struct go_runtime *runtime, remote_addr pc, const struct go_module **module,
-	struct pcln_function *out);
+bool go_find_function(const struct go_runtime *runtime, remote_addr pc,
+	const struct go_module **module, struct pcln_function *out);
 
 #endif

@@ -1,9 +1,9 @@
 // A type for every live object, a name for every root.
 //
-// Types spread from what is known for certain (globals and locals by DWARF; interfaces, malloc headers, channels,
-// maps, closures, allocation sites without it) along the typed pointer fields of typed objects. An exact claim is never
-// overruled by a guess, guesses are marked as such, and what stays untyped is counted. docs/typing.md tells the steps
-// and what each was measured to find.
+// Types spread from what is known for certain (globals and locals by DWARF; interfaces, malloc
+// headers, channels, maps, closures, allocation sites without it) along the typed pointer fields of
+// typed objects. An exact claim is never overruled by a guess, guesses are marked as such, and what
+// stays untyped is counted. docs/typing.md tells the steps and what each was measured to find.
 #ifndef GORUNTIME_TYPING_H
 #define GORUNTIME_TYPING_H
 
@@ -28,8 +28,9 @@ struct typing_statistics {
 	uint64_t untyped_objects, untyped_bytes;
 };
 
-// Types the objects whose bit is set in `live`. Reads the heap; only typing_edge() needs the target afterwards.
-// TYPING_AS_STRIPPED: as if the executable had neither symbols nor DWARF (for the tests: both ways over one process).
+// Types the objects whose bit is set in `live`. Reads the heap; only typing_edge() needs the target
+// afterwards. TYPING_AS_STRIPPED: as if the executable had neither symbols nor DWARF (for the
+// tests: both ways over one process).
 enum typing_flags { TYPING_AS_STRIPPED = 1 };
 struct error *typing_run(struct heap *heap, const uint64_t *live, const struct roots *roots,
 	const struct goroutine_list *goroutines, unsigned flags, struct typing **out);
@@ -39,16 +40,17 @@ void typing_of(const struct typing *typing, object_id id, struct object_type *ou
 void typing_statistics(const struct typing *typing, struct typing_statistics *out);
 struct type_table *typing_types(struct typing *typing);
 
-// A dense number for each distinct thing that objects are reported as ("main.order", "[]uint8", "string bytes", the
-// closure "main.serve.func1", "untyped 64 B"), and its name. For histograms.
+// A dense number for each distinct thing that objects are reported as ("main.order", "[]uint8",
+// "string bytes", the closure "main.serve.func1", "untyped 64 B"), and its name. For histograms.
 uint32_t typing_label_of(const struct typing *typing, object_id id);
 uint32_t typing_label_count(const struct typing *typing);
 const char *typing_label_name(const struct typing *typing, uint32_t label);
 enum type_source typing_label_source(const struct typing *typing, uint32_t label);
 
-// The global variable that covers `slot`: by symbol, by DWARF, or, in a stripped binary, named by the functions that
-// refer to it ("global used by main.(*server).handle"). `start` and `size` bound the variable, so that slots of one
-// variable can be grouped. Names live as long as the typing. `exact` is false for a name that is derived from code.
+// The global variable that covers `slot`: by symbol, by DWARF, or, in a stripped binary, named by
+// the functions that refer to it ("global used by main.(*server).handle"). `start` and `size` bound
+// the variable, so that slots of one variable can be grouped. Names live as long as the typing.
+// `exact` is false for a name that is derived from code.
 struct global_name {
 	const char *name;
 	const struct go_type *type; // NULL when unknown
@@ -58,10 +60,12 @@ struct global_name {
 };
 bool typing_global(struct typing *typing, remote_addr slot, struct global_name *out);
 
-// The local variable that the stack word `root` belongs to ("order" in main.handle), false without DWARF.
+// The local variable that the stack word `root` belongs to ("order" in main.handle), false without
+// DWARF.
 bool typing_local(struct typing *typing, const struct root *root, const char **name);
 
-// How object `from` refers to object `to`: ".next", "[3].body", "key", "captured x". Re-reads `from`; so before the target is released. Writes "" when unknown.
+// How object `from` refers to object `to`: ".next", "[3].body", "key", "captured x". Re-reads
+// `from`; so before the target is released. Writes "" when unknown.
 void typing_edge(struct typing *typing, object_id from, object_id to, char *buffer, size_t size);
 
 #endif

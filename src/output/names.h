@@ -18,8 +18,9 @@ void name_append_plain(struct text *text, const char *name);
 void name_append_cut(
 	struct text *text, const char *string, unsigned width, const struct style *style);
 
-// Appends a sentence, broken at blanks so that no line is wider than the style allows unless a single word is, and ends
-// it with a newline. `sentence` may contain the style's escape sequences, which take no room.
+// Appends a sentence, broken at blanks so that no line is wider than the style allows unless a
+// single word is, and ends it with a newline. `sentence` may contain the style's escape sequences,
+// which take no room.
 void sentence_append(struct text *text, const char *sentence, const struct style *style);
 
 #endif
