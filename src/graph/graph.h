@@ -22,7 +22,8 @@ struct graph;
 typedef uint32_t node_id;
 #define NODE_NONE UINT32_MAX
 
-// Reads every allocated object's pointers into a compressed edge store. The only phase that reads the heap.
+// Reads every allocated object's pointers into a compressed edge store. The only phase that reads the heap; the heap's
+// `allocated` bitmap must live until graph_connect is done.
 struct error *graph_extract(struct heap *heap, unsigned threads, struct graph **out);
 void graph_destroy(struct graph *graph); // accepts NULL
 
@@ -54,19 +55,46 @@ node_id graph_root_node(const struct graph *graph);
 
 // Immediate dominators and retained sizes of everything reachable.
 struct error *graph_dominate(struct graph *graph);
-node_id graph_dominator(struct graph *graph, node_id node);      // NODE_NONE for the root and the unreachable
-uint64_t graph_retained(struct graph *graph, node_id node);      // bytes, its own included
-uint64_t graph_retained_count(struct graph *graph, node_id node); // objects, itself included
+
+// A node's dominator is the last node that every path from the root to it passes: when that one goes, the node goes.
+// NODE_NONE for the root and the unreachable. O(1) once paths are prepared.
+node_id graph_dominator(struct graph *graph, node_id node);
+
+// Bytes and objects that go when the node goes, its own included; 0 for the unreachable. O(1) for holders and for
+// objects with several predecessors; others may have to be walked, in time proportional to the answer.
+uint64_t graph_retained(struct graph *graph, node_id node);
+uint64_t graph_retained_count(struct graph *graph, node_id node);
+
+// Retained bytes of each label, say of each type. An object counts for label L when L is its own label or that of a
+// node which dominates it; it counts once for L, and for every other such label too. So bytes[L] is the sum of the
+// retained sizes of the objects with label L that have no other one above them in the dominator tree.
+//
+// It is a lower bound of graph_retained_set() of all objects with label L: what two of them hold together and nobody
+// else does counts for neither. A label_of() of UINT32_MAX means no label.
+// One walk over everything reachable. `bytes` has label_count elements, and undefined contents after an error.
+typedef uint32_t graph_label_of(void *context, object_id object);
+struct error *graph_retained_by_label(struct graph *graph, graph_label_of *label_of, void *context,
+	uint32_t label_count, uint64_t *bytes);
 
 // Calls visit for each distinct successor, ascending. False stops.
 typedef bool (*node_visit)(void *context, node_id node);
 bool graph_successors(const struct graph *graph, node_id node, node_visit visit, void *context);
 
+// Paths need a parent for each reachable node (4 bytes each), and so does graph_dominator of an object with one
+// predecessor. They are found when first needed; who cares about running out of memory asks for them here, after
+// which neither call can fail.
+struct error *graph_prepare_paths(struct graph *graph);
+
+// The node before `node` on a shortest path from the root. NODE_NONE for the root and the unreachable. Only after
+// graph_prepare_paths.
+node_id graph_parent(const struct graph *graph, node_id node);
+
 // A shortest path from the root: nodes[0] is a holder, the last is `node`. Returns its length, at most `max` (then the
 // middle is left out and *skipped says how many), 0 when unreachable.
 size_t graph_path(struct graph *graph, node_id node, node_id *nodes, size_t max, size_t *skipped);
 
-// Retained size of a set of objects: what would go if all of them went at once (for "all objects of a type").
+// Retained size of a set of objects, exactly: what would go if all of them went at once (for "all objects of a type").
+// `set` has a bit for each object. Marks once round the set: about as long as graph_connect.
 struct error *graph_retained_set(struct graph *graph, const uint64_t *set, uint64_t *bytes, uint64_t *count);
 
 uint64_t graph_edge_count(const struct graph *graph);

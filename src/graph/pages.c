@@ -1,0 +1,56 @@
+// Big arrays from mmap. See pages.h.
+#include "graph/pages.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+
+// mmap refuses length 0; an empty array is one byte long.
+static size_t pages_length(size_t bytes)
+{
+	return bytes ? bytes : 1;
+}
+
+void *pages_alloc(const char *directory, size_t bytes)
+{
+	_cleanup_close_ int fd = -1;
+	int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
+
+	if (directory) {
+		fd = open(directory, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+		if (fd < 0)
+			return NULL;
+		// Not sparse: a full disk must be an error here, not a SIGBUS at some later store.
+		errno = posix_fallocate(fd, 0, (off_t)pages_length(bytes));
+		if (errno)
+			return NULL;
+		flags = MAP_SHARED;
+	}
+	void *array = mmap(NULL, pages_length(bytes), PROT_READ | PROT_WRITE, flags, fd, 0);
+	return array == MAP_FAILED ? NULL : array;
+}
+
+void *pages_resize(void *array, size_t old_bytes, size_t new_bytes)
+{
+	void *moved =
+		mremap(array, pages_length(old_bytes), pages_length(new_bytes), MREMAP_MAYMOVE);
+
+	return moved == MAP_FAILED ? NULL : moved;
+}
+
+void pages_free(void *array, size_t bytes)
+{
+	if (array)
+		munmap(array, pages_length(bytes));
+}
+
+const char *pages_directory(void)
+{
+	const char *directory = getenv("TMPDIR");
+
+	return directory && *directory ? directory : "/var/tmp";
+}

@@ -1,0 +1,27 @@
+// Big arrays, straight from the kernel: zeroed, taking memory only where they are touched, given
+// back at once.
+//
+// An array can also live in an unlinked temporary file: then the kernel may write it out when
+// memory is short, and a graph that is too big for the machine gets slow instead of killed.
+//
+//	uint32_t *numbers = pages_alloc(spill, count * sizeof(*numbers)); // NULL: no memory (or no
+//space, see errno) 	numbers = pages_resize(numbers, old_bytes, new_bytes); 	pages_free(numbers,
+//new_bytes);
+#ifndef GRAPH_PAGES_H
+#define GRAPH_PAGES_H
+
+#include <stddef.h>
+
+// `directory`: where the temporary file goes; NULL: plain memory.
+void *pages_alloc(const char *directory, size_t bytes);
+
+// Moves the array if it must, in plain memory only: an array in a file can shrink but not grow.
+void *pages_resize(void *array, size_t old_bytes, size_t new_bytes);
+
+void pages_free(void *array, size_t bytes); // accepts NULL
+
+// A directory on a real disk for temporary files: $TMPDIR, else /var/tmp (/tmp is often memory
+// itself).
+const char *pages_directory(void);
+
+#endif

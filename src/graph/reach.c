@@ -1,0 +1,318 @@
+// Holders, and what can be reached from them.
+//
+// Marking is a walk over the edge store whose cost is waiting for memory: a node's line, then its
+// edges, then the bitmap words of its targets are each fetched ahead of their use, by passing nodes
+// through a short queue between the stack and the work.
+//
+// Because every reached node is expanded exactly once and its successors are distinct, meeting a
+// target that is reached already means that it has several predecessors: marking finds the `multi`
+// nodes for the dominators on the way.
+#include <stdlib.h>
+
+#include "base/cancel.h"
+#include "base/cleanup.h"
+#include "graph/internal.h"
+#include "graph/pages.h"
+#include "graph/targets.h"
+
+struct marker {
+	struct graph *graph;
+	uint64_t *bits;            // by node
+	const uint64_t *allocated; // NULL, or: unallocated targets are not followed
+	bool count_predecessors;   // fill in `multi`
+	HW_VECTOR(node_id) stack;
+	uint64_t edges;
+};
+
+enum { AHEAD = 8 }; // nodes between a prefetch and the use of what it fetched
+
+static void marker_deinit(struct marker *marker)
+{
+	hw_vector_deinit(&marker->stack);
+}
+
+// A target that will never be reached must not be entered by the depth-first search either.
+static void node_block(struct graph *graph, node_id node)
+{
+	struct node_line *line = store_line(&graph->store, node);
+
+	line->multi |= node_bit(node);
+	line->visited |= node_bit(node);
+}
+
+static inline bool marker_visit(struct marker *marker, node_id target)
+{
+	struct graph *graph = marker->graph;
+
+	if (__builtin_expect(marker->allocated && graph_is_object(graph, target) &&
+				     !bitmap_get(marker->allocated, target) &&
+				     !bitmap_get(marker->bits, target),
+		    0)) {
+		node_block(graph, target);
+		return true;
+	}
+	if (bitmap_add(marker->bits, target)) {
+		__builtin_prefetch(store_line(&graph->store, target));
+		marker->stack.items[marker->stack.count++] = target;
+	} else if (marker->count_predecessors) {
+		store_line(&graph->store, target)->multi |= node_bit(target);
+	}
+	return true;
+}
+
+static bool marker_expand(struct marker *marker, node_id node)
+{
+	struct edge_cursor cursor = edges_of(&marker->graph->store, node);
+	node_id targets[64];
+
+	marker->edges += cursor.left;
+	while (cursor.left) {
+		unsigned count = 0;
+
+		for (; cursor.left && count < ARRAY_COUNT(targets); count++) {
+			targets[count] = edge_next(&cursor);
+			__builtin_prefetch(&marker->bits[targets[count] >> 6]);
+		}
+		if (!hw_vector_reserve(&marker->stack, count))
+			return false;
+		for (unsigned i = 0; i < count; i++)
+			marker_visit(marker, targets[i]);
+	}
+	return true;
+}
+
+// Follows everything on the stack.
+static struct error *marker_run(struct marker *marker)
+{
+	const struct store *store = &marker->graph->store;
+	node_id queue[AHEAD];
+	unsigned head = 0, queued = 0;
+	uint64_t steps = 0;
+
+	while (marker->stack.count || queued) {
+		if ((++steps & 0xfffff) == 0 && cancel_requested())
+			return error_cancelled();
+		// Leaves, half of a typical heap, end here.
+		while (queued < AHEAD && marker->stack.count) {
+			node_id node = marker->stack.items[--marker->stack.count];
+			const struct node_line *line = store_line(store, node);
+
+			if (!(line->inner & node_bit(node)))
+				continue;
+			__builtin_prefetch(line->edges + rank_in_line(line->inner, node) * 2);
+			queue[(head + queued++) % AHEAD] = node;
+		}
+		if (!queued)
+			break;
+		node_id node = queue[head++ % AHEAD];
+		queued--;
+		if (!marker_expand(marker, node))
+			return error_no_memory();
+	}
+	return NULL;
+}
+
+// What the holders point to, sorted by holder.
+struct holder_targets {
+	uint64_t *starts; // holder_count + 1 indices into keys
+	uint64_t *keys; // object << 1 | conservative: sorted and distinct by object for each holder
+	uint64_t *ends; // where each holder's distinct keys end
+};
+
+static void holder_targets_deinit(struct holder_targets *targets)
+{
+	free(targets->starts);
+	free(targets->keys);
+	free(targets->ends);
+}
+
+static int key_compare(const void *a, const void *b)
+{
+	uint64_t left = *(const uint64_t *)a, right = *(const uint64_t *)b;
+
+	return left < right ? -1 : left > right;
+}
+
+static bool holder_edge_counts(const struct graph *graph, const struct holder_edge *edge)
+{
+	if (edge->holder >= graph->holder_count || edge->object >= graph->object_count)
+		return false;
+	return edge->precise || !graph->allocated || bitmap_get(graph->allocated, edge->object);
+}
+
+static struct error *holder_targets_init(struct holder_targets *targets, const struct graph *graph,
+	const struct holder_edge *edges, size_t count)
+{
+	targets->starts = calloc((size_t)graph->holder_count + 2, sizeof(*targets->starts));
+	targets->ends = calloc((size_t)graph->holder_count + 1, sizeof(*targets->ends));
+	targets->keys = malloc((count + 1) * sizeof(*targets->keys));
+	if (!targets->starts || !targets->ends || !targets->keys)
+		return error_no_memory();
+	// Counting sort by holder: starts[] is shifted by two while counting, by one after filling.
+	for (size_t i = 0; i < count; i++)
+		if (holder_edge_counts(graph, &edges[i]))
+			targets->starts[edges[i].holder + 2 - 1]++;
+	for (uint32_t h = 1; h <= graph->holder_count; h++)
+		targets->starts[h] += targets->starts[h - 1];
+	for (uint32_t h = 0; h < graph->holder_count; h++)
+		targets->ends[h] = targets->starts[h];
+	for (size_t i = 0; i < count; i++)
+		if (holder_edge_counts(graph, &edges[i]))
+			targets->keys[targets->ends[edges[i].holder]++] =
+				(uint64_t)edges[i].object << 1 | !edges[i].precise;
+	for (uint32_t h = 0; h < graph->holder_count; h++) {
+		uint64_t *keys = targets->keys + targets->starts[h];
+		size_t all = targets->ends[h] - targets->starts[h], kept = 0;
+
+		qsort(keys, all, sizeof(*keys), key_compare);
+		for (size_t i = 0; i < all; i++)
+			if (!kept || keys[i] >> 1 != keys[kept - 1] >> 1)
+				keys[kept++] = keys[i];
+		targets->ends[h] = targets->starts[h] + kept;
+	}
+	return NULL;
+}
+
+// Writes the edges of the holders and of the root.
+static struct error *holders_store(struct graph *graph, const struct holder_targets *targets)
+{
+	struct line_writer writer;
+	struct target_set set;
+	bool ok = true;
+
+	line_writer_init(&writer, &graph->store);
+	target_set_init(&set, graph_node_count(graph));
+	for (uint32_t h = 0; h < graph->holder_count && ok; h++) {
+		node_id node = graph->first_holder + h;
+
+		for (uint64_t i = targets->starts[h]; i < targets->ends[h]; i++)
+			target_set_add(&set, (node_id)(targets->keys[i] >> 1));
+		target_set_finish(&set, node);
+		ok = !set.failed && (!set.count || line_writer_add(&writer, node, &set));
+		target_set_clear(&set);
+		// Holders are asked for by name: never folded into the root.
+		store_line(&graph->store, node)->multi |= node_bit(node);
+	}
+	for (uint32_t h = 0; h < graph->holder_count && ok; h++)
+		target_set_add(&set, graph->first_holder + h);
+	target_set_finish(&set, graph->root);
+	ok = ok && !set.failed && (!set.count || line_writer_add(&writer, graph->root, &set)) &&
+	     line_writer_finish(&writer);
+	target_set_deinit(&set);
+	line_writer_deinit(&writer);
+	return ok ? NULL : error_no_memory();
+}
+
+// Marks from one kind of holder edges.
+static struct error *holders_mark(
+	struct marker *marker, const struct holder_targets *targets, bool conservative)
+{
+	struct graph *graph = marker->graph;
+
+	for (uint32_t h = 0; h < graph->holder_count; h++) {
+		for (uint64_t i = targets->starts[h]; i < targets->ends[h]; i++) {
+			if ((targets->keys[i] & 1) != conservative)
+				continue;
+			if (!hw_vector_reserve(&marker->stack, 1))
+				return error_no_memory();
+			marker_visit(marker, (node_id)(targets->keys[i] >> 1));
+		}
+	}
+	return marker_run(marker);
+}
+
+// Counts what is reached and lays out the ranks.
+static void reached_count(struct graph *graph)
+{
+	struct store *store = &graph->store;
+	uint64_t rank = 0;
+
+	for (uint32_t i = 0; i < store->line_count; i++) {
+		uint64_t bits = graph->reached[i];
+
+		store->lines[i].reached_rank = (uint32_t)rank;
+		rank += (uint64_t)__builtin_popcountll(bits);
+		if ((uint64_t)i * LINE_NODES < graph->first_holder) {
+			graph->reached_count += (uint64_t)__builtin_popcountll(bits);
+			graph->reached_bytes += store_line_bytes(store, i, bits);
+		}
+	}
+}
+
+static struct error *graph_mark(struct graph *graph, const struct holder_targets *targets)
+{
+	size_t bytes = graph_bitmap_words(graph) * sizeof(*graph->reached);
+
+	graph->reached = calloc(1, bytes);
+	graph->precisely = malloc(bytes);
+	if (!graph->reached || !graph->precisely)
+		return error_no_memory();
+	_cleanup_(marker_deinit) struct marker marker = {
+		.graph = graph, .bits = graph->reached, .count_predecessors = true};
+	struct error *err = holders_mark(&marker, targets, false);
+	if (err)
+		return err;
+	memcpy(graph->precisely, graph->reached, bytes);
+	// A word that only looks like a pointer keeps nothing that is free.
+	marker.allocated = graph->allocated;
+	err = holders_mark(&marker, targets, true);
+	if (err)
+		return err;
+	graph->edges_followed = marker.edges;
+	for (uint32_t h = 0; h < graph->holder_count; h++)
+		bitmap_add(graph->reached, graph->first_holder + h);
+	bitmap_add(graph->reached, graph->root);
+	reached_count(graph);
+	return NULL;
+}
+
+struct error *graph_connect(
+	struct graph *graph, uint32_t holder_count, const struct holder_edge *edges, size_t count)
+{
+	_cleanup_(holder_targets_deinit) struct holder_targets targets = {0};
+	uint64_t first = ((uint64_t)graph->object_count + LINE_NODES - 1) / LINE_NODES * LINE_NODES;
+
+	BUG_ON(graph->reached);
+	if (first + holder_count >= NODE_NONE)
+		return error_create(ERROR_TARGET, "the heap has too many objects and holders");
+	graph->first_holder = (node_id)first;
+	graph->holder_count = holder_count;
+	graph->root = (node_id)(first + holder_count);
+	if (!store_resize(&graph->store, graph_node_count(graph)))
+		return error_no_memory();
+	struct error *err = holder_targets_init(&targets, graph, edges, count);
+	if (!err)
+		err = holders_store(graph, &targets);
+	if (!err)
+		err = graph_mark(graph, &targets);
+	return err;
+}
+
+struct error *graph_retained_set(
+	struct graph *graph, const uint64_t *set, uint64_t *bytes, uint64_t *count)
+{
+	size_t words = graph_bitmap_words(graph);
+	_cleanup_free_ uint64_t *bits = calloc(words, sizeof(*bits));
+	_cleanup_(marker_deinit) struct marker marker = {.graph = graph, .bits = bits};
+	size_t object_words = ((size_t)graph->object_count + 63) / 64;
+
+	if (!bits)
+		return error_no_memory();
+	// What is marked already is not entered: the walk goes round the set.
+	memcpy(bits, set, object_words * sizeof(*bits));
+	if (!hw_vector_push(&marker.stack, graph->root))
+		return error_no_memory();
+	struct error *err = marker_run(&marker);
+	if (err)
+		return err;
+	uint64_t lost_bytes = 0, lost_count = 0;
+	for (size_t i = 0; i < object_words; i++) {
+		uint64_t lost = graph->reached[i] & (~bits[i] | set[i]);
+
+		lost_count += (uint64_t)__builtin_popcountll(lost);
+		lost_bytes += lost ? store_line_bytes(&graph->store, (uint32_t)i, lost) : 0;
+	}
+	*bytes = lost_bytes;
+	*count = lost_count;
+	return NULL;
+}

@@ -1,0 +1,233 @@
+// Asking the dominator tree.
+//
+// Core nodes have their numbers in arrays. A folded node has a single predecessor, and so has
+// everything below it that it retains: its subtree is walked when it is asked for.
+#include <stdlib.h>
+
+#include "base/cancel.h"
+#include "base/cleanup.h"
+#include "graph/internal.h"
+#include "graph/pages.h"
+
+enum { BATCH = 48 };
+
+static bool graph_is_reached(const struct graph *graph, node_id node)
+{
+	return node <= graph->root && bitmap_get(graph->reached, node);
+}
+
+node_id graph_dominator(struct graph *graph, node_id node)
+{
+	BUG_ON(!graph->core_count);
+	if (!graph_is_reached(graph, node) || node == graph->root)
+		return NODE_NONE;
+	if (graph_is_core(graph, node))
+		return graph->core_node[graph->dominator[graph_core_number(graph, node)]];
+	_cleanup_error_ struct error *err = graph_prepare_paths(graph);
+	return err ? NODE_NONE : graph_parent(graph, node);
+}
+
+struct total {
+	uint64_t bytes, objects;
+};
+
+// Sums up the subtree of a folded node: whatever can be reached from it, all of it folded too.
+static struct total folded_total(const struct graph *graph, node_id top)
+{
+	const struct store *store = &graph->store;
+	HW_VECTOR(node_id) pending = HW_VECTOR_INIT;
+	struct total total = {0};
+
+	if (!hw_vector_push(&pending, top))
+		return total;
+	while (pending.count) {
+		node_id node = pending.items[--pending.count];
+
+		total.bytes += store_size(store, store_line(store, node), node);
+		total.objects++;
+		struct edge_cursor cursor = edges_of(store, node);
+		if (!hw_vector_reserve(&pending, cursor.left)) {
+			total = (struct total){0};
+			break;
+		}
+		while (cursor.left)
+			pending.items[pending.count++] = edge_next(&cursor);
+	}
+	hw_vector_deinit(&pending);
+	return total;
+}
+
+static struct total node_total(const struct graph *graph, node_id node)
+{
+	BUG_ON(!graph->core_count);
+	if (!graph_is_reached(graph, node))
+		return (struct total){0};
+	if (!graph_is_core(graph, node))
+		return folded_total(graph, node);
+	uint32_t number = graph_core_number(graph, node);
+	return (struct total){graph->retained_bytes[number], graph->retained_objects[number]};
+}
+
+uint64_t graph_retained(struct graph *graph, node_id node)
+{
+	return node_total(graph, node).bytes;
+}
+
+uint64_t graph_retained_count(struct graph *graph, node_id node)
+{
+	return node_total(graph, node).objects;
+}
+
+// The core's part of the dominator tree, as lists of children by number. 0, the root, is nobody's
+// child.
+struct children {
+	uint32_t *first, *sibling;
+	size_t bytes;
+};
+
+static void children_deinit(struct children *children)
+{
+	pages_free(children->first, children->bytes);
+	pages_free(children->sibling, children->bytes);
+}
+
+static struct error *children_init(struct children *children, const struct graph *graph)
+{
+	children->bytes = graph->core_count * sizeof(uint32_t);
+	children->first = pages_alloc(graph->spill_directory, children->bytes);
+	children->sibling = pages_alloc(graph->spill_directory, children->bytes);
+	if (!children->first || !children->sibling)
+		return error_no_memory();
+	for (uint32_t number = graph->core_count - 1; number > 0; number--) {
+		uint32_t parent = graph->dominator[number];
+
+		children->sibling[number] = children->first[parent];
+		children->first[parent] = number;
+	}
+	return NULL;
+}
+
+// A label that an ancestor of the node being walked has: until the pending stack is this short
+// again.
+struct open_label {
+	uint32_t label;
+	size_t height;
+};
+
+struct label_walk {
+	const struct graph *graph;
+	const struct children *children;
+	graph_label_of *label_of;
+	void *context;
+	uint32_t label_count;
+	uint64_t *bytes;
+	uint64_t walked; // bytes of the objects walked so far
+	bool *is_open;   // by label
+	HW_VECTOR(struct open_label) open;
+	HW_VECTOR(node_id) pending;
+};
+
+// Opening notes how much had been walked before, closing how much after: the difference is what
+// lies below.
+static bool label_open(struct label_walk *walk, node_id node)
+{
+	uint32_t label = walk->label_of(walk->context, node);
+
+	if (label >= walk->label_count || walk->is_open[label])
+		return true;
+	walk->is_open[label] = true;
+	walk->bytes[label] -= walk->walked;
+	return hw_vector_push(&walk->open, ((struct open_label){label, walk->pending.count}));
+}
+
+static void labels_close(struct label_walk *walk)
+{
+	while (walk->open.count &&
+		walk->open.items[walk->open.count - 1].height == walk->pending.count) {
+		uint32_t label = walk->open.items[--walk->open.count].label;
+
+		walk->is_open[label] = false;
+		walk->bytes[label] += walk->walked;
+	}
+}
+
+// Adds what `node` dominates immediately to the pending stack.
+static bool label_push_children(struct label_walk *walk, node_id node)
+{
+	const struct graph *graph = walk->graph;
+	const struct store *store = &graph->store;
+	struct edge_cursor cursor = edges_of(store, node);
+	node_id targets[BATCH];
+
+	while (cursor.left) {
+		unsigned count = 0;
+
+		for (; cursor.left && count < BATCH; count++) {
+			targets[count] = edge_next(&cursor);
+			__builtin_prefetch(store_line(store, targets[count]));
+		}
+		if (!hw_vector_reserve(&walk->pending, count))
+			return false;
+		for (unsigned i = 0; i < count; i++)
+			if (!(store_line(store, targets[i])->visited & node_bit(targets[i])) &&
+				bitmap_get(graph->reached, targets[i]))
+				walk->pending.items[walk->pending.count++] = targets[i];
+	}
+	if (!graph_is_core(graph, node))
+		return true;
+	for (uint32_t child = walk->children->first[graph_core_number(graph, node)]; child;
+		child = walk->children->sibling[child])
+		if (!hw_vector_push(&walk->pending, graph->core_node[child]))
+			return false;
+	return true;
+}
+
+static struct error *label_walk_run(struct label_walk *walk)
+{
+	const struct store *store = &walk->graph->store;
+	uint64_t steps = 0;
+
+	if (!hw_vector_push(&walk->pending, walk->graph->root))
+		return error_no_memory();
+	while (walk->pending.count) {
+		node_id node = walk->pending.items[--walk->pending.count];
+
+		if ((++steps & 0xfffff) == 0 && cancel_requested())
+			return error_cancelled();
+		if (graph_is_object(walk->graph, node)) {
+			if (!label_open(walk, node))
+				return error_no_memory();
+			walk->walked += store_size(store, store_line(store, node), node);
+		}
+		if (!label_push_children(walk, node))
+			return error_no_memory();
+		labels_close(walk);
+	}
+	return NULL;
+}
+
+struct error *graph_retained_by_label(struct graph *graph, graph_label_of *label_of, void *context,
+	uint32_t label_count, uint64_t *bytes)
+{
+	_cleanup_(children_deinit) struct children children = {0};
+	struct label_walk walk = {
+		.graph = graph,
+		.children = &children,
+		.label_of = label_of,
+		.context = context,
+		.label_count = label_count,
+		.bytes = bytes,
+	};
+
+	BUG_ON(!graph->core_count);
+	struct error *err = children_init(&children, graph);
+	if (!err) {
+		memset(bytes, 0, label_count * sizeof(*bytes));
+		walk.is_open = calloc(label_count ? label_count : 1, sizeof(*walk.is_open));
+		err = walk.is_open ? label_walk_run(&walk) : error_no_memory();
+	}
+	free(walk.is_open);
+	hw_vector_deinit(&walk.open);
+	hw_vector_deinit(&walk.pending);
+	return err;
+}

@@ -1,0 +1,257 @@
+// Writing the compressed edge store. See store.h.
+//
+// Encoded edges live in blocks of 1 MiB that never move, so lines can point into them and threads
+// need not agree on anything. A line that is bigger than a block (arrays of millions of pointers)
+// gives its own buffer away as a block.
+#include "graph/store.h"
+
+#include <stdlib.h>
+
+#include "graph/pages.h"
+#include "graph/targets.h"
+
+enum {
+	BLOCK_BYTES = 1 << 20,
+	VARINT_MAX = 5,                            // bytes of an encoded 32-bit number
+	HEADER_MAX = LINE_NODES * sizeof(uint64_t) // room for the widest offsets
+};
+
+void store_deinit(struct store *store)
+{
+	for (size_t i = 0; i < store->blocks.count; i++)
+		free(store->blocks.items[i]);
+	hw_vector_deinit(&store->blocks);
+	hw_vector_deinit(&store->odd_sizes);
+	pages_free(store->lines, store->line_count * sizeof(*store->lines));
+	*store = (struct store){0};
+}
+
+bool store_resize(struct store *store, uint64_t nodes)
+{
+	uint64_t lines = (nodes + LINE_NODES - 1) / LINE_NODES;
+	size_t bytes = lines * sizeof(*store->lines);
+	struct node_line *moved;
+
+	if (store->lines)
+		moved = pages_resize(
+			store->lines, store->line_count * sizeof(*store->lines), bytes);
+	else
+		moved = pages_alloc(NULL, bytes);
+	if (!moved)
+		return false;
+	store->lines = moved;
+	store->line_count = (uint32_t)lines;
+	return true;
+}
+
+// Turns a line with two sizes into one with a size of its own for every node.
+static bool line_make_odd(struct store *store, struct node_line *line)
+{
+	size_t index = store->odd_sizes.count;
+
+	if (!hw_vector_reserve(&store->odd_sizes, LINE_NODES))
+		return false;
+	for (unsigned i = 0; i < LINE_NODES; i++)
+		store->odd_sizes.items[index + i] = line->sizes[i >= line->split];
+	store->odd_sizes.count += LINE_NODES;
+	line->sizes[0] = (uint32_t)(index / LINE_NODES);
+	line->flags |= LINE_ODD_SIZES;
+	return true;
+}
+
+bool store_set_sizes(struct store *store, node_id node, uint64_t count, uint64_t size)
+{
+	while (count) {
+		struct node_line *line = store_line(store, node);
+		unsigned index = node % LINE_NODES, room = LINE_NODES - index;
+		unsigned here = count < room ? (unsigned)count : room;
+
+		if (!(line->flags & LINE_ODD_SIZES)) {
+			if (!index && size <= UINT32_MAX) {
+				line->sizes[0] = (uint32_t)size;
+				line->split = (uint8_t)here;
+			} else if (index == line->split && size == line->sizes[0]) {
+				line->split = (uint8_t)(line->split + here);
+			} else if (index == line->split && size <= UINT32_MAX) {
+				line->sizes[1] = (uint32_t)size;
+				// A third size must not be taken for the second one.
+				if (here < room && !line_make_odd(store, line))
+					return false;
+			} else if (!line_make_odd(store, line)) {
+				return false;
+			}
+		}
+		if (line->flags & LINE_ODD_SIZES)
+			for (unsigned i = index; i < LINE_NODES; i++)
+				store->odd_sizes.items[(size_t)line->sizes[0] * LINE_NODES + i] =
+					i < index + here ? size : 0;
+		node += here;
+		count -= here;
+	}
+	return true;
+}
+
+uint64_t store_line_bytes(const struct store *store, uint32_t number, uint64_t bits)
+{
+	const struct node_line *line = &store->lines[number];
+
+	if (!(line->flags & LINE_ODD_SIZES)) {
+		uint64_t before =
+			line->split == LINE_NODES ? ~UINT64_C(0) : (UINT64_C(1) << line->split) - 1;
+		return (uint64_t)__builtin_popcountll(bits & before) * line->sizes[0] +
+		       (uint64_t)__builtin_popcountll(bits & ~before) * line->sizes[1];
+	}
+	uint64_t bytes = 0;
+	for (; bits; bits &= bits - 1)
+		bytes += store->odd_sizes.items[(size_t)line->sizes[0] * LINE_NODES +
+						(size_t)__builtin_ctzll(bits)];
+	return bytes;
+}
+
+void line_writer_init(struct line_writer *writer, struct store *store)
+{
+	*writer = (struct line_writer){.store = store};
+}
+
+void line_writer_deinit(struct line_writer *writer)
+{
+	for (size_t i = 0; i < writer->blocks.count; i++)
+		free(writer->blocks.items[i]);
+	hw_vector_deinit(&writer->blocks);
+	hw_vector_deinit(&writer->bytes);
+}
+
+static uint8_t *varint_write(uint8_t *at, uint32_t value)
+{
+	for (; value >= 0x80; value >>= 7)
+		*at++ = (uint8_t)(value | 0x80);
+	*at++ = (uint8_t)value;
+	return at;
+}
+
+bool line_writer_add(struct line_writer *writer, node_id node, const struct target_set *targets)
+{
+	if (node >> LINE_SHIFT != writer->line || !writer->inner) {
+		if (!line_writer_flush(writer))
+			return false;
+		writer->line = node >> LINE_SHIFT;
+	}
+	if (!writer->bytes.count) {
+		if (!hw_vector_reserve(&writer->bytes, HEADER_MAX))
+			return false;
+		writer->bytes.count = HEADER_MAX;
+	}
+	size_t most = (targets->count + 1) * VARINT_MAX;
+	// A dense set of a whole heap has differences of a byte or two: do not reserve for the
+	// worst.
+	if (!hw_vector_reserve(&writer->bytes, targets->dense ? VARINT_MAX * 2 : most))
+		return false;
+
+	writer->offsets[__builtin_popcountll(writer->inner)] = writer->bytes.count - HEADER_MAX;
+	writer->inner |= node_bit(node);
+	uint8_t *start = writer->bytes.items + writer->bytes.count;
+	uint8_t *at = varint_write(start, (uint32_t)targets->count);
+	writer->bytes.count += (size_t)(at - start);
+
+	size_t index = 0;
+	node_id target, previous = node;
+	for (bool first = true; target_set_next(targets, &index, &target); first = false) {
+		if (targets->dense && !hw_vector_reserve(&writer->bytes, VARINT_MAX))
+			return false;
+		uint32_t delta = target - previous;
+		if (first)
+			delta = delta << 1 ^ -(delta >> 31);
+		start = writer->bytes.items + writer->bytes.count;
+		writer->bytes.count += (size_t)(varint_write(start, delta) - start);
+		previous = target;
+	}
+	writer->edge_count += targets->count;
+	return true;
+}
+
+// Room for `bytes` bytes that will not move. NULL: out of memory.
+static uint8_t *writer_block(struct line_writer *writer, size_t bytes)
+{
+	if (writer->block_left < bytes) {
+		if (!hw_vector_reserve(&writer->blocks, 1))
+			return NULL;
+		uint8_t *block = malloc(BLOCK_BYTES);
+		if (!block)
+			return NULL;
+		writer->blocks.items[writer->blocks.count++] = block;
+		writer->block = block;
+		writer->block_left = BLOCK_BYTES;
+	}
+	uint8_t *room = writer->block;
+	writer->block += bytes;
+	writer->block_left -= bytes;
+	return room;
+}
+
+// The line's buffer becomes a block of its own.
+static uint8_t *writer_give_buffer(struct line_writer *writer)
+{
+	if (!hw_vector_reserve(&writer->blocks, 1))
+		return NULL;
+	hw_vector_shrink(&writer->bytes);
+	uint8_t *buffer = writer->bytes.items;
+	writer->blocks.items[writer->blocks.count++] = buffer;
+	writer->bytes.items = NULL;
+	writer->bytes.count = writer->bytes.capacity = 0;
+	return buffer;
+}
+
+bool line_writer_flush(struct line_writer *writer)
+{
+	unsigned nodes = (unsigned)__builtin_popcountll(writer->inner);
+
+	if (!nodes)
+		return true;
+	struct node_line *line = &writer->store->lines[writer->line];
+	size_t bytes = writer->bytes.count - HEADER_MAX;
+	bool wide = writer->offsets[nodes - 1] + nodes * sizeof(uint16_t) > UINT16_MAX;
+	size_t header = nodes * (wide ? sizeof(uint64_t) : sizeof(uint16_t));
+	uint8_t *edges;
+
+	if (header + bytes > BLOCK_BYTES / 4) {
+		edges = writer_give_buffer(writer);
+		if (!edges)
+			return false;
+		edges += HEADER_MAX - header;
+	} else {
+		edges = writer_block(writer, header + bytes);
+		if (!edges)
+			return false;
+		memcpy(edges + header, writer->bytes.items + HEADER_MAX, bytes);
+		writer->bytes.count = HEADER_MAX;
+	}
+	for (unsigned i = 0; i < nodes; i++) {
+		uint64_t offset = header + writer->offsets[i];
+		uint16_t narrow = (uint16_t)offset;
+
+		if (wide)
+			memcpy(edges + i * sizeof(offset), &offset, sizeof(offset));
+		else
+			memcpy(edges + i * sizeof(narrow), &narrow, sizeof(narrow));
+	}
+	line->edges = edges;
+	line->inner = writer->inner;
+	line->flags |= wide ? LINE_WIDE : 0;
+	writer->edge_bytes += header + bytes;
+	writer->inner = 0;
+	return true;
+}
+
+bool line_writer_finish(struct line_writer *writer)
+{
+	struct store *store = writer->store;
+
+	if (!line_writer_flush(writer) || !hw_vector_reserve(&store->blocks, writer->blocks.count))
+		return false;
+	for (size_t i = 0; i < writer->blocks.count; i++)
+		store->blocks.items[store->blocks.count++] = writer->blocks.items[i];
+	writer->blocks.count = 0;
+	store->edge_count += writer->edge_count;
+	store->edge_bytes += writer->edge_bytes;
+	return true;
+}
