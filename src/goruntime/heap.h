@@ -9,6 +9,7 @@
 #ifndef GORUNTIME_HEAP_H
 #define GORUNTIME_HEAP_H
 
+#include "goruntime/heap_index.h"
 #include "goruntime/runtime.h"
 
 typedef uint32_t object_id;
@@ -31,6 +32,7 @@ struct span {
 	uint32_t sweepgen;
 	uint8_t size_class;        // 0: one large object
 	bool noscan;               // no pointers in it
+	bool faulted_arena;        // a user arena that was freed: its memory is gone
 	uint8_t state;             // enum span_state
 	remote_addr address;       // of the mspan
 	remote_addr alloc_bits, mark_bits;
@@ -47,21 +49,45 @@ struct heap {
 	uint64_t *allocated;       // a bit for each slot: allocated at the time of capture
 	uint64_t *marked;          // a bit for each slot: marked by the last finished collection (the truth to compare with)
 	uint64_t *fresh;           // a bit for each slot: allocated since that collection
-	uint64_t allocated_bytes, allocated_count; // equals MemStats.HeapAlloc and HeapObjects
-	struct heap_index *index;  // address -> span
+	uint64_t allocated_bytes, allocated_count; // with the dead below: MemStats.HeapAlloc and its count of slots
+	uint64_t dead_bytes, dead_count; // not marked by the last collection and not yet swept: no longer allocated
+	uint64_t in_flight;        // slots being handed out at the capture: neither allocated nor readable
+	uint32_t skipped_spans;    // implausible ones: torn while they changed hands, or damaged
+	struct heap_index index;   // address -> slot
+	uint32_t *span_hints;      // span of id n << SPAN_HINT_SHIFT, for heap_span_of()
 };
+
+enum { SPAN_HINT_SHIFT = 10 };
 
 struct error *heap_open(struct go_runtime *runtime, struct heap **out);
 void heap_close(struct heap *heap); // accepts NULL
 
 // The span in use that holds `address`, or NULL. O(1).
-const struct span *heap_span(const struct heap *heap, remote_addr address);
+static inline const struct span *heap_span(const struct heap *heap, remote_addr address)
+{
+	if (address >> INDEX_ADDRESS_BITS)
+		return NULL;
+	const struct heap_page *page = heap_index_page(&heap->index, address);
+	return page->count ? &heap->spans[page->span] : NULL;
+}
 
 // The span that holds object `id`. O(log spans); cheap when asked in ascending order.
 const struct span *heap_span_of(const struct heap *heap, object_id id);
 
 // The slot that holds `address`, allocated or not; OBJECT_NONE outside. O(1).
-object_id heap_find(const struct heap *heap, remote_addr address);
+static inline object_id heap_find(const struct heap *heap, remote_addr address)
+{
+	if (address >> INDEX_ADDRESS_BITS)
+		return OBJECT_NONE;
+	const struct heap_page *page = heap_index_page(&heap->index, address);
+	uint32_t slot = heap_page_slot(page, address);
+	if (slot >= page->count)
+		return OBJECT_NONE;
+	// The end of a large object is not a multiple of its size, which is rounded up to pages.
+	if (!page->magic && address >= heap->spans[page->span].limit)
+		return OBJECT_NONE;
+	return page->first + slot;
+}
 
 static inline bool heap_bit(const uint64_t *bits, object_id id)
 {
