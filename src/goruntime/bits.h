@@ -1,4 +1,5 @@
-// Runs of bits in arrays of 64-bit words, lowest bit first (Go's own order on little-endian machines).
+// Runs of bits in arrays of 64-bit words, lowest bit first (Go's own order on little-endian
+// machines).
 #ifndef GORUNTIME_BITS_H
 #define GORUNTIME_BITS_H
 
@@ -21,7 +22,8 @@ static inline uint64_t bits_low(uint64_t count)
 	return count >= 64 ? ~UINT64_C(0) : (UINT64_C(1) << count) - 1;
 }
 
-// Sets in `to` those bits from `position` on that are set in the lowest `count` (at most 64) bits of `value`.
+// Sets in `to` those bits from `position` on that are set in the lowest `count` (at most 64) bits
+// of `value`.
 static inline void bits_or(uint64_t *to, uint64_t position, uint64_t value, unsigned count)
 {
 	unsigned shift = position & 63;

@@ -1,7 +1,7 @@
-// A type's mask is read from where GCData points. From 1.24 on the runtime builds the masks of large types only when
-// its collector first asks (runtime/type.go, getGCMaskOnDemand), so an object may exist whose type has none yet: then
-// it is put together here from the types of its elements and fields, as buildGCMask does, with a list of work instead
-// of recursion.
+// A type's mask is read from where GCData points. From 1.24 on the runtime builds the masks of
+// large types only when its collector first asks (runtime/type.go, getGCMaskOnDemand), so an object
+// may exist whose type has none yet: then it is put together here from the types of its elements
+// and fields, as buildGCMask does, with a list of work instead of recursion.
 #include "goruntime/gc_mask.h"
 
 #include <string.h>
@@ -9,8 +9,8 @@
 #include "goruntime/types.h"
 #include "heapwhy/vector.h"
 
-// Offsets in abi.Type, abi.ArrayType and abi.StructType (internal/abi/type.go; runtime/type.go before 1.21). They have
-// been the same in every version from 1.19 to 1.27.
+// Offsets in abi.Type, abi.ArrayType and abi.StructType (internal/abi/type.go; runtime/type.go
+// before 1.21). They have been the same in every version from 1.19 to 1.27.
 enum {
 	TYPE_SIZE = 0,
 	TYPE_POINTER_BYTES = 8,
@@ -41,7 +41,8 @@ struct type_record {
 	uint8_t flags, kind;
 };
 
-// Part of a mask still to be made. TASK_REPEAT comes off the list after all that its element put there.
+// Part of a mask still to be made. TASK_REPEAT comes off the list after all that its element put
+// there.
 struct mask_task {
 	enum { TASK_TYPE, TASK_REPEAT } what;
 	remote_addr type;     // TASK_TYPE
@@ -65,7 +66,8 @@ void gc_masks_deinit(struct gc_masks *masks)
 }
 
 // False for what no type with pointers can be; `room` bounds its size.
-static bool type_record_read(struct memory *memory, remote_addr type, uint64_t room, struct type_record *out)
+static bool type_record_read(
+	struct memory *memory, remote_addr type, uint64_t room, struct type_record *out)
 {
 	uint8_t bytes[TYPE_BYTES];
 	struct type_record record;
@@ -92,12 +94,14 @@ static remote_addr mask_address(struct gc_masks *masks, const struct type_record
 	if (!masks->runtime->layout.type_mask_on_demand || !(type->flags & FLAG_MASK_ON_DEMAND))
 		return type->gc_data;
 	remote_addr mask = memory_u64(masks->memory, type->gc_data);
-	// While a thread builds a mask, a variable of the runtime stands in for it (runtime/type.go, inProgress).
+	// While a thread builds a mask, a variable of the runtime stands in for it
+	// (runtime/type.go, inProgress).
 	return mask >= module->noptrdata && mask < module->end ? 0 : mask;
 }
 
 // Copies the mask of `words` words to bit `at`.
-static bool mask_copy(struct memory *memory, remote_addr mask, uint64_t words, uint64_t *bits, uint64_t at)
+static bool mask_copy(
+	struct memory *memory, remote_addr mask, uint64_t words, uint64_t *bits, uint64_t at)
 {
 	for (uint64_t done = 0; done < words; done += 64) {
 		unsigned count = words - done < 64 ? words - done : 64;
@@ -120,8 +124,8 @@ static void mask_repeat(uint64_t *bits, uint64_t at, uint64_t period, uint64_t e
 	}
 }
 
-static bool mask_add_array(struct gc_masks *masks, remote_addr type, uint64_t at, uint64_t end,
-	mask_tasks *tasks)
+static bool mask_add_array(
+	struct gc_masks *masks, remote_addr type, uint64_t at, uint64_t end, mask_tasks *tasks)
 {
 	remote_addr elem = memory_u64(masks->memory, type + ARRAY_ELEM);
 	uint64_t length = memory_u64(masks->memory, type + ARRAY_LENGTH);
@@ -138,11 +142,12 @@ static bool mask_add_array(struct gc_masks *masks, remote_addr type, uint64_t at
 					     .at = at,
 					     .period = period,
 					     .end = at + length * period})) &&
-	       hw_vector_push(tasks, ((struct mask_task){.what = TASK_TYPE, .type = elem, .at = at}));
+	       hw_vector_push(
+		       tasks, ((struct mask_task){.what = TASK_TYPE, .type = elem, .at = at}));
 }
 
-static bool mask_add_struct(struct gc_masks *masks, remote_addr type, uint64_t at, uint64_t end,
-	mask_tasks *tasks)
+static bool mask_add_struct(
+	struct gc_masks *masks, remote_addr type, uint64_t at, uint64_t end, mask_tasks *tasks)
 {
 	remote_addr fields = memory_u64(masks->memory, type + STRUCT_FIELDS);
 	uint64_t count = memory_u64(masks->memory, type + STRUCT_FIELD_COUNT);
@@ -180,7 +185,8 @@ static bool mask_build_step(struct gc_masks *masks, const struct mask_task *task
 		!type_record_read(masks->memory, task->type, (words - task->at) * 8, &type))
 		return false;
 	if (!(type.flags & FLAG_MASK_ON_DEMAND))
-		return mask_copy(masks->memory, type.gc_data, type.pointer_bytes / 8, bits, task->at);
+		return mask_copy(
+			masks->memory, type.gc_data, type.pointer_bytes / 8, bits, task->at);
 	uint64_t end = task->at + type.size / 8;
 	if (type.kind == GO_ARRAY)
 		return mask_add_array(masks, task->type, task->at, end, tasks);
@@ -203,7 +209,8 @@ static bool mask_build(struct gc_masks *masks, remote_addr type, uint64_t words,
 	return good;
 }
 
-static const struct gc_pattern *pattern_build(struct gc_masks *masks, remote_addr type, uint64_t object_bytes)
+static const struct gc_pattern *pattern_build(
+	struct gc_masks *masks, remote_addr type, uint64_t object_bytes)
 {
 	struct type_record record;
 

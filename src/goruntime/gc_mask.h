@@ -1,5 +1,6 @@
-// Which words of a type are pointers, as the collector sees it, made into a pattern that tiles an object of one or
-// more values of that type. For objects that tell their type: malloc headers and mspan.largeType, go 1.22 on.
+// Which words of a type are pointers, as the collector sees it, made into a pattern that tiles an
+// object of one or more values of that type. For objects that tell their type: malloc headers and
+// mspan.largeType, go 1.22 on.
 //
 //	struct gc_masks masks;
 //	gc_masks_init(&masks, runtime, &memory);
@@ -8,8 +9,8 @@
 //		uint64_t pointers = gc_pattern_bits(pattern, word);
 //	gc_masks_deinit(&masks);
 //
-// One cache belongs to one thread. Memory: about a bit for each word of each type seen, at most GC_MASKS_BYTES_MAX
-// and the pattern in use.
+// One cache belongs to one thread. Memory: about a bit for each word of each type seen, at most
+// GC_MASKS_BYTES_MAX and the pattern in use.
 #ifndef GORUNTIME_GC_MASK_H
 #define GORUNTIME_GC_MASK_H
 
@@ -22,7 +23,8 @@ enum { GC_MASKS_BYTES_MAX = 64 << 20 };
 
 struct gc_pattern {
 	uint64_t period;      // words of one value
-	const uint64_t *bits; // `period` bits, and then the first ones once more, so that any 64 can be taken at once
+	const uint64_t *bits; // `period` bits, and then the first ones once more, so that any 64
+			      // can be taken at once
 };
 
 struct gc_masks {
@@ -37,11 +39,13 @@ struct gc_masks {
 void gc_masks_init(struct gc_masks *masks, const struct go_runtime *runtime, struct memory *memory);
 void gc_masks_deinit(struct gc_masks *masks);
 
-// The pattern of the abi.Type at `type`, valid until the next call. NULL when the type is damaged, does not fit into
-// an object of `object_bytes`, or memory runs out.
-const struct gc_pattern *gc_pattern(struct gc_masks *masks, remote_addr type, uint64_t object_bytes);
+// The pattern of the abi.Type at `type`, valid until the next call. NULL when the type is damaged,
+// does not fit into an object of `object_bytes`, or memory runs out.
+const struct gc_pattern *gc_pattern(
+	struct gc_masks *masks, remote_addr type, uint64_t object_bytes);
 
-// The pointer bits of 64 words of an object tiled with the pattern, from word `word` of its contents on.
+// The pointer bits of 64 words of an object tiled with the pattern, from word `word` of its
+// contents on.
 static inline uint64_t gc_pattern_bits(const struct gc_pattern *pattern, uint64_t word)
 {
 	return bits_extract(pattern->bits, word < pattern->period ? word : word % pattern->period);

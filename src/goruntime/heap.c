@@ -1,18 +1,19 @@
-// The span table: every mspan of mheap_.allspans is read once, checked, sorted by address and numbered; its bits are
-// turned into the heap's bitmaps; then the index is laid over the pages.
+// The span table: every mspan of mheap_.allspans is read once, checked, sorted by address and
+// numbered; its bits are turned into the heap's bitmaps; then the index is laid over the pages.
 //
 // What the bits mean (runtime/mgcsweep.go, mheap.go, mbitmap.go; go 1.19 to 1.27):
 //
 //	mspan.sweepgen - mheap_.sweepgen
-//	 0, +3  swept (+3: and cached by a P). allocBits are the marks of the last collection, and every slot below
-//	        freeIndexForScan has been handed out since the sweep, if it was not taken before. Between
-//	        freeIndexForScan and freeindex lie allocations that are just being made and, while a collection marks,
-//	        those made since it began: these are allocated black, so their mark bit is set.
-//	-2, +1  not swept (+1: and still cached from before). gcmarkBits are the marks of the last collection; what they
-//	        leave out is dead, though MemStats still counts it, and nothing has been allocated since.
-//	-1      a thread is sweeping it at this moment.
+//	 0, +3  swept (+3: and cached by a P). allocBits are the marks of the last collection, and
+//every slot below 	        freeIndexForScan has been handed out since the sweep, if it was not taken before.
+//Between 	        freeIndexForScan and freeindex lie allocations that are just being made and, while a
+//collection marks, 	        those made since it began: these are allocated black, so their mark bit is set.
+//	-2, +1  not swept (+1: and still cached from before). gcmarkBits are the marks of the last
+//collection; what they 	        leave out is dead, though MemStats still counts it, and nothing has been
+//allocated since. 	-1      a thread is sweeping it at this moment.
 //
-// Green tea keeps the marks of small objects inline in the span until the sweep moves them to gcmarkBits.
+// Green tea keeps the marks of small objects inline in the span until the sweep moves them to
+// gcmarkBits.
 #include "goruntime/heap.h"
 
 #include <inttypes.h>
@@ -27,7 +28,7 @@
 
 enum {
 	SPANS_MAX = 1 << 28,
-	SMALL_OBJECT_MAX = 32768, // runtime/sizeclasses.go: larger objects have spans of their own
+	SMALL_OBJECT_MAX = 32768,  // runtime/sizeclasses.go: larger objects have spans of their own
 	SMALL_SPAN_PAGES_MAX = 32, // the longest span of small objects has 10 pages
 	SLOTS_MAX = SMALL_SPAN_PAGES_MAX * GO_PAGE_SIZE / 8,
 	BITS_WORDS_MAX = SLOTS_MAX / 64,
@@ -95,7 +96,8 @@ static bool span_read(struct heap *heap, remote_addr address, size_t bytes, stru
 {
 	const struct layout *layout = &heap->runtime->layout;
 	const struct layout_offsets *at = &layout->at;
-	// runtime/mheap.go: nelems, freeindex and freeIndexForScan are uintptr up to 1.21, uint16 from 1.22 on.
+	// runtime/mheap.go: nelems, freeindex and freeIndexForScan are uintptr up to 1.21, uint16
+	// from 1.22 on.
 	size_t narrow = layout->pointer_bits == POINTER_BITS_HEADER ? 2 : 8;
 	uint8_t record[MSPAN_BYTES_MAX];
 	struct span span = {.address = address};
@@ -171,7 +173,8 @@ static struct error *spans_number(struct heap *heap)
 		slots += span->count;
 		if (slots >= OBJECT_NONE)
 			return error_create(ERROR_TARGET,
-				"the heap has more than %" PRIu32 " slots, which heapwhy cannot number",
+				"the heap has more than %" PRIu32
+				" slots, which heapwhy cannot number",
 				OBJECT_NONE);
 		if (span->state == SPAN_IN_USE)
 			heap->in_use_bytes += (uint64_t)span->pages << GO_PAGE_SHIFT;
@@ -190,10 +193,10 @@ static struct error *spans_read(struct heap *heap)
 	uint64_t count;
 
 	if (bytes > MSPAN_BYTES_MAX)
-		return error_create(ERROR_TARGET, "runtime.mspan of %s is larger than any known one",
-			runtime->version);
-	struct error *err = go_read_words(runtime, runtime->mheap + runtime->layout.at.mheap_allspans,
-		SPANS_MAX, &addresses, &count);
+		return error_create(ERROR_TARGET,
+			"runtime.mspan of %s is larger than any known one", runtime->version);
+	struct error *err = go_read_words(runtime,
+		runtime->mheap + runtime->layout.at.mheap_allspans, SPANS_MAX, &addresses, &count);
 	if (err)
 		return error_wrap(err, "the list of spans");
 	heap->spans = calloc(count + 1, sizeof(*heap->spans));
@@ -203,11 +206,13 @@ static struct error *spans_read(struct heap *heap)
 		if (span_read(heap, addresses[i], bytes, &heap->spans[heap->span_count]))
 			heap->span_count++;
 	}
-	// A few may be torn when the target was stopped in the middle of the allocator; more are damage.
+	// A few may be torn when the target was stopped in the middle of the allocator; more are
+	// damage.
 	if (heap->skipped_spans > 64 && heap->skipped_spans > count / 100)
 		return error_create(ERROR_TARGET,
 			"%" PRIu32 " of the heap's %" PRIu64
-			" spans make no sense: the target's memory is damaged or not laid out as in %s",
+			" spans make no sense: the target's memory is damaged or not laid out as "
+			"in %s",
 			heap->skipped_spans, count, runtime->version);
 	qsort(heap->spans, heap->span_count, sizeof(*heap->spans), span_compare);
 	return spans_number(heap);
@@ -223,7 +228,8 @@ static bool span_has_inline_marks(const struct heap *heap, const struct span *sp
 static void bits_read(struct heap *heap, remote_addr address, uint32_t count, uint64_t *bits)
 {
 	memset(bits, 0, bits_words(count) * sizeof(*bits));
-	if (address && memory_read(&heap->runtime->memory, address, bits, (count + 7) / 8) && count % 64)
+	if (address && memory_read(&heap->runtime->memory, address, bits, (count + 7) / 8) &&
+		count % 64)
 		bits[count / 64] &= bits_low(count % 64);
 }
 
@@ -233,16 +239,17 @@ static void span_bits_read(struct heap *heap, const struct span *span, struct sp
 	bits_read(heap, span->mark_bits, span->count, bits->marks);
 }
 
-// Adds the marks that green tea keeps at the end of the span's only page: 63 bytes of scanned bits, one of state,
-// 63 of marks, one of span class (runtime/mgcmark_greenteagc.go, spanInlineMarkBits; 1.25 on).
+// Adds the marks that green tea keeps at the end of the span's only page: 63 bytes of scanned bits,
+// one of state, 63 of marks, one of span class (runtime/mgcmark_greenteagc.go,
+// spanInlineMarkBits; 1.25 on).
 static void inline_marks_add(struct heap *heap, const struct span *span, struct span_bits *bits)
 {
 	uint64_t marks[INLINE_MARKS_BYTES / 2 / 8];
 
 	if (!span_has_inline_marks(heap, span) || span->count > (INLINE_MARKS_BYTES / 2 - 1) * 8)
 		return;
-	if (!memory_read(&heap->runtime->memory,
-		    span->base + GO_PAGE_SIZE - INLINE_MARKS_BYTES / 2, marks, sizeof(marks)))
+	if (!memory_read(&heap->runtime->memory, span->base + GO_PAGE_SIZE - INLINE_MARKS_BYTES / 2,
+		    marks, sizeof(marks)))
 		return;
 	for (uint32_t i = 0; i < bits_words(span->count); i++)
 		bits->marks[i] |= marks[i] & bits_low(span->count - i * 64);
@@ -258,14 +265,16 @@ static uint64_t bits_count(const uint64_t *bits, uint32_t count)
 }
 
 // Whether allocBits already are the marks of the last collection.
-static bool span_is_swept(const struct heap *heap, const struct span *span, const struct span_bits *bits)
+static bool span_is_swept(
+	const struct heap *heap, const struct span *span, const struct span_bits *bits)
 {
 	switch ((int32_t)(span->sweepgen - heap->runtime->sweepgen)) {
 	case 0:
 	case 3:
 		return true;
 	case -1:
-		// The sweeper exchanges the bits and clears the new marks before it says that it is done.
+		// The sweeper exchanges the bits and clears the new marks before it says that it is
+		// done.
 		return !span->free_index && !bits_count(bits->marks, span->count);
 	default:
 		return false;
@@ -313,8 +322,8 @@ static void span_bits_add(struct heap *heap, const struct span *span, struct spa
 	heap->dead_count += dead_count;
 	heap->dead_bytes += dead_count * span->elem_size;
 	heap->allocated_count += allocated_count;
-	// A freed user arena keeps its slot while somebody points into it, but has no memory any more
-	// (runtime/arena.go, setUserArenaChunkToFault).
+	// A freed user arena keeps its slot while somebody points into it, but has no memory any
+	// more (runtime/arena.go, setUserArenaChunkToFault).
 	if (!span->faulted_arena)
 		heap->allocated_bytes += allocated_count * span->elem_size;
 }
@@ -337,7 +346,8 @@ static struct error *bits_build(struct heap *heap)
 	return NULL;
 }
 
-// Gives every chunk that holds a span in use a table. Spans ascend, so the last chunk seen is the only one to compare.
+// Gives every chunk that holds a span in use a table. Spans ascend, so the last chunk seen is the
+// only one to compare.
 static struct error *index_reserve(struct heap *heap)
 {
 	struct heap_index *index = &heap->index;
@@ -355,13 +365,14 @@ static struct error *index_reserve(struct heap *heap)
 
 		if (!span->count)
 			continue;
-		for (uint64_t chunk = span->base >> INDEX_CHUNK_SHIFT; chunk <= last >> INDEX_CHUNK_SHIFT;
-			chunk++) {
+		for (uint64_t chunk = span->base >> INDEX_CHUNK_SHIFT;
+			chunk <= last >> INDEX_CHUNK_SHIFT; chunk++) {
 			if (!index->chunks[chunk])
 				index->chunks[chunk] = index->table_count++;
 		}
 	}
-	index->pages = calloc((size_t)index->table_count * INDEX_CHUNK_PAGES, sizeof(*index->pages));
+	index->pages =
+		calloc((size_t)index->table_count * INDEX_CHUNK_PAGES, sizeof(*index->pages));
 	return index->pages ? NULL : error_no_memory();
 }
 
@@ -376,7 +387,8 @@ static struct error *index_build(struct heap *heap)
 
 		for (uint32_t page = 0; span->count && page < span->pages; page++) {
 			remote_addr address = span->base + ((uint64_t)page << GO_PAGE_SHIFT);
-			struct heap_page *entry = (struct heap_page *)heap_index_page(&heap->index, address);
+			struct heap_page *entry =
+				(struct heap_page *)heap_index_page(&heap->index, address);
 
 			*entry = (struct heap_page){.span = i,
 				.first = span->first,
@@ -465,7 +477,8 @@ uint64_t heap_size(const struct heap *heap, object_id id)
 
 uint32_t span_header_bytes(const struct heap *heap, const struct span *span)
 {
-	// runtime/malloc.go, mallocHeaderSize: objects with pointers that are too long for the span's own bits (1.22 on).
+	// runtime/malloc.go, mallocHeaderSize: objects with pointers that are too long for the
+	// span's own bits (1.22 on).
 	bool header = heap->runtime->layout.pointer_bits == POINTER_BITS_HEADER && !span->noscan &&
 		      span->size_class && span->elem_size > HEAP_BITS_OBJECT_MAX;
 

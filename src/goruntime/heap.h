@@ -1,11 +1,11 @@
 // The spans of Go's heap and the slots in them.
 //
-// Every slot of every span in use has an object_id: ids are dense and ascend with the address, so an array or bitmap
-// indexed by id covers the heap. A slot is free, or allocated; which of the allocated ones are reachable is for
-// graph/ to say.
+// Every slot of every span in use has an object_id: ids are dense and ascend with the address, so
+// an array or bitmap indexed by id covers the heap. A slot is free, or allocated; which of the
+// allocated ones are reachable is for graph/ to say.
 //
-// The heap's contents are never held: they are streamed span by span through a heap_reader's buffer, which several
-// threads can do side by side, each with its own reader.
+// The heap's contents are never held: they are streamed span by span through a heap_reader's
+// buffer, which several threads can do side by side, each with its own reader.
 #ifndef GORUNTIME_HEAP_H
 #define GORUNTIME_HEAP_H
 
@@ -17,44 +17,51 @@ typedef uint32_t object_id;
 
 enum { GO_PAGE_SIZE = 8192, GO_PAGE_SHIFT = 13 };
 
-enum span_state { SPAN_DEAD = 0, SPAN_IN_USE = 1, SPAN_MANUAL = 2 }; // manual: stacks and the runtime's own
+enum span_state {
+	SPAN_DEAD = 0,
+	SPAN_IN_USE = 1,
+	SPAN_MANUAL = 2
+}; // manual: stacks and the runtime's own
 
 struct span {
 	remote_addr base;
-	uint64_t elem_size;        // bytes of a slot
-	remote_addr limit;         // end of the slots
-	uint32_t pages;            // of 8 KiB
-	object_id first;           // id of slot 0
-	uint32_t count;            // slots; 0 unless in use
-	uint32_t divide_magic;     // for address -> slot
-	uint32_t free_index;       // slots below it are allocated or were when the span was swept
-	uint32_t free_index_scan;  // as the collector's conservative scan sees it
+	uint64_t elem_size;       // bytes of a slot
+	remote_addr limit;        // end of the slots
+	uint32_t pages;           // of 8 KiB
+	object_id first;          // id of slot 0
+	uint32_t count;           // slots; 0 unless in use
+	uint32_t divide_magic;    // for address -> slot
+	uint32_t free_index;      // slots below it are allocated or were when the span was swept
+	uint32_t free_index_scan; // as the collector's conservative scan sees it
 	uint32_t sweepgen;
-	uint8_t size_class;        // 0: one large object
-	bool noscan;               // no pointers in it
-	bool faulted_arena;        // a user arena that was freed: its memory is gone
-	uint8_t state;             // enum span_state
-	remote_addr address;       // of the mspan
+	uint8_t size_class;  // 0: one large object
+	bool noscan;         // no pointers in it
+	bool faulted_arena;  // a user arena that was freed: its memory is gone
+	uint8_t state;       // enum span_state
+	remote_addr address; // of the mspan
 	remote_addr alloc_bits, mark_bits;
-	remote_addr specials;      // list of runtime.special
-	remote_addr large_type;    // type of a large object's contents (header mechanism), or 0
+	remote_addr specials;   // list of runtime.special
+	remote_addr large_type; // type of a large object's contents (header mechanism), or 0
 };
 
 struct heap {
 	struct go_runtime *runtime;
-	struct span *spans;        // in use and manual, by address
+	struct span *spans; // in use and manual, by address
 	uint32_t span_count;
-	object_id object_count;    // slots in all spans in use
-	uint64_t in_use_bytes;     // spans in use
-	uint64_t *allocated;       // a bit for each slot: allocated at the time of capture
-	uint64_t *marked;          // a bit for each slot: marked by the last finished collection (the truth to compare with)
-	uint64_t *fresh;           // a bit for each slot: allocated since that collection
-	uint64_t allocated_bytes, allocated_count; // with the dead below: MemStats.HeapAlloc and its count of slots
-	uint64_t dead_bytes, dead_count; // not marked by the last collection and not yet swept: no longer allocated
-	uint64_t in_flight;        // slots being handed out at the capture: neither allocated nor readable
-	uint32_t skipped_spans;    // implausible ones: torn while they changed hands, or damaged
-	struct heap_index index;   // address -> slot
-	uint32_t *span_hints;      // span of id n << SPAN_HINT_SHIFT, for heap_span_of()
+	object_id object_count; // slots in all spans in use
+	uint64_t in_use_bytes;  // spans in use
+	uint64_t *allocated;    // a bit for each slot: allocated at the time of capture
+	uint64_t *marked; // a bit for each slot: marked by the last finished collection (the truth
+			  // to compare with)
+	uint64_t *fresh;  // a bit for each slot: allocated since that collection
+	uint64_t allocated_bytes,
+		allocated_count; // with the dead below: MemStats.HeapAlloc and its count of slots
+	uint64_t dead_bytes, dead_count; // not marked by the last collection and not yet swept: no
+					 // longer allocated
+	uint64_t in_flight; // slots being handed out at the capture: neither allocated nor readable
+	uint32_t skipped_spans;  // implausible ones: torn while they changed hands, or damaged
+	struct heap_index index; // address -> slot
+	uint32_t *span_hints;    // span of id n << SPAN_HINT_SHIFT, for heap_span_of()
 };
 
 enum { SPAN_HINT_SHIFT = 10 };
@@ -102,7 +109,8 @@ static inline remote_addr span_object(const struct span *span, object_id id)
 remote_addr heap_address(const struct heap *heap, object_id id);
 uint64_t heap_size(const struct heap *heap, object_id id); // bytes of its slot
 
-// Bytes before the object's contents: 8 where the version and size class have a malloc header, else 0.
+// Bytes before the object's contents: 8 where the version and size class have a malloc header, else
+// 0.
 uint32_t span_header_bytes(const struct heap *heap, const struct span *span);
 
 // One thread's window onto the contents of the heap.
@@ -116,20 +124,22 @@ struct word_group {
 	uint64_t offset;       // bytes from the object's slot to words[0]
 	const uint64_t *words; // `count` of them, valid during the call
 	unsigned count;
-	uint64_t pointers;     // bit i: words[i] is a pointer word by Go's own metadata
+	uint64_t pointers; // bit i: words[i] is a pointer word by Go's own metadata
 };
 typedef bool (*word_group_visit)(void *context, const struct word_group *group); // false stops
 
-// Visits the pointer words of the allocated objects of `span` whose bit in `only` is set (NULL: of all allocated
-// objects), ascending. Large objects are windowed. Bytes that cannot be read are skipped and counted.
-// Returns false when a visit stopped it.
+// Visits the pointer words of the allocated objects of `span` whose bit in `only` is set (NULL: of
+// all allocated objects), ascending. Large objects are windowed. Bytes that cannot be read are
+// skipped and counted. Returns false when a visit stopped it.
 bool heap_scan_span(struct heap_reader *reader, const struct span *span, const uint64_t *only,
 	word_group_visit visit, void *context);
 
 // The same for one object.
-bool heap_scan_object(struct heap_reader *reader, object_id id, word_group_visit visit, void *context);
+bool heap_scan_object(
+	struct heap_reader *reader, object_id id, word_group_visit visit, void *context);
 
-// The bits of up to 64 words of object `id` from word `first_word` on: 1 = pointer word. For typing's checks.
+// The bits of up to 64 words of object `id` from word `first_word` on: 1 = pointer word. For
+// typing's checks.
 uint64_t heap_pointer_bits(struct heap_reader *reader, object_id id, uint64_t first_word);
 
 // Reads from an object's contents through the reader's window.

@@ -1,6 +1,7 @@
-// Objects are read through a window, a buffer that holds a stretch of the heap and, where the runtime keeps pointer
-// bits apart in its arenas (go 1.19 to 1.21), the bits of that stretch. Scanning spans in order loads many neighbours
-// at once; a single object loads its own span; a large object passes through the window piece by piece.
+// Objects are read through a window, a buffer that holds a stretch of the heap and, where the
+// runtime keeps pointer bits apart in its arenas (go 1.19 to 1.21), the bits of that stretch.
+// Scanning spans in order loads many neighbours at once; a single object loads its own span; a
+// large object passes through the window piece by piece.
 #include "goruntime/heap.h"
 
 #include <stdlib.h>
@@ -13,7 +14,9 @@
 
 enum {
 	WINDOW_BYTES = 1 << 20,
-	WINDOW_GAP_MAX = 4 * GO_PAGE_SIZE, // read over less than this between two spans rather than read twice
+	WINDOW_GAP_MAX =
+		4 *
+		GO_PAGE_SIZE, // read over less than this between two spans rather than read twice
 	WINDOW_WORDS = WINDOW_BYTES / 8,
 	READER_CACHE_BYTES = 1 << 20,
 	ARENA_BYTES = 1 << ARENA_SHIFT,
@@ -77,7 +80,8 @@ static uint64_t gather_low_nibble_bits(uint64_t value)
 {
 	uint64_t gathered = 0;
 
-	// Each byte of go 1.19's bitmap has 4 words: pointer bits in its lower half, scan bits in the upper one.
+	// Each byte of go 1.19's bitmap has 4 words: pointer bits in its lower half, scan bits in
+	// the upper one.
 	value &= UINT64_C(0x0f0f0f0f0f0f0f0f);
 	value = (value | value >> 4) & UINT64_C(0x00ff00ff00ff00ff);
 	value = (value | value >> 8) & UINT64_C(0x0000ffff0000ffff);
@@ -85,9 +89,10 @@ static uint64_t gather_low_nibble_bits(uint64_t value)
 	return gathered;
 }
 
-// Loads the arena's two-bit entries of [address, address + bytes), which lie in one arena, to bit `at` (go 1.19).
-static bool two_bit_load(struct heap_reader *reader, remote_addr bitmap, remote_addr address, uint64_t bytes,
-	uint64_t at)
+// Loads the arena's two-bit entries of [address, address + bytes), which lie in one arena, to bit
+// `at` (go 1.19).
+static bool two_bit_load(struct heap_reader *reader, remote_addr bitmap, remote_addr address,
+	uint64_t bytes, uint64_t at)
 {
 	remote_addr from = bitmap + (address & (ARENA_BYTES - 1)) / 32;
 
@@ -103,10 +108,10 @@ static bool two_bit_load(struct heap_reader *reader, remote_addr bitmap, remote_
 	return true;
 }
 
-// The same of the one-bit bitmap (go 1.20, 1.21). noMorePtrs only lets the collector stop earlier: where it is set
-// the rest of the object's bits are zero (runtime/mbitmap.go, writeHeapBits.flush).
-static bool one_bit_load(struct heap_reader *reader, remote_addr bitmap, remote_addr address, uint64_t bytes,
-	uint64_t at)
+// The same of the one-bit bitmap (go 1.20, 1.21). noMorePtrs only lets the collector stop earlier:
+// where it is set the rest of the object's bits are zero (runtime/mbitmap.go, writeHeapBits.flush).
+static bool one_bit_load(struct heap_reader *reader, remote_addr bitmap, remote_addr address,
+	uint64_t bytes, uint64_t at)
 {
 	return memory_read(&reader->memory, bitmap + (address & (ARENA_BYTES - 1)) / 64,
 		reader->pointers + at / 64, bytes / 64);
@@ -128,9 +133,11 @@ static void arena_bits_load(struct heap_reader *reader)
 		bool good = false;
 
 		if (arena && layout->pointer_bits == POINTER_BITS_TWO_BIT_ARENA)
-			good = two_bit_load(reader, arena + layout->at.heapArena_bitmap, address, bytes, at);
+			good = two_bit_load(
+				reader, arena + layout->at.heapArena_bitmap, address, bytes, at);
 		else if (arena)
-			good = one_bit_load(reader, arena + layout->at.heapArena_bitmap, address, bytes, at);
+			good = one_bit_load(
+				reader, arena + layout->at.heapArena_bitmap, address, bytes, at);
 		reader->faults += !good;
 		address += bytes;
 	}
@@ -193,11 +200,11 @@ static const uint64_t *small_span_bits(const struct heap_reader *reader, const s
 
 // How the pointer words of one object are told.
 struct bit_source {
-	const uint64_t *bits;             // a bit for each word from `first` on, or
+	const uint64_t *bits; // a bit for each word from `first` on, or
 	uint64_t first;
 	const struct gc_pattern *pattern; // a pattern from word `header` of the slot on
 	uint64_t header;
-	const uint64_t *scans;            // go 1.19: no more pointers from the first clear bit on
+	const uint64_t *scans; // go 1.19: no more pointers from the first clear bit on
 	bool ended;
 };
 
@@ -208,14 +215,16 @@ static uint64_t source_bits(struct bit_source *source, uint64_t word, unsigned c
 
 	if (source->pattern) {
 		if (word >= source->header)
-			return gc_pattern_bits(source->pattern, word - source->header) & bits_low(count);
+			return gc_pattern_bits(source->pattern, word - source->header) &
+			       bits_low(count);
 		return gc_pattern_bits(source->pattern, 0) << source->header & bits_low(count);
 	}
 	if (source->ended)
 		return 0;
 	bits = bits_extract(source->bits, source->first + word);
 	if (source->scans) {
-		uint64_t dead = ~bits_extract(source->scans, source->first + word) & bits_low(count);
+		uint64_t dead =
+			~bits_extract(source->scans, source->first + word) & bits_low(count);
 
 		if (dead) {
 			source->ended = true;
@@ -225,8 +234,8 @@ static uint64_t source_bits(struct bit_source *source, uint64_t word, unsigned c
 	return bits & bits_low(count);
 }
 
-// Where the bits of the object at `address` come from; its span, or for a large object the piece from `address` on, is
-// in the window. False when its type makes no sense.
+// Where the bits of the object at `address` come from; its span, or for a large object the piece
+// from `address` on, is in the window. False when its type makes no sense.
 static bool source_open(struct heap_reader *reader, const struct span *span, remote_addr address,
 	struct bit_source *out)
 {
@@ -243,11 +252,14 @@ static bool source_open(struct heap_reader *reader, const struct span *span, rem
 		source.first = (address - span->base) / 8;
 	} else {
 		source.header = span->size_class ? 1 : 0;
-		remote_addr type = span->size_class ? *window_words(reader, address) : span->large_type;
-		// A slot whose memory was not cleared yet, or a large object before its type is set, has no type.
+		remote_addr type =
+			span->size_class ? *window_words(reader, address) : span->large_type;
+		// A slot whose memory was not cleared yet, or a large object before its type is
+		// set, has no type.
 		if (!type)
 			return false;
-		source.pattern = gc_pattern(&reader->masks, type, span->elem_size - source.header * 8);
+		source.pattern =
+			gc_pattern(&reader->masks, type, span->elem_size - source.header * 8);
 		if (!source.pattern) {
 			reader->faults++;
 			return false;
@@ -258,34 +270,35 @@ static bool source_open(struct heap_reader *reader, const struct span *span, rem
 }
 
 // Visits words [from, to) of the slot; `words` is where word `from` lies in the window.
-static bool words_visit(struct bit_source *source, object_id id, uint64_t from, uint64_t to, const uint64_t *words,
-	word_group_visit visit, void *context)
+static bool words_visit(struct bit_source *source, object_id id, uint64_t from, uint64_t to,
+	const uint64_t *words, word_group_visit visit, void *context)
 {
 	for (uint64_t word = from; word < to; word += 64, words += 64) {
 		unsigned count = to - word < 64 ? to - word : 64;
 		uint64_t pointers = source_bits(source, word, count);
 
 		if (pointers && !visit(context, &(struct word_group){
-						.object = id,
-						.offset = word * 8,
-						.words = words,
-						.count = count,
-						.pointers = pointers,
-					}))
+							.object = id,
+							.offset = word * 8,
+							.words = words,
+							.count = count,
+							.pointers = pointers,
+						}))
 			return false;
 	}
 	return true;
 }
 
-static bool small_scan(struct heap_reader *reader, const struct span *span, object_id id, word_group_visit visit,
-	void *context)
+static bool small_scan(struct heap_reader *reader, const struct span *span, object_id id,
+	word_group_visit visit, void *context)
 {
 	remote_addr address = span_object(span, id);
 	struct bit_source source;
 
 	if (!source_open(reader, span, address, &source))
 		return true;
-	return words_visit(&source, id, 0, span->elem_size / 8, window_words(reader, address), visit, context);
+	return words_visit(
+		&source, id, 0, span->elem_size / 8, window_words(reader, address), visit, context);
 }
 
 // Whether any of words [from, to) is a pointer, so that pieces without are not even read.
@@ -298,7 +311,8 @@ static bool pattern_has_pointers(const struct gc_pattern *pattern, uint64_t from
 	return false;
 }
 
-static bool large_scan(struct heap_reader *reader, const struct span *span, word_group_visit visit, void *context)
+static bool large_scan(
+	struct heap_reader *reader, const struct span *span, word_group_visit visit, void *context)
 {
 	struct bit_source source = {0};
 	bool header = reader->heap->runtime->layout.pointer_bits == POINTER_BITS_HEADER;
@@ -309,7 +323,8 @@ static bool large_scan(struct heap_reader *reader, const struct span *span, word
 	for (uint64_t from = 0; from < words; from += WINDOW_WORDS) {
 		uint64_t to = words - from < WINDOW_WORDS ? words : from + WINDOW_WORDS;
 		remote_addr start = span->base + from * 8;
-		remote_addr end = (span->base + to * 8 + GO_PAGE_SIZE - 1) & ~(remote_addr)(GO_PAGE_SIZE - 1);
+		remote_addr end =
+			(span->base + to * 8 + GO_PAGE_SIZE - 1) & ~(remote_addr)(GO_PAGE_SIZE - 1);
 
 		if (header && !pattern_has_pointers(source.pattern, from, to))
 			continue;
@@ -322,7 +337,8 @@ static bool large_scan(struct heap_reader *reader, const struct span *span, word
 			source.first -= from;
 			source.ended = ended;
 		}
-		if (!words_visit(&source, span->first, from, to, window_words(reader, start), visit, context))
+		if (!words_visit(&source, span->first, from, to, window_words(reader, start), visit,
+			    context))
 			return false;
 	}
 	return true;
@@ -342,7 +358,8 @@ bool heap_scan_span(struct heap_reader *reader, const struct span *span, const u
 	if (!span_has_pointers(span))
 		return true;
 	for (uint32_t slot = 0; slot < span->count; slot += 64) {
-		uint64_t wanted = bits_extract(allocated, span->first + slot) & bits_low(span->count - slot);
+		uint64_t wanted =
+			bits_extract(allocated, span->first + slot) & bits_low(span->count - slot);
 
 		if (only)
 			wanted &= bits_extract(only, span->first + slot);
@@ -363,7 +380,8 @@ bool heap_scan_span(struct heap_reader *reader, const struct span *span, const u
 	return true;
 }
 
-bool heap_scan_object(struct heap_reader *reader, object_id id, word_group_visit visit, void *context)
+bool heap_scan_object(
+	struct heap_reader *reader, object_id id, word_group_visit visit, void *context)
 {
 	const struct span *span = heap_span_of(reader->heap, id);
 
@@ -392,15 +410,17 @@ uint64_t heap_pointer_bits(struct heap_reader *reader, object_id id, uint64_t fi
 	} else {
 		// The page of the first word and the next one hold all 64.
 		remote_addr start = (address + first_word * 8) & ~(remote_addr)(GO_PAGE_SIZE - 1);
-		remote_addr end = start + 2 * GO_PAGE_SIZE < span_end(span) ? start + 2 * GO_PAGE_SIZE
-									   : span_end(span);
+		remote_addr end = start + 2 * GO_PAGE_SIZE < span_end(span)
+					  ? start + 2 * GO_PAGE_SIZE
+					  : span_end(span);
 
 		if (!window_has(reader, start, end))
 			window_load(reader, start, end);
 	}
 	if (!source_open(reader, span, address, &source))
 		return 0;
-	// An object whose pointers ended before `first_word` has to be followed from its start (go 1.19).
+	// An object whose pointers ended before `first_word` has to be followed from its start
+	// (go 1.19).
 	for (uint64_t word = 0; source.scans && span->size_class && word < first_word; word += 64)
 		source_bits(&source, word, first_word - word < 64 ? first_word - word : 64);
 	return source_bits(&source, first_word, count);
@@ -408,7 +428,8 @@ uint64_t heap_pointer_bits(struct heap_reader *reader, object_id id, uint64_t fi
 
 bool heap_read(struct heap_reader *reader, remote_addr address, void *buffer, size_t size)
 {
-	if (size <= WINDOW_BYTES && address <= UINT64_MAX - size && window_has(reader, address, address + size)) {
+	if (size <= WINDOW_BYTES && address <= UINT64_MAX - size &&
+		window_has(reader, address, address + size)) {
 		memcpy(buffer, (const uint8_t *)reader->window + (address - reader->start), size);
 		return true;
 	}

@@ -5,22 +5,42 @@
 #include "goruntime/runtime.h"
 
 enum {
-	HEAP_BITS_OBJECT_MAX = 512, // runtime/mbitmap.go, heapBitsInSpan: larger ones have a header (1.22 on)
-	INLINE_MARKS_MIN = 16,      // gcUsesSpanInlineMarkBits: slots from here to HEAP_BITS_OBJECT_MAX
-	INLINE_MARKS_BYTES = 128,   // sizeof(spanInlineMarkBits), at the end of the span's page
-	ARENA_SHIFT = 26,           // runtime/malloc.go, heapArenaBytes: 64 MiB on 64-bit Linux
-	ARENA_COUNT = 1 << 22,      // entries of mheap_.arenas[0]
+	HEAP_BITS_OBJECT_MAX =
+		512, // runtime/mbitmap.go, heapBitsInSpan: larger ones have a header (1.22 on)
+	INLINE_MARKS_MIN = 16, // gcUsesSpanInlineMarkBits: slots from here to HEAP_BITS_OBJECT_MAX
+	INLINE_MARKS_BYTES = 128, // sizeof(spanInlineMarkBits), at the end of the span's page
+	ARENA_SHIFT = 26,         // runtime/malloc.go, heapArenaBytes: 64 MiB on 64-bit Linux
+	ARENA_COUNT = 1 << 22,    // entries of mheap_.arenas[0]
 };
 
-// runtime/malloc.go, arenaBaseOffset on amd64: arenas are numbered from the lowest canonical address on.
+// runtime/malloc.go, arenaBaseOffset on amd64: arenas are numbered from the lowest canonical
+// address on.
 #define ARENA_BASE UINT64_C(0xffff800000000000)
 
-// Copies the words of the Go slice whose header is at `slice`. Free `*words`. Refuses more than `max` words, and
-// slices that are not in mapped memory.
-struct error *go_read_words(struct go_runtime *runtime, remote_addr slice, uint64_t max, uint64_t **words,
-	uint64_t *count);
+// Copies the words of the Go slice whose header is at `slice`. Free `*words`. Refuses more than
+// `max` words, and slices that are not in mapped memory.
+struct error *go_read_words(struct go_runtime *runtime, remote_addr slice, uint64_t max,
+	uint64_t **words, uint64_t *count);
 
 // The heapArena that describes `address`, or 0. Reads through `memory`.
 remote_addr go_arena(const struct go_runtime *runtime, struct memory *memory, remote_addr address);
+
+// Finds and opens the main program's module and those of plugins (modules.c).
+struct error *modules_locate(struct go_runtime *runtime);
+
+// Finds the runtime's variables (variables.c). Remarks on what was found in an unusual way go to
+// runtime->notes.
+struct error *variables_locate(struct go_runtime *runtime);
+
+// Whether arena.spans[page] leads back to each of a sample of `count` spans; false also when none
+// is in use.
+bool spans_agree(struct go_runtime *runtime, remote_addr mheap, uint64_t sample);
+
+// Whether the slice at `allgs` is one of goroutines, `sample` of which are looked at.
+bool goroutines_agree(struct go_runtime *runtime, remote_addr allgs, uint64_t sample);
+
+// Adds a sentence to runtime->notes.
+void runtime_note(struct go_runtime *runtime, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
 
 #endif
