@@ -9,11 +9,13 @@
 #include "base/cleanup.h"
 #include "base/error.h"
 
-enum { PAGE = 4096, SEGMENTS_MAX = 64 };
+enum { SEGMENTS_MAX = 64 };
+static const uint64_t PAGE = 4096;
 
 struct file_target {
 	struct target target; // first: the pointer to it is the pointer to this
 	int fd;
+	uint64_t size;
 	struct region regions[SEGMENTS_MAX];
 };
 
@@ -63,18 +65,35 @@ static const struct target_ops file_ops = {
 	.destroy = file_destroy,
 };
 
+static bool overlaps(const struct target *target, remote_addr start, remote_addr end)
+{
+	for (size_t i = 0; i < target->region_count; i++) {
+		if (start < target->regions[i].end && target->regions[i].start < end)
+			return true;
+	}
+	return false;
+}
+
+// Maps one segment, as far as the file reaches.
 static void file_map(struct file_target *file, const Elf64_Phdr *segment, uint64_t bias)
 {
 	struct target *target = &file->target;
 	uint64_t slide = segment->p_vaddr % PAGE;
-	uint64_t bytes = (slide + segment->p_filesz + PAGE - 1) & ~(uint64_t)(PAGE - 1);
+	uint64_t offset = segment->p_offset - slide, end = (file->size + PAGE - 1) & -PAGE;
+	uint64_t bytes = (slide + segment->p_filesz + PAGE - 1) & -PAGE;
+	remote_addr start = segment->p_vaddr - slide + bias;
 
-	if (segment->p_type != PT_LOAD || target->region_count == SEGMENTS_MAX || bytes == 0)
+	if (segment->p_type != PT_LOAD || target->region_count == SEGMENTS_MAX ||
+		segment->p_offset % PAGE != slide || offset >= end)
+		return;
+	if (bytes > end - offset)
+		bytes = end - offset;
+	if (bytes == 0 || start + bytes <= start || overlaps(target, start, start + bytes))
 		return;
 	file->regions[target->region_count++] = (struct region){
-		.start = segment->p_vaddr - slide + bias,
-		.end = segment->p_vaddr - slide + bias + bytes,
-		.file_offset = segment->p_offset - slide,
+		.start = start,
+		.end = start + bytes,
+		.file_offset = offset,
 		.readable = true,
 		.writable = segment->p_flags & PF_W,
 		.executable = segment->p_flags & PF_X,
@@ -102,6 +121,8 @@ struct error *file_target_open(const char *path, uint64_t bias, struct target **
 		file_destroy(&file->target);
 		return err;
 	}
+	off_t size = lseek(file->fd, 0, SEEK_END);
+	file->size = size < 0 ? 0 : (uint64_t)size;
 	// A file that is damaged beyond this simply has no mappings.
 	if (pread(file->fd, &header, sizeof(header), 0) == sizeof(header)) {
 		for (unsigned i = 0; i < header.e_phnum; i++) {
@@ -110,6 +131,7 @@ struct error *file_target_open(const char *path, uint64_t bias, struct target **
 				file_map(file, &segment, bias);
 		}
 	}
+	target_sort_regions(&file->target);
 	*out = &file->target;
 	return NULL;
 }

@@ -1,5 +1,5 @@
-// An ELF file as a target: its segments lie in memory as a loader would put them, and nothing runs. For tests of what is
-// read from executables, and for the generator of layout_table.c.
+// An ELF file as a target: its segments lie in memory as a loader would put them, and nothing runs.
+// For tests of what is read from executables, and for the generator of layout_table.c.
 #ifndef TESTS_FILE_TARGET_H
 #define TESTS_FILE_TARGET_H
 

@@ -1,7 +1,9 @@
-// Writes rows of src/goruntime/layout_table.c, out of the debug information of Go programs. For scripts/layouts.sh.
+// Writes rows of src/goruntime/layout_table.c, out of the debug information of Go programs. For
+// scripts/layouts.sh.
 //
 //	layout_rows EXECUTABLE                                  its row
-//	layout_rows EXECUTABLE VERSION [FIELD=OFFSET]...        the row of VERSION, which differs in these fields
+//	layout_rows EXECUTABLE VERSION [FIELD=OFFSET]...        the row of VERSION, which differs in
+//these fields
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -51,10 +53,10 @@ static bool override(struct layout_offsets *offsets, const char *assignment)
 	if (assignment[length] != '=')
 		return false;
 #define LAYOUT_SIZE(name, structure) LAYOUT_FIELD(name, structure, 0)
-#define LAYOUT_FIELD(name, structure, field)                                                       \
-	if (strlen(#name) == length && strncmp(#name, assignment, length) == 0) {                  \
-		offsets->name = atoi(assignment + length + 1);                                     \
-		return true;                                                                       \
+#define LAYOUT_FIELD(name, structure, field)                                      \
+	if (strlen(#name) == length && strncmp(#name, assignment, length) == 0) { \
+		offsets->name = atoi(assignment + length + 1);                    \
+		return true;                                                      \
 	}
 #include "goruntime/layout_fields.h"
 #undef LAYOUT_FIELD

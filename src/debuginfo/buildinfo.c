@@ -28,6 +28,7 @@ enum {
 	HEADER_SIZE = 32,
 	ALIGNMENT = 16,
 	CHUNK = 256 << 10,
+	SEARCHED_MAX = 1 << 30, // bytes of one mapping that are searched
 	VERSION_MAX = 256,
 	MODULES_MAX = 4 << 20, // bytes of module text; large programs have a hundred kilobytes
 	SENTINEL = 16, // cmd/go puts a marker of so many bytes before and after the module text
@@ -311,7 +312,8 @@ static bool version_is_exact(const char *version)
 	const char *end = version + 4 + strspn(version + 4, ".0123456789");
 	if (strncmp(end, "rc", 2) == 0)
 		end += 2 + strspn(end + 2, "0123456789");
-	return end[-1] != '.' && (*end == '\0' || strncmp(end, " X:", 3) == 0);
+	return end[-1] != '.' &&
+	       (*end == '\0' || strncmp(end, " X:", 3) == 0 || strncmp(end, "-X:", 3) == 0);
 }
 
 // Looks for runtime.buildVersion in `size` bytes of data: a Go string (address, length) in constant
@@ -338,12 +340,22 @@ static bool version_variable_search(
 	return false;
 }
 
+// A damaged program can claim mappings of any size.
+static remote_addr search_end(const struct region *region)
+{
+	uint64_t size = region->end - region->start;
+
+	return region->start + (size < SEARCHED_MAX ? size : SEARCHED_MAX);
+}
+
 // Looks for the header in one mapping. True when found.
 static bool header_search(struct build *build, struct target *target, const struct region *region,
 	uint8_t *buffer, struct span_text *modules)
 {
-	for (remote_addr at = region->start; at < region->end; at += CHUNK) {
-		size_t size = region->end - at < CHUNK ? region->end - at : CHUNK;
+	remote_addr end = search_end(region);
+
+	for (remote_addr at = region->start; at < end; at += CHUNK) {
+		size_t size = end - at < CHUNK ? end - at : CHUNK;
 		target_read_sparse(target, at, buffer, size);
 		for (size_t i = 0; i + HEADER_SIZE <= size; i += ALIGNMENT) {
 			if (memcmp(buffer + i, magic, sizeof(magic)) == 0 &&
@@ -358,8 +370,10 @@ static bool header_search(struct build *build, struct target *target, const stru
 static bool variable_search(
 	struct build *build, struct target *target, const struct region *region, uint8_t *buffer)
 {
-	for (remote_addr at = region->start; at < region->end; at += CHUNK) {
-		size_t size = region->end - at < CHUNK ? region->end - at : CHUNK;
+	remote_addr end = search_end(region);
+
+	for (remote_addr at = region->start; at < end; at += CHUNK) {
+		size_t size = end - at < CHUNK ? end - at : CHUNK;
 		target_read_sparse(target, at, buffer, size);
 		if (version_variable_search(build, target, buffer, size))
 			return true;

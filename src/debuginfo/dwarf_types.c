@@ -94,7 +94,10 @@ void dwarf_fields(struct dwarf *dwarf, dwarf_ref structure, dwarf_field_visit vi
 		const char *name = dwarf_diename(&child);
 		field.name = name ? name : "";
 		field.type = entry_reference(&child, DW_AT_type);
-		field.embedded = number_or_zero(&child, DW_AT_go_embedded_field) != 0;
+		Dwarf_Attribute embedded;
+		bool flag;
+		field.embedded = dwarf_attr(&child, DW_AT_go_embedded_field, &embedded) &&
+				 dwarf_formflag(&embedded, &flag) == 0 && flag;
 		if (!visit(context, &field))
 			return;
 	} while (dwarf_siblingof(&child, &child) == 0);
