@@ -5,6 +5,8 @@
 #include <string.h>
 #include <wchar.h>
 
+#include "base/cleanup.h"
+
 // Bytes of the character at `string` and its columns. Bytes that the locale cannot read count as
 // one column each.
 static size_t character(const char *string, unsigned *columns)
@@ -50,6 +52,17 @@ void name_append_plain(struct text *text, const char *name)
 		text_append_bytes(text, word, length);
 		word += length;
 	}
+}
+
+bool name_is_plumbing(const char *function)
+{
+	static const char *const prefixes[] = {"runtime.", "internal/", "sync.", "time.Sleep",
+		"syscall.", "os/signal.signal_recv"};
+
+	for (size_t i = 0; i < ARRAY_COUNT(prefixes); i++)
+		if (!strncmp(function, prefixes[i], strlen(prefixes[i])))
+			return true;
+	return false;
 }
 
 // The number of leading bytes that fit into `width` columns.

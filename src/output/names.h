@@ -12,6 +12,14 @@ unsigned display_width(const char *string);
 // "github.com/a/b/tsdb.(*Head).add" becomes "tsdb.(*Head).add".
 void name_append_plain(struct text *text, const char *name);
 
+// A function of the runtime's or of a lock's, below which a program's own terms begin: who waits is
+// in main.worker, not in runtime.gopark.
+bool name_is_plumbing(const char *function);
+
+// A function of the runtime's or of a lock's, below which a program's own terms begin: who waits is
+// in main.worker, not in runtime.gopark.
+bool name_is_plumbing(const char *function);
+
 // Appends `string` cut to `width` columns. What is left out is in the middle, where Go's names
 // differ least: the package is at the front and the method, the field or the closure's number at
 // the end.

@@ -295,18 +295,11 @@ static struct error *write_types(
 	return err;
 }
 
-static bool is_runtime_frame(const struct report_frame *frame)
-{
-	return !strncmp(frame->function, "runtime.", 8) ||
-	       !strncmp(frame->function, "internal/", 9) || !strncmp(frame->function, "sync.", 5) ||
-	       !strncmp(frame->function, "time.Sleep", 10);
-}
-
 // Where a goroutine is, in its program's own terms: parking and locking happen below that.
 static const struct report_frame *goroutine_place(const struct report_goroutines *group)
 {
 	for (uint32_t i = 0; i < group->stack_count; i++)
-		if (!is_runtime_frame(&group->stack[i]))
+		if (!name_is_plumbing(group->stack[i].function))
 			return &group->stack[i];
 	return group->stack_count ? &group->stack[0] : NULL;
 }

@@ -1,0 +1,229 @@
+// The pipeline. Each phase is a row of the table in analysis_run(): timed, announced, and a place
+// to stop at.
+//
+// Names of global variables are known only after typing, which needs to know what is alive, which
+// needs the graph connected. So the graph gets the finest holders there are (a word of a global, a
+// goroutine), and these are put into groups (the global, the goroutines at one place) before
+// dominators are computed.
+#include "graph/analysis.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cancel.h"
+#include "base/cleanup.h"
+#include "base/log.h"
+#include "base/text.h"
+#include "base/units.h"
+#include "graph/holders.h"
+
+struct pipeline {
+	struct analysis *analysis;
+	const struct analysis_options *options;
+	pid_t pid;
+};
+
+static struct error *run_capture(struct pipeline *pipeline)
+{
+	return process_capture(
+		pipeline->pid, &pipeline->options->capture, &pipeline->analysis->target);
+}
+
+static remote_addr span_end(const struct span *span)
+{
+	return span->base + (uint64_t)span->pages * GO_PAGE_SIZE;
+}
+
+// Which pages of the heap are in memory. The copy knows as little about that as we do: the process
+// itself is asked, as soon as it is known where its heap lies. A kernel that does not tell is no
+// reason to give up.
+static struct error *read_resident(struct analysis *analysis, pid_t pid)
+{
+	const struct heap *heap = analysis->heap;
+	const struct target *target = analysis->target;
+	struct error *err = NULL;
+	uint32_t span = 0;
+
+	for (size_t i = 0; i < target->region_count && !err; i++) {
+		const struct region *region = &target->regions[i];
+		while (span < heap->span_count && span_end(&heap->spans[span]) <= region->start)
+			span++;
+		if (span < heap->span_count && heap->spans[span].base < region->end)
+			err = resident_map_add(
+				&analysis->resident, pid, region->start, region->end);
+	}
+	analysis->resident_total = resident_total(pid);
+	if (!err || error_kind(err) == ERROR_INTERNAL)
+		return err;
+	log_remark("%s", error_message(err));
+	error_destroy(err);
+	resident_map_deinit(&analysis->resident);
+	return NULL;
+}
+
+static struct error *run_read(struct pipeline *pipeline)
+{
+	struct analysis *analysis = pipeline->analysis;
+	struct error *err = go_runtime_open(analysis->target, &analysis->runtime);
+
+	if (!err)
+		err = heap_open(analysis->runtime, &analysis->heap);
+	if (!err)
+		err = read_resident(analysis, pipeline->pid);
+	if (!err)
+		err = goroutines_read(analysis->heap, &analysis->goroutines);
+	if (!err)
+		err = roots_collect(analysis->heap, analysis->goroutines, &analysis->roots);
+	return err;
+}
+
+static struct error *run_extract(struct pipeline *pipeline)
+{
+	struct analysis *analysis = pipeline->analysis;
+	unsigned threads = pipeline->options->threads;
+
+	if (!threads) {
+		long processors = sysconf(_SC_NPROCESSORS_ONLN);
+		threads = processors < 1 ? 1 : processors > 4 ? 4 : (unsigned)processors;
+	}
+	return graph_extract(analysis->heap, threads, &analysis->graph);
+}
+
+static struct error *run_mark(struct pipeline *pipeline)
+{
+	struct analysis *analysis = pipeline->analysis;
+	struct error *err = holders_connect(analysis);
+
+	if (!err)
+		agreement_compute(analysis->heap, analysis->graph, analysis->goroutines,
+			&analysis->agreement);
+	return err;
+}
+
+static struct error *run_typing(struct pipeline *pipeline)
+{
+	struct analysis *analysis = pipeline->analysis;
+
+	return typing_run(analysis->heap, graph_reached(analysis->graph), &analysis->roots,
+		analysis->goroutines, 0, &analysis->typing);
+}
+
+static struct error *run_dominators(struct pipeline *pipeline)
+{
+	struct error *err = holders_group(pipeline->analysis);
+
+	return err ? err : graph_dominate(pipeline->analysis->graph);
+}
+
+static struct error *analysis_run(struct pipeline *pipeline)
+{
+	struct analysis_timings *timings = &pipeline->analysis->timings;
+	const struct {
+		const char *name;
+		struct error *(*run)(struct pipeline *pipeline);
+		uint64_t *took;
+	} phases[] = {
+		{"stopping the process for a moment", run_capture, &timings->capture},
+		{"reading Go's runtime", run_read, &timings->read},
+		{"reading objects", run_extract, &timings->graph},
+		{"marking what is alive", run_mark, &timings->mark},
+		{"finding out types", run_typing, &timings->typing},
+		{"finding out who holds what", run_dominators, &timings->dominators},
+	};
+
+	timings->started = clock_ns();
+	for (size_t i = 0; i < ARRAY_COUNT(phases); i++) {
+		const struct heap *heap = pipeline->analysis->heap;
+		if (cancel_requested())
+			return error_cancelled();
+		progress_phase(pipeline->options->progress, phases[i].name,
+			heap ? heap->allocated_bytes : 0);
+		uint64_t before = clock_ns();
+		struct error *err = phases[i].run(pipeline);
+		*phases[i].took = clock_ns() - before;
+		if (err)
+			return err;
+		log_remark("%s: %.1f ms", phases[i].name, (double)*phases[i].took / 1e6);
+	}
+	return cancel_requested() ? error_cancelled() : NULL;
+}
+
+// A process id, and nothing else: "12x" may be a file.
+static bool parse_pid(const char *name, pid_t *pid)
+{
+	char *end;
+
+	if (!isdigit((unsigned char)*name))
+		return false;
+	errno = 0;
+	unsigned long number = strtoul(name, &end, 10);
+	if (*end)
+		return false;
+	// A number that no process can have is still meant as one: it is not there.
+	*pid = errno || number > INT_MAX ? INT_MAX : (pid_t)number;
+	return true;
+}
+
+static struct error *target_unknown(const char *name)
+{
+	_cleanup_text_ struct text shown = TEXT_INIT;
+
+	text_append_untrusted(&shown, name, strlen(name));
+	if (access(name, F_OK))
+		return error_create(ERROR_TARGET,
+			"%s: there is no such process or file; give the id of a running Go process",
+			shown.bytes);
+	return error_create(ERROR_TARGET,
+		"%s: files cannot be examined yet; give the id of a running Go process",
+		shown.bytes);
+}
+
+struct error *analysis_open(
+	const char *name, const struct analysis_options *options, struct analysis **out)
+{
+	struct pipeline pipeline = {.options = options};
+
+	if (!parse_pid(name, &pipeline.pid))
+		return target_unknown(name);
+	struct analysis *analysis = calloc(1, sizeof(*analysis));
+	if (!analysis)
+		return error_no_memory();
+	pipeline.analysis = analysis;
+	struct error *err = analysis_run(&pipeline);
+	if (err) {
+		analysis_close(analysis);
+		return err;
+	}
+	*out = analysis;
+	return NULL;
+}
+
+void analysis_release_target(struct analysis *analysis)
+{
+	target_release(analysis->target);
+}
+
+// In the reverse order of the pipeline, except that the process is let go first: it should not wait
+// for our memory to be given back.
+void analysis_close(struct analysis *analysis)
+{
+	if (!analysis)
+		return;
+	if (analysis->target)
+		target_release(analysis->target);
+	free(analysis->holders);
+	free(analysis->root_holders);
+	typing_destroy(analysis->typing);
+	graph_destroy(analysis->graph);
+	roots_deinit(&analysis->roots);
+	goroutines_destroy(analysis->goroutines);
+	resident_map_deinit(&analysis->resident);
+	heap_close(analysis->heap);
+	go_runtime_close(analysis->runtime);
+	target_destroy(analysis->target);
+	free(analysis);
+}

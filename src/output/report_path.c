@@ -1,0 +1,270 @@
+// The way from a holder down to what makes it big.
+//
+// A path of single objects would show one session of a hundred thousand. So each step stands for
+// all objects of one type that the step before refers to: start with the holder, look at everything
+// it refers to and retains, sum the retained bytes by type, go on with the objects of the heaviest
+// type. A type that refers to itself (a list, a tree) stays one step, however deep it is. The path
+// ends where no type below has a considerable share of what is looked at: that is where the bytes
+// are.
+#include "output/report_path.h"
+
+#include <ctype.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/error.h"
+#include "base/text.h"
+#include "heapwhy/map.h"
+#include "heapwhy/vector.h"
+
+enum {
+	STEPS_MAX = 8,
+	SHARE_PERCENT = 30, // of the bytes seen below a step, for the next one to follow
+};
+
+// What one type below the current step amounts to.
+struct tally {
+	uint32_t label;
+	uint64_t bytes, count;
+	node_id from; // a pair that shows how the one refers to the other
+	object_id to;
+};
+
+struct found {
+	object_id object;
+	uint32_t tally;
+};
+
+struct pathfinder {
+	struct report *report;
+	struct analysis *analysis;
+	size_t budget;              // objects that may still be looked at
+	struct hw_map visited;      // object ids
+	uint32_t current_label;     // of the current step's objects; UINT32_MAX for the holder
+	uint32_t labels[STEPS_MAX]; // of all steps so far
+	unsigned label_count;
+	node_id from;            // whose successors are being looked at
+	HW_VECTOR(node_id) step; // the current step's nodes; grows while its type refers to itself
+	HW_VECTOR(struct found) below;
+	HW_VECTOR(struct tally) tallies;
+	struct hw_map tally_of; // label -> index in tallies
+	bool cut;               // the budget ended while looking at this step
+	bool failed;
+};
+
+static struct tally *path_tally(struct pathfinder *finder, uint32_t label, object_id object)
+{
+	uint64_t *index = hw_map_at(&finder->tally_of, label, finder->tallies.count);
+	struct tally fresh = {.label = label, .from = finder->from, .to = object};
+
+	if (!index || (*index == finder->tallies.count && !hw_vector_push(&finder->tallies, fresh)))
+		return NULL;
+	return &finder->tallies.items[*index];
+}
+
+// A successor of the current step. What other holders keep as well does not count: it would not go
+// with this one.
+static bool path_visit(void *context, node_id node)
+{
+	struct pathfinder *finder = context;
+	struct analysis *analysis = finder->analysis;
+
+	if (node >= analysis->heap->object_count || hw_map_get(&finder->visited, node, NULL))
+		return true;
+	if (!finder->budget) {
+		finder->cut = true;
+		return false;
+	}
+	finder->budget--;
+	if (graph_dominator(analysis->graph, node) == graph_root_node(analysis->graph))
+		return true;
+	if (!hw_map_put(&finder->visited, node, 0))
+		goto failed;
+	uint32_t label = typing_label_of(analysis->typing, node);
+	if (label == finder->current_label) {
+		if (!hw_vector_push(&finder->step, node))
+			goto failed;
+		return true;
+	}
+	struct tally *tally = path_tally(finder, label, node);
+	if (!tally)
+		goto failed;
+	tally->bytes += graph_retained(analysis->graph, node);
+	tally->count++;
+	if (!hw_vector_push(&finder->below,
+		    ((struct found){node, (uint32_t)(tally - finder->tallies.items)})))
+		goto failed;
+	return true;
+failed:
+	finder->failed = true;
+	return false;
+}
+
+// Looks at everything right below the current step. NULL when nothing there has a considerable
+// share.
+static const struct tally *path_look_below(struct pathfinder *finder)
+{
+	const struct tally *best = NULL;
+	uint64_t sum = 0;
+
+	finder->below.count = 0;
+	finder->tallies.count = 0;
+	finder->cut = false;
+	hw_map_deinit(&finder->tally_of);
+	for (size_t i = 0; i < finder->step.count && !finder->cut && !finder->failed; i++) {
+		finder->from = finder->step.items[i];
+		graph_successors(finder->analysis->graph, finder->from, path_visit, finder);
+		if (finder->from < finder->analysis->heap->object_count)
+			sum += heap_size(finder->analysis->heap, finder->from);
+	}
+	for (size_t i = 0; i < finder->tallies.count; i++) {
+		sum += finder->tallies.items[i].bytes;
+		if (!best || finder->tallies.items[i].bytes > best->bytes)
+			best = &finder->tallies.items[i];
+	}
+	return best && best->bytes > sum / 100 * SHARE_PERCENT ? best : NULL;
+}
+
+// "[17].body" stands for all elements when there are several: "[*].body".
+static const char *edge_name(struct pathfinder *finder, const char *edge, bool several)
+{
+	_cleanup_text_ struct text name = TEXT_INIT;
+
+	for (const char *c = edge; *c; c++) {
+		text_append_char(&name, *c);
+		if (*c != '[' || !several || !isdigit((unsigned char)c[1]))
+			continue;
+		text_append_char(&name, '*');
+		while (isdigit((unsigned char)c[1]))
+			c++;
+	}
+	return name.failed ? NULL : report_string(finder->report, name.bytes);
+}
+
+// How a variable or a goroutine refers to an object: by the local variable's name, by the field of
+// a global.
+static void describe_root(const struct pathfinder *finder, node_id from, char *buffer, size_t size)
+{
+	const struct analysis *analysis = finder->analysis;
+	uint32_t index = from - graph_holder_node(analysis->graph, 0);
+	const struct root *root =
+		&analysis->roots.list.items[analysis->root_holders[index].first_root];
+	const struct holder *holder = &analysis->holders[analysis->root_holders[index].holder];
+	const char *name;
+
+	*buffer = '\0';
+	if (root->kind == ROOT_STACK && typing_local(analysis->typing, root, &name))
+		snprintf(buffer, size, "%s", name);
+	else if (holder->kind == HOLDER_GLOBAL && holder->named && holder->global.type)
+		type_describe_offset(
+			holder->global.type, root->slot - holder->global.start, buffer, size);
+}
+
+static bool path_add(
+	struct pathfinder *finder, struct report_holder *out, const struct tally *tally)
+{
+	struct analysis *analysis = finder->analysis;
+	struct report_step *step = &out->path[out->path_count];
+	char edge[200] = "";
+
+	if (tally->from < analysis->heap->object_count)
+		typing_edge(analysis->typing, tally->from, tally->to, edge, sizeof(edge));
+	else
+		describe_root(finder, tally->from, edge, sizeof(edge));
+	*step = (struct report_step){
+		.kind = "object",
+		.name = edge_name(finder, edge, tally->count > 1),
+		.type = report_string(
+			finder->report, typing_label_name(analysis->typing, tally->label)),
+		.count = tally->count,
+		.bytes = tally->bytes,
+		.at_least = finder->cut,
+	};
+	out->path_count++;
+	return step->name && step->type;
+}
+
+// The objects of the chosen type become the current step.
+static bool path_descend(struct pathfinder *finder, const struct tally *chosen)
+{
+	uint32_t index = (uint32_t)(chosen - finder->tallies.items);
+
+	finder->current_label = chosen->label;
+	finder->labels[finder->label_count++] = chosen->label;
+	finder->step.count = 0;
+	for (size_t i = 0; i < finder->below.count; i++)
+		if (finder->below.items[i].tally == index &&
+			!hw_vector_push(&finder->step, finder->below.items[i].object))
+			return false;
+	return true;
+}
+
+static bool path_has_label(const struct pathfinder *finder, uint32_t label)
+{
+	for (unsigned i = 0; i < finder->label_count; i++)
+		if (finder->labels[i] == label)
+			return true;
+	return false;
+}
+
+static bool path_find(struct pathfinder *finder, uint32_t holder, struct report_holder *out)
+{
+	struct analysis *analysis = finder->analysis;
+
+	for (uint32_t i = 0; i < analysis->root_holder_count; i++)
+		if (analysis->root_holders[i].holder == holder &&
+			!hw_vector_push(&finder->step, graph_holder_node(analysis->graph, i)))
+			return false;
+	while (out->path_count < STEPS_MAX) {
+		const struct tally *best = path_look_below(finder);
+		struct report_step *above = &out->path[out->path_count - 1];
+		if (finder->failed)
+			return false;
+		// Only now is it known how far a list goes.
+		if (finder->current_label != UINT32_MAX) {
+			above->count = finder->step.count;
+			above->at_least |= finder->cut;
+		}
+		// A type that comes again two steps later (node, []node, node) would go on like
+		// that.
+		if (!best || path_has_label(finder, best->label))
+			return true;
+		if (!path_add(finder, out, best) || !path_descend(finder, best))
+			return false;
+	}
+	return true;
+}
+
+struct error *report_path(struct report *report, struct analysis *analysis, uint32_t holder,
+	size_t budget, struct report_holder *out)
+{
+	struct pathfinder finder = {
+		.report = report,
+		.analysis = analysis,
+		.budget = budget,
+		.current_label = UINT32_MAX,
+	};
+
+	hw_map_init(&finder.visited);
+	hw_map_init(&finder.tally_of);
+	out->path = hw_arena_calloc(&report->arena, STEPS_MAX, sizeof(*out->path));
+	bool found = out->path != NULL;
+	if (found) {
+		out->path[0] = (struct report_step){
+			.kind = out->kind,
+			.name = out->name,
+			.type = out->type,
+			.count = analysis->holders[holder].goroutines,
+			.bytes = out->retained_bytes,
+		};
+		out->path_count = 1;
+		found = path_find(&finder, holder, out);
+	}
+	hw_map_deinit(&finder.visited);
+	hw_map_deinit(&finder.tally_of);
+	hw_vector_deinit(&finder.step);
+	hw_vector_deinit(&finder.below);
+	hw_vector_deinit(&finder.tallies);
+	return found ? NULL : error_no_memory();
+}
