@@ -38,6 +38,7 @@ struct go_type {
 	const struct go_field *fields; // struct; a closure's captured variables
 	uint32_t field_count;
 	uint32_t id;                 // dense, for arrays indexed by type
+	uint32_t hash;               // abi.Type.Hash; itabs repeat it. 0 when it has no record
 	bool empty_interface;        // interface without methods: its first word is a type, not an itab
 	bool synthetic;              // made up by heapwhy: a closure's captures, a map's internals, a channel with buffer
 	const uint64_t *mask;        // a bit a word of pointer_bytes: pointer words; NULL for none. Built on demand:
@@ -91,6 +92,26 @@ struct map_layout {
 	bool indirect_key, indirect_elem;  // the group holds pointers to them
 };
 bool type_map_layout(struct type_table *table, const struct go_type *map, struct map_layout *out);
+
+// Walks the words of a value that can hold pointers: the leaves of its structs and arrays, by ascending offset. A leaf is
+// never a struct or array, and has pointer_bytes > 0.
+//
+//	struct type_walk walk;
+//	type_walk_begin(&walk, type);
+//	while (type_walk_next(&walk))
+//		use(walk.leaf, walk.offset);
+enum { TYPE_DEPTH_MAX = 64 }; // structs and arrays within each other; what lies deeper is left out
+struct type_walk {
+	const struct go_type *leaf;
+	uint64_t offset;
+	unsigned depth;
+	struct {
+		const struct go_type *type;
+		uint64_t offset, next;
+	} stack[TYPE_DEPTH_MAX];
+};
+void type_walk_begin(struct type_walk *walk, const struct go_type *type);
+bool type_walk_next(struct type_walk *walk);
 
 // Counts of the scan, for tests and notes.
 struct type_table_statistics {

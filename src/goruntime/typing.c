@@ -1,0 +1,173 @@
+// The order of the steps. What each finds was measured: docs/typing.md.
+#include "goruntime/typing.h"
+
+#include <string.h>
+
+#include "base/error.h"
+#include "debuginfo/executable.h"
+#include "goruntime/typing_dwarf.h"
+#include "goruntime/typing_private.h"
+#include "goruntime/typing_report.h"
+
+enum { MEMORY_CACHE_BYTES = 2 << 20 };
+
+static const struct go_type *make_type(struct typing *typing, const char *name, enum go_kind kind, uint64_t size)
+{
+	struct go_type *type = type_create(typing->types);
+
+	if (!type) {
+		typing->no_memory = true;
+		return NULL;
+	}
+	type->name = name;
+	type->kind = kind;
+	type->size = size;
+	type->synthetic = true;
+	return type;
+}
+
+static void find_known_types(struct typing *typing)
+{
+	struct known_types *known = &typing->known;
+	struct type_table *types = typing->types;
+
+	known->hmap = type_by_name(types, "runtime.hmap");
+	known->swiss_map = type_by_name(types, "internal/runtime/maps.Map");
+	known->hchan = type_by_name(types, "runtime.hchan");
+	known->any = type_by_name(types, "interface {}");
+	known->pool_local = type_by_name(types, "sync.poolLocal");
+	known->time_timer = type_by_name(types, "runtime.timeTimer");
+	// runtime/mheap.go, getOrAddWeakHandle: new(atomic.Uintptr) to 1.2x, of the internal package
+	known->weak_handle = type_by_name(types, "internal/runtime/atomic.Uintptr");
+	if (!known->weak_handle)
+		known->weak_handle = type_by_name(types, "runtime/internal/atomic.Uintptr");
+	known->string_bytes = make_type(typing, "string bytes", GO_UINT8, 1);
+	known->closure = make_type(typing, "closure", GO_STRUCT, 8);
+	if (known->closure)
+		typing_set_program(typing, known->closure, OP_CLOSURE, known->closure);
+}
+
+static struct error *typing_open(struct typing *typing, struct heap *heap, const uint64_t *live,
+	const struct roots *roots, const struct goroutine_list *goroutines, unsigned flags)
+{
+	struct error *err;
+
+	typing->heap = heap;
+	typing->live = live;
+	typing->roots = roots;
+	typing->goroutines = goroutines;
+	typing->flags = flags;
+	hw_arena_init(&typing->arena, 1 << 20);
+	hw_map_init(&typing->captures);
+	hw_map_init(&typing->capture_types);
+	hw_map_init(&typing->closures);
+	hw_map_init(&typing->headers);
+	typing->window = malloc(TYPING_WINDOW_BYTES);
+	if (!typing->window)
+		return error_no_memory();
+	err = memory_init(&typing->memory, heap->runtime->target, MEMORY_CACHE_BYTES);
+	if (!err)
+		err = heap_reader_create(heap, &typing->reader);
+	if (!err)
+		err = claims_create(typing);
+	if (!err)
+		err = type_table_create(heap->runtime, &typing->types);
+	if (err)
+		return err;
+	find_known_types(typing);
+	return typing->no_memory ? error_no_memory() : NULL;
+}
+
+void typing_destroy(struct typing *typing)
+{
+	if (!typing)
+		return;
+	labels_destroy(typing->labels);
+	typing_dwarf_destroy(typing->dwarf);
+	typing_code_destroy(typing->code);
+	claims_destroy(typing);
+	hw_vector_deinit(&typing->memory_queue);
+	hw_vector_deinit(&typing->globals);
+	hw_map_deinit(&typing->captures);
+	hw_map_deinit(&typing->capture_types);
+	hw_map_deinit(&typing->closures);
+	hw_map_deinit(&typing->headers);
+	free(typing->programs);
+	free(typing->window);
+	heap_reader_destroy(typing->reader);
+	type_table_destroy(typing->types);
+	memory_deinit(&typing->memory);
+	hw_arena_deinit(&typing->arena);
+	free(typing);
+}
+
+static struct error *claim_by_dwarf(struct typing *typing)
+{
+	struct executable *executable = typing->heap->runtime->executable;
+
+	if (typing->flags & TYPING_AS_STRIPPED || !executable || !executable_has_dwarf(executable))
+		return NULL;
+	return typing_dwarf_claim(typing, typing->roots, typing->goroutines, &typing->dwarf);
+}
+
+static void step_headers(struct typing *typing)
+{
+	typing_claim_headers(typing);
+	typing_claim_runtime(typing);
+	typing_claim_specials(typing);
+}
+
+// Each step claims, then everything it leads to is followed before the next one looks at what is left.
+static void (*const steps[])(struct typing *typing) = {
+	step_headers,
+	typing_code_claim,
+	typing_claim_interfaces,
+	typing_claim_words,
+};
+
+static struct error *typing_steps(struct typing *typing)
+{
+	struct error *err = typing_load_pointer_bits(typing);
+
+	if (!err)
+		err = typing_code_scan(typing);
+	if (!err)
+		err = claim_by_dwarf(typing);
+	if (!err)
+		err = typing_propagate(typing);
+	for (unsigned i = 0; i < sizeof(steps) / sizeof(*steps) && !err; i++) {
+		steps[i](typing);
+		err = typing_propagate(typing);
+	}
+	return err;
+}
+
+struct error *typing_run(struct heap *heap, const uint64_t *live, const struct roots *roots,
+	const struct goroutine_list *goroutines, unsigned flags, struct typing **out)
+{
+	struct typing *typing = calloc(1, sizeof(*typing));
+
+	if (!typing)
+		return error_no_memory();
+	struct error *err = typing_open(typing, heap, live, roots, goroutines, flags);
+	if (!err)
+		err = typing_steps(typing);
+	if (!err)
+		err = labels_create(typing, &typing->labels);
+	if (err) {
+		typing_destroy(typing);
+		return error_wrap(err, "giving the objects types");
+	}
+	*out = typing;
+	return NULL;
+}
+
+struct type_table *typing_types(struct typing *typing)
+{
+	return typing->types;
+}
+
+bool typing_local(struct typing *typing, const struct root *root, const char **name)
+{
+	return typing->dwarf && typing_dwarf_local(typing->dwarf, root, name);
+}

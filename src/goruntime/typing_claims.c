@@ -1,0 +1,435 @@
+// Claims: what an object is, and when one claim replaces another.
+//
+// A claim about a whole object needs that the value starts at the object's first byte and that an allocation of its size
+// would land in the object's size class, or that a slice's capacity ends there. Whatever covers less is a part: it is
+// followed like everything typed, but does not say what the object is. (*T may point to the first field of a larger
+// object, or into an array.)
+//
+// Two whole claims are compared by claim_rank(), a number: the greater one stays, equal ones change nothing. Each
+// replacement raises the rank and ranks are bounded, so spreading ends.
+#include "goruntime/typing_claims.h"
+
+#include <string.h>
+
+#include "base/error.h"
+#include "goruntime/typing_private.h"
+
+enum {
+	BITS_OBJECT_MAX = 512, // objects up to this size have their pointer bits loaded
+	TINY_MAX = 16,         // objects below it without pointers share a slot of this size (runtime/malloc.go)
+	PARTS_MAX = 1 << 24,
+};
+
+// runtime/sizeclasses.go to 1.24, internal/runtime/gc/sizeclasses.go from 1.25: the same numbers in all versions
+static const uint16_t size_classes[] = {0, 8, 16, 24, 32, 48, 64, 80, 96, 112, 128, 144, 160, 176, 192, 208, 224, 240,
+	256, 288, 320, 352, 384, 416, 448, 480, 512, 576, 640, 704, 768, 896, 1024, 1152, 1280, 1408, 1536, 1792, 2048,
+	2304, 2688, 3072, 3200, 3456, 4096, 4864, 5376, 6144, 6528, 6784, 6912, 8192, 9472, 9728, 10240, 10880, 12288,
+	13568, 14336, 16384, 18432, 19072, 20480, 21760, 24576, 27264, 28672, 32768};
+
+struct error *claims_create(struct typing *typing)
+{
+	struct heap *heap = typing->heap;
+
+	typing->claims = calloc((size_t)heap->object_count + 1, sizeof(*typing->claims));
+	typing->pending = calloc((size_t)heap->object_count / 64 + 1, sizeof(*typing->pending));
+	typing->pointer_bits = calloc((size_t)heap->span_count + 1, sizeof(*typing->pointer_bits));
+	typing->queue = calloc((size_t)heap->span_count + 1, sizeof(*typing->queue));
+	typing->queued = calloc((size_t)heap->span_count + 1, sizeof(*typing->queued));
+	hw_map_init(&typing->parts);
+	hw_map_init(&typing->part_of);
+	if (!typing->claims || !typing->pending || !typing->pointer_bits || !typing->queue || !typing->queued)
+		return error_no_memory();
+	return NULL;
+}
+
+void claims_destroy(struct typing *typing)
+{
+	free(typing->claims);
+	free(typing->pending);
+	free(typing->pointer_bits);
+	free(typing->queue);
+	free(typing->queued);
+	hw_map_deinit(&typing->parts);
+	hw_map_deinit(&typing->part_of);
+}
+
+object_id typing_find(const struct typing *typing, remote_addr address, const struct span **span)
+{
+	const struct span *found = heap_span(typing->heap, address);
+	object_id id = found ? heap_find(typing->heap, address) : OBJECT_NONE;
+
+	if (id == OBJECT_NONE || !typing_is_live(typing, id))
+		return OBJECT_NONE;
+	*span = found;
+	return id;
+}
+
+const struct go_type *typing_object_type(const struct typing *typing, object_id id)
+{
+	uint32_t claim = typing->claims[id];
+
+	return claim ? type_by_id(typing->types, claim_type_id(claim)) : NULL;
+}
+
+uint64_t typing_pointer_bits(struct typing *typing, const struct span *span, object_id id, uint64_t word)
+{
+	const uint64_t *bits = typing->pointer_bits[span - typing->heap->spans];
+
+	if (span->noscan)
+		return 0;
+	if (!bits)
+		return heap_pointer_bits(typing->reader, id, word);
+	uint64_t words = span->elem_size / 8;
+	uint64_t first = (id - span->first) * words + word;
+	uint64_t value = bits[first / 64] >> (first % 64);
+	if (first % 64)
+		value |= bits[first / 64 + 1] << (64 - first % 64);
+	uint64_t count = word < words ? words - word : 0;
+	return count < 64 ? value & ((UINT64_C(1) << count) - 1) : value;
+}
+
+// The greatest allocation that the next smaller class would take.
+static uint64_t span_bytes_below(const struct span *span)
+{
+	uint8_t class = span->size_class;
+
+	return class > 0 && class < sizeof(size_classes) / sizeof(*size_classes) ? size_classes[class - 1] : 0;
+}
+
+bool span_fits(const struct typing *typing, const struct span *span, uint64_t bytes)
+{
+	if (!span->size_class)
+		return bytes <= span->elem_size && span->elem_size - bytes < GO_PAGE_SIZE;
+	uint64_t header = span_header_bytes(typing->heap, span);
+	if (bytes + header > span->elem_size)
+		return false;
+	uint64_t below = span_bytes_below(span);
+	// The header counts only where the smaller class would have one too.
+	return bytes + (below > BITS_OBJECT_MAX ? header : 0) > below;
+}
+
+static bool type_is_shape(const struct go_type *type)
+{
+	return !strncmp(type->name, "go.shape.", 9) || strstr(type->name, "go.shape.");
+}
+
+// How many structs lie in each other that begin and end together.
+static unsigned type_shells(const struct go_type *type)
+{
+	unsigned shells = 0;
+
+	while (shells < 15 && type->kind == GO_STRUCT) {
+		const struct go_type *inner = NULL;
+		for (uint32_t i = 0; i < type->field_count && !inner; i++)
+			if (type->fields[i].type->size == type->size)
+				inner = type->fields[i].type;
+		shells++;
+		if (!inner)
+			break;
+		type = inner;
+	}
+	return shells;
+}
+
+static uint64_t claim_rank(const struct go_type *type, uint32_t flags, uint64_t covered)
+{
+	uint64_t rank = covered;
+
+	// A run of bytes or numbers says less than a struct that fills the same slot.
+	if (flags & CLAIM_ARRAY && type->kind != GO_STRUCT && !type->pointer_bytes)
+		rank /= 2;
+	rank = ((rank * 16 + type_shells(type)) * 2 + type->synthetic) * 2 + !type_is_shape(type);
+	return flags & CLAIM_GUESS ? 1 : rank + 2;
+}
+
+static uint64_t stored_rank(const struct typing *typing, const struct span *span, uint32_t claim)
+{
+	const struct go_type *type = type_by_id(typing->types, claim_type_id(claim));
+	uint64_t room = span->elem_size - span_header_bytes(typing->heap, span);
+
+	if (claim & CLAIM_ARRAY)
+		return claim_rank(type, claim, room / type->size * type->size);
+	return claim_rank(type, claim, type->size);
+}
+
+static void queue_span(struct typing *typing, const struct span *span)
+{
+	uint32_t number = span - typing->heap->spans;
+
+	if (typing->queued[number])
+		return;
+	typing->queued[number] = 1;
+	typing->queue[typing->queue_tail] = number;
+	if (++typing->queue_tail > typing->heap->span_count)
+		typing->queue_tail = 0;
+}
+
+static void queue_object(struct typing *typing, const struct span *span, object_id id)
+{
+	typing->pending[id >> 6] |= UINT64_C(1) << (id & 63);
+	queue_span(typing, span);
+}
+
+// Tiny objects without pointers share slots: different claims about one slot do not contradict each other.
+static void claim_tiny(struct typing *typing, object_id id, const struct go_type *type, bool array)
+{
+	uint32_t old = typing->claims[id];
+	uint32_t new = claim_make(type, array ? CLAIM_ARRAY : 0);
+
+	if (!old)
+		typing->claims[id] = new;
+	else if ((old & ~(uint32_t)CLAIM_MIXED) != new)
+		typing->claims[id] = old | CLAIM_MIXED;
+}
+
+static void claim_whole(
+	struct typing *typing, const struct span *span, object_id id, const struct go_type *type, uint32_t flags)
+{
+	uint32_t old = typing->claims[id], new = claim_make(type, flags);
+
+	if (old == new)
+		return;
+	if (old) {
+		const struct go_type *before = type_by_id(typing->types, claim_type_id(old));
+		if (old & CLAIM_FIRM) {
+			// Shapes stand for all types of one layout: a header may name one where a pointer knows better.
+			if (!type_is_shape(before) || type_is_shape(type) || before->size != type->size ||
+				before->kind != type->kind || !(old & CLAIM_ARRAY) != !(flags & CLAIM_ARRAY))
+				return;
+			new |= CLAIM_FIRM;
+		} else if (!(flags & CLAIM_FIRM) &&
+			stored_rank(typing, span, new) <= stored_rank(typing, span, old)) {
+			return;
+		}
+	}
+	typing->claims[id] = new;
+	if (!span->noscan || typing_program(typing, type)->length)
+		queue_object(typing, span, id);
+}
+
+// Does the collector see pointers exactly where `count` values of `type` from `offset` on have them? Checked over the
+// first 64 words that they cover, and beyond their end over what is left of the slot when they should fill it.
+static bool mask_agrees(struct typing *typing, const struct span *span, object_id id, uint64_t offset,
+	const struct go_type *type, uint64_t count)
+{
+	const uint64_t *mask = type_mask(typing->types, type);
+	uint64_t words = type->size / 8;
+
+	if (type->size % 8 || offset % 8)
+		return !type->pointer_bytes;
+	if (type->pointer_bytes && !mask)
+		return false;
+	uint64_t first = (span_object(span, id) + offset - span_object(span, id)) / 8;
+	uint64_t total = words * count;
+	if (total > 64)
+		total = 64;
+	uint64_t have = typing_pointer_bits(typing, span, id, first), want = 0;
+	uint64_t pointer_words = type->pointer_bytes / 8;
+	for (uint64_t start = 0; start < total; start += words) {
+		for (uint64_t w = 0; w < pointer_words; w += 64) {
+			uint64_t part = mask[w / 64];
+			if (start + w < 64)
+				want |= part << (start + w);
+		}
+	}
+	if (total < 64) {
+		have &= (UINT64_C(1) << total) - 1;
+		want &= (UINT64_C(1) << total) - 1;
+	}
+	return have == want;
+}
+
+// Nothing but the value in the slot has pointers.
+static bool rest_is_clear(struct typing *typing, const struct span *span, object_id id, uint64_t bytes)
+{
+	if (span->noscan || bytes >= span->elem_size || span->elem_size > BITS_OBJECT_MAX)
+		return true;
+	return !typing_pointer_bits(typing, span, id, (bytes + 7) / 8);
+}
+
+// Two parts of the same type at different multiples of its size: the slot is an array of them, if that fits.
+static bool claim_slab(struct typing *typing, const struct span *span, object_id id, uint64_t offset,
+	const struct go_type *type)
+{
+	uint64_t header = span_header_bytes(typing->heap, span);
+	uint64_t room = span->elem_size - header, value, packed;
+	remote_addr start = span_object(span, id) + header;
+
+	if (type->size < TINY_MAX || room / type->size < 2 || offset % type->size ||
+		typing->claims[id] || !hw_map_get(&typing->part_of, id, &value) ||
+		value == start + offset || !hw_map_get(&typing->parts, value, &packed) ||
+		packed >> 32 != type->id || (value - start) % type->size)
+		return false;
+	uint64_t count = room / type->size;
+	if (!span_fits(typing, span, count * type->size) ||
+		!rest_is_clear(typing, span, id, count * type->size) ||
+		(!span->noscan && !mask_agrees(typing, span, id, header, type, count)))
+		return false;
+	claim_whole(typing, span, id, type, CLAIM_ARRAY);
+	return true;
+}
+
+static void claim_part(struct typing *typing, remote_addr address, const struct go_type *type, uint64_t count)
+{
+	uint64_t bounded = count < UINT32_MAX ? count : UINT32_MAX;
+	uint64_t *place = hw_map_at(&typing->parts, address, 0);
+
+	if (!place) {
+		typing->no_memory = true;
+		return;
+	}
+	if (*place) {
+		const struct go_type *old = type_by_id(typing->types, *place >> 32);
+		if ((*place & UINT32_MAX) * old->size >= bounded * type->size)
+			return;
+	}
+	*place = (uint64_t)type->id << 32 | bounded;
+	if (!type->pointer_bytes)
+		return;
+	struct typed_memory memory = {.address = address, .type = type, .count = count};
+	if (!hw_vector_push(&typing->memory_queue, memory))
+		typing->no_memory = true;
+}
+
+static bool in_module_data(const struct typing *typing, remote_addr address)
+{
+	const struct go_runtime *runtime = typing->heap->runtime;
+
+	for (unsigned i = 0; i < runtime->module_count; i++)
+		if (address >= runtime->modules[i].noptrdata && address < runtime->modules[i].end)
+			return true;
+	return false;
+}
+
+static void claim_outside(struct typing *typing, remote_addr address, const struct go_type *type, uint64_t count)
+{
+	if (in_module_data(typing, address) && type->pointer_bytes && typing->parts.count < PARTS_MAX)
+		claim_part(typing, address, type, count);
+}
+
+void typing_claim_as(struct typing *typing, enum claim_kind kind, remote_addr address, const struct go_type *type,
+	uint64_t count)
+{
+	const struct span *span;
+
+	if (!address || !type || !type->size || !count)
+		return;
+	if (!heap_span(typing->heap, address)) {
+		claim_outside(typing, address, type, count);
+		return;
+	}
+	object_id id = typing_find(typing, address, &span);
+	if (id == OBJECT_NONE)
+		return;
+	bool array = kind == CLAIM_BY_SLICE || kind == CLAIM_BY_STRING || count > 1;
+	uint32_t claim = typing->claims[id];
+	if (claim && claim_type_id(claim) == type->id && (claim & CLAIM_ARRAY || !array))
+		return;
+
+	uint64_t header = span_header_bytes(typing->heap, span);
+	remote_addr start = span_object(span, id) + header, end = span_object(span, id) + span->elem_size;
+	uint64_t offset = address - start, room = end - address;
+	if (claim && offset && !array)
+		return; // it can only be a part of what is known already
+	if (address < start || type->size > room || (kind == CLAIM_BY_SLICE && count > room / type->size)) {
+		typing->counters.rejected_size++;
+		return;
+	}
+	if (count > room / type->size)
+		count = room / type->size;
+	if (type->pointer_bytes && span->noscan) {
+		typing->counters.rejected_noscan++;
+		return;
+	}
+	uint64_t bytes = count * type->size;
+
+	if (kind == CLAIM_BY_HEADER) {
+		claim_whole(typing, span, id, type, CLAIM_FIRM | (room / type->size > 1 ? CLAIM_ARRAY : 0));
+		return;
+	}
+	if (span->noscan && span->elem_size == TINY_MAX && bytes < TINY_MAX) {
+		claim_tiny(typing, id, type, array);
+		return;
+	}
+	if (kind == CLAIM_BY_STRING) {
+		if (span->noscan && !claim)
+			typing->claims[id] = claim_make(type, CLAIM_ARRAY);
+		return;
+	}
+	bool resolved_later = typing_program(typing, type)->length &&
+		typing_program(typing, type)->operations[0].code == OP_TRIE_NODE;
+	if (claim & CLAIM_FIRM && !(offset == 0 && kind == CLAIM_WHOLE)) {
+		if (offset == 0)
+			claim_whole(typing, span, id, type, array ? CLAIM_ARRAY : 0);
+		return; // the header tells all there is
+	}
+	if (kind == CLAIM_WHOLE && offset)
+		return;
+	if (!span->noscan && !resolved_later && (kind != CLAIM_WHOLE || type->field_count) &&
+		(span->elem_size <= BITS_OBJECT_MAX ||
+			typing->heap->runtime->layout.pointer_bits != POINTER_BITS_HEADER) &&
+		!mask_agrees(typing, span, id, offset + header, type, count)) {
+		typing->counters.rejected_mask++;
+		return;
+	}
+	uint32_t flags = kind == CLAIM_BY_LIKENESS ? CLAIM_GUESS : 0;
+	if (kind == CLAIM_WHOLE || (resolved_later && offset == 0)) {
+		claim_whole(typing, span, id, type, flags);
+	} else if (offset == 0 && span_fits(typing, span, bytes) &&
+		rest_is_clear(typing, span, id, header + bytes)) {
+		claim_whole(typing, span, id, type, flags | (array ? CLAIM_ARRAY : 0));
+	} else if (array && offset % type->size == 0 && span_fits(typing, span, offset + bytes)) {
+		claim_whole(typing, span, id, type, flags | CLAIM_ARRAY);
+	} else if (!claim && kind != CLAIM_BY_LIKENESS && typing->parts.count < PARTS_MAX) {
+		if (claim_slab(typing, span, id, offset, type))
+			return;
+		hw_map_at(&typing->part_of, id, address);
+		claim_part(typing, address, type, count);
+	}
+}
+
+void typing_claim(struct typing *typing, remote_addr address, const struct go_type *type, uint64_t count)
+{
+	typing_claim_as(typing, CLAIM_BY_POINTER, address, type, count);
+}
+
+void typing_claim_memory(struct typing *typing, remote_addr address, const struct go_type *type, uint64_t count)
+{
+	if (type && type->size && type->pointer_bytes && count)
+		claim_part(typing, address, type, count);
+}
+
+void typing_claim_closure(struct typing *typing, remote_addr address)
+{
+	const struct span *span;
+	object_id id = typing_find(typing, address, &span);
+
+	// What it captures is known once its code has been read.
+	if (id != OBJECT_NONE && !typing->claims[id] && span_object(span, id) == address)
+		claim_whole(typing, span, id, typing->known.closure, 0);
+}
+
+void typing_set_captures(
+	struct typing *typing, remote_addr code, const struct go_type *captures, bool better)
+{
+	uint64_t *place = hw_map_at(&typing->captures, code, (uintptr_t)captures);
+
+	if (!place || !hw_map_put(&typing->capture_types, captures->id, 1))
+		typing->no_memory = true;
+	else if (better)
+		*place = (uintptr_t)captures;
+}
+
+void *typing_alloc(struct typing *typing, size_t bytes)
+{
+	void *memory = hw_arena_zalloc(&typing->arena, bytes);
+
+	if (!memory)
+		typing->no_memory = true;
+	return memory;
+}
+
+struct heap *typing_heap(struct typing *typing)
+{
+	return typing->heap;
+}

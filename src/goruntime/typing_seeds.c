@@ -1,0 +1,282 @@
+// What is certain without debug information: the places where the runtime itself wrote a type down.
+#include <string.h>
+
+#include "base/error.h"
+#include "goruntime/typing_private.h"
+
+enum { BITS_OBJECT_MAX = 512, GOROUTINES_MAX = 1 << 24, HEADER_BYTES = 8 };
+
+// ---- pointer bits
+
+struct bits_context {
+	const struct span *span;
+	uint64_t *bits;
+};
+
+static bool bits_visit(void *context, const struct word_group *group)
+{
+	const struct bits_context *to = context;
+	uint64_t first = (group->object - to->span->first) * (to->span->elem_size / 8) + group->offset / 8;
+
+	to->bits[first / 64] |= group->pointers << (first % 64);
+	if (first % 64)
+		to->bits[first / 64 + 1] |= group->pointers >> (64 - first % 64);
+	return true;
+}
+
+static bool span_has_live(const struct typing *typing, const struct span *span)
+{
+	object_id end = span->first + span->count;
+
+	for (object_id id = span->first; id < end; id = (id | 63) + 1) {
+		uint64_t bits = typing->live[id >> 6] >> (id & 63);
+		object_id last = (id | 63) + 1;
+		if (last > end)
+			bits &= (UINT64_C(1) << (end - id)) - 1;
+		if (bits)
+			return true;
+	}
+	return false;
+}
+
+struct error *typing_load_pointer_bits(struct typing *typing)
+{
+	const struct heap *heap = typing->heap;
+
+	for (uint32_t i = 0; i < heap->span_count; i++) {
+		const struct span *span = &heap->spans[i];
+		if (!span->count || span->noscan || span->elem_size > BITS_OBJECT_MAX ||
+			!span_has_live(typing, span))
+			continue;
+		uint64_t words = span->count * (span->elem_size / 8);
+		uint64_t *bits = typing_alloc(typing, (words / 64 + 2) * sizeof(*bits));
+		if (!bits)
+			return error_no_memory();
+		typing->pointer_bits[i] = bits;
+		struct bits_context context = {.span = span, .bits = bits};
+		heap_scan_span(typing->reader, span, typing->live, bits_visit, &context);
+	}
+	return NULL;
+}
+
+// ---- malloc headers (runtime/mbitmap.go, 1.22 on): the type of each object above 512 bytes with pointers
+
+void typing_claim_headers(struct typing *typing)
+{
+	const struct heap *heap = typing->heap;
+
+	if (heap->runtime->layout.pointer_bits != POINTER_BITS_HEADER)
+		return;
+	for (uint32_t i = 0; i < heap->span_count; i++) {
+		const struct span *span = &heap->spans[i];
+		if (!span->count || span->noscan || span->elem_size <= BITS_OBJECT_MAX)
+			continue;
+		for (object_id id = span->first; id < span->first + span->count; id++) {
+			remote_addr object = span_object(span, id), type = span->large_type;
+			if (!typing_is_live(typing, id))
+				continue;
+			if (span->size_class)
+				type = memory_u64(&typing->memory, object);
+			typing_claim_as(typing, CLAIM_BY_HEADER,
+				object + span_header_bytes(heap, span), type_by_address(typing->types, type), 1);
+		}
+	}
+}
+
+// ---- goroutines, and the finalizers, cleanups and weak handles that hang on spans
+
+void typing_claim_runtime(struct typing *typing)
+{
+	const struct go_runtime *runtime = typing->heap->runtime;
+	const struct go_type *g = type_by_name(typing->types, "runtime.g");
+	remote_addr list = runtime->allgs ? memory_u64(&typing->memory, runtime->allgs) : 0;
+	uint64_t count = runtime->allgs ? memory_u64(&typing->memory, runtime->allgs + 8) : 0;
+
+	for (uint64_t i = 0; g && i < count && i < GOROUTINES_MAX; i++)
+		typing_claim(typing, memory_u64(&typing->memory, list + 8 * i), g, 1);
+}
+
+// runtime/mheap.go, special and the structs that begin with it
+static remote_addr claim_special(struct typing *typing, const struct span *span, remote_addr special)
+{
+	const struct layout *layout = &typing->heap->runtime->layout;
+	const struct layout_offsets *at = &layout->at;
+	struct memory *memory = &typing->memory;
+	uint8_t kind = memory_u8(memory, special + at->special_kind);
+	// The offset is a uint16 up to 1.23 (its kind follows right behind), a uintptr from 1.24 on.
+	uint64_t offset = at->special_kind - at->special_offset == 2 ?
+		memory_u16(memory, special + at->special_offset) :
+		memory_u64(memory, special + at->special_offset);
+
+	if (kind == layout->special_finalizer) {
+		const struct go_type *pointer = type_by_address(
+			typing->types, memory_u64(memory, special + at->specialfinalizer_ot));
+		if (pointer && pointer->kind == GO_POINTER)
+			typing_claim(typing, span->base + offset, pointer->elem, 1);
+		typing_claim_closure(typing, memory_u64(memory, special + at->specialfinalizer_fn));
+	} else if (kind == layout->special_cleanup && at->specialCleanup_fn >= 0) {
+		typing_claim_closure(typing, memory_u64(memory, special + at->specialCleanup_fn));
+	} else if (kind == layout->special_weak && at->specialWeakHandle_handle >= 0) {
+		typing_claim(typing, memory_u64(memory, special + at->specialWeakHandle_handle),
+			typing->known.weak_handle, 1);
+	}
+	return memory_u64(memory, special + at->special_next);
+}
+
+void typing_claim_specials(struct typing *typing)
+{
+	for (uint32_t i = 0; i < typing->heap->span_count; i++) {
+		const struct span *span = &typing->heap->spans[i];
+		// Each object has at most one special of a kind, but for cleanups; a circle must end.
+		uint64_t left = 64 + 16 * (uint64_t)span->count;
+		for (remote_addr special = span->specials; special && left > 0; left--)
+			special = claim_special(typing, span, special);
+	}
+}
+
+// ---- interfaces in memory of unknown type: the collector does not follow an interface's first word, so an interface
+// shows as a word that is no pointer and is a type or an itab, before a word that is one
+
+static void claim_pair(struct typing *typing, uint64_t first, uint64_t second)
+{
+	if (first < 4096 || first & 7 || !second || heap_span(typing->heap, first))
+		return;
+	const struct go_type *type = type_of_itab(typing->types, first);
+	if (type)
+		typing_follow_interface(typing, type, second);
+}
+
+static bool pairs_visit(void *context, const struct word_group *group)
+{
+	uint64_t seconds = group->pointers & ~(group->pointers << 1) & ~UINT64_C(1);
+
+	for (; seconds; seconds &= seconds - 1) {
+		unsigned i = __builtin_ctzll(seconds);
+		claim_pair(context, group->words[i - 1], group->words[i]);
+	}
+	return true;
+}
+
+static bool mask_bit(struct typing *typing, remote_addr mask, uint64_t bits, uint64_t word)
+{
+	return word < bits && memory_u8(&typing->memory, mask + word / 8) >> (word % 8) & 1;
+}
+
+// Is the word at `slot` of a module's data one that the collector follows?
+static bool global_is_pointer(struct typing *typing, remote_addr slot)
+{
+	const struct go_runtime *runtime = typing->heap->runtime;
+
+	for (unsigned i = 0; i < runtime->module_count; i++) {
+		const struct go_module *module = &runtime->modules[i];
+		if (slot >= module->data && slot < module->edata)
+			return mask_bit(typing, module->data_mask, module->data_mask_bits,
+				(slot - module->data) / 8);
+		if (slot >= module->bss && slot < module->ebss)
+			return mask_bit(typing, module->bss_mask, module->bss_mask_bits,
+				(slot - module->bss) / 8);
+	}
+	return true;
+}
+
+static void claim_root_pairs(struct typing *typing)
+{
+	const struct roots *roots = typing->roots;
+
+	for (size_t i = 0; roots && i < roots->list.count; i++) {
+		const struct root *root = &roots->list.items[i];
+		if (!root->slot || !root->precise)
+			continue;
+		if (root->kind == ROOT_STACK ||
+			(root->kind == ROOT_GLOBAL && !global_is_pointer(typing, root->slot - 8)))
+			claim_pair(typing, memory_u64(&typing->memory, root->slot - 8), root->value);
+	}
+}
+
+static uint64_t *untyped_objects(const struct typing *typing)
+{
+	object_id count = typing->heap->object_count;
+	uint64_t *untyped = calloc((size_t)count / 64 + 2, sizeof(*untyped));
+
+	for (object_id id = 0; untyped && id < count; id++)
+		if (!typing->claims[id] && typing_is_live(typing, id))
+			untyped[id >> 6] |= UINT64_C(1) << (id & 63);
+	return untyped;
+}
+
+static void scan_untyped(struct typing *typing, word_group_visit visit)
+{
+	uint64_t *untyped = untyped_objects(typing);
+
+	if (!untyped) {
+		typing->no_memory = true;
+		return;
+	}
+	for (uint32_t i = 0; i < typing->heap->span_count; i++)
+		heap_scan_span(typing->reader, &typing->heap->spans[i], untyped, visit, typing);
+	free(untyped);
+}
+
+void typing_claim_interfaces(struct typing *typing)
+{
+	claim_root_pairs(typing);
+	scan_untyped(typing, pairs_visit);
+}
+
+// ---- channels and closures among the untyped, told by their first words
+
+static bool looks_like_channel(struct typing *typing, const uint8_t *hchan)
+{
+	const struct layout_offsets *at = &typing->heap->runtime->layout.at;
+	uint64_t count, capacity, elem_word;
+	uint16_t elem_size;
+	uint32_t closed;
+
+	memcpy(&count, hchan + at->hchan_qcount, 8);
+	memcpy(&capacity, hchan + at->hchan_dataqsiz, 8);
+	memcpy(&elem_word, hchan + at->hchan_elemtype, 8);
+	memcpy(&elem_size, hchan + at->hchan_elemsize, 2);
+	memcpy(&closed, hchan + at->hchan_closed, 4);
+	if (!elem_word || count > capacity || closed > 1 || heap_span(typing->heap, elem_word))
+		return false;
+	const struct go_type *elem = type_by_address(typing->types, elem_word);
+	return elem && elem->size == elem_size;
+}
+
+static void claim_channels(struct typing *typing)
+{
+	const struct heap *heap = typing->heap;
+	uint64_t size = heap->runtime->layout.at.hchan_size;
+	uint8_t hchan[256];
+
+	for (uint32_t i = 0; i < heap->span_count; i++) {
+		const struct span *span = &heap->spans[i];
+		if (!span->count || size > sizeof(hchan) || !span_fits(typing, span, size))
+			continue;
+		for (object_id id = span->first; id < span->first + span->count; id++) {
+			remote_addr object = span_object(span, id);
+			if (typing->claims[id] || !typing_is_live(typing, id) ||
+				!memory_read(&typing->memory, object, hchan, size))
+				continue;
+			if (looks_like_channel(typing, hchan))
+				typing_follow_chan(typing, hchan, object);
+		}
+	}
+}
+
+static bool closures_visit(void *context, const struct word_group *group)
+{
+	struct typing *typing = context;
+	uint64_t captures;
+
+	if (group->offset == 0 && !(group->pointers & 1) && !typing->claims[group->object] &&
+		hw_map_get(&typing->captures, group->words[0], &captures))
+		typing_claim_closure(typing, heap_address(typing->heap, group->object));
+	return true;
+}
+
+void typing_claim_words(struct typing *typing)
+{
+	claim_channels(typing);
+	scan_untyped(typing, closures_visit);
+}
