@@ -1,4 +1,5 @@
-// Inside the type table: shared by types.c (the table), types_record.c (abi.Type records) and types_dynamic.c.
+// Inside the type table: shared by types.c (the table), types_record.c (abi.Type records) and
+// types_dynamic.c.
 #ifndef GORUNTIME_TYPES_PRIVATE_H
 #define GORUNTIME_TYPES_PRIVATE_H
 
@@ -18,17 +19,17 @@ struct type_table {
 	struct hw_arena arena;
 	HW_VECTOR(struct go_type *) types; // by id
 	HW_VECTOR(struct type_section) sections;
-	struct hw_map by_address;          // abi.Type -> struct go_type, 0: looked at, is no type
-	struct hw_map itabs;               // itab -> struct go_type, 0: is no itab
-	struct hw_map by_name;             // hash of the full name -> struct go_type
-	size_t named;                      // types[0 .. named) are in by_name
-	struct hw_map pointers, slices;    // elem's id -> struct go_type
-	size_t derived;                    // types[0 .. derived) are in pointers and slices
+	struct hw_map by_address;       // abi.Type -> struct go_type, 0: looked at, is no type
+	struct hw_map itabs;            // itab -> struct go_type, 0: is no itab
+	struct hw_map by_name;          // hash of the full name -> struct go_type
+	size_t named;                   // types[0 .. named) are in by_name
+	struct hw_map pointers, slices; // elem's id -> struct go_type
+	size_t derived;                 // types[0 .. derived) are in pointers and slices
 	struct type_table_statistics statistics;
 };
 
-// The part that all abi.Type records begin with (internal/abi/type.go; runtime/type.go in 1.19; the same layout from
-// 1.19 to 1.27 but for the meaning of the flags).
+// The part that all abi.Type records begin with (internal/abi/type.go; runtime/type.go in 1.19; the
+// same layout from 1.19 to 1.27 but for the meaning of the flags).
 struct type_record {
 	uint64_t size, pointer_bytes;
 	uint32_t hash;
@@ -50,8 +51,8 @@ uint64_t record_bytes(const struct layout *layout, enum go_kind kind);
 bool record_is_direct(const struct layout *layout, const uint8_t *bytes);
 
 // Fills in what `record` says of itself (not name, elem, key, fields).
-void record_apply(const struct layout *layout, const uint8_t *bytes, const struct type_record *record,
-	struct go_type *type);
+void record_apply(const struct layout *layout, const uint8_t *bytes,
+	const struct type_record *record, struct go_type *type);
 
 // Reads the types of one module into the table. The section stays in table->sections.
 struct error *type_table_scan(struct type_table *table, const struct go_module *module);
@@ -61,8 +62,5 @@ const struct go_type *type_read_dynamic(struct type_table *table, remote_addr ad
 
 // Reads from a section's copy, else from the target. False when unreadable.
 bool type_table_read(struct type_table *table, remote_addr address, void *buffer, size_t size);
-
-// Checks and stores the fields of a struct: ascending, disjoint, within `type`. Stops at the first that does not fit.
-void type_set_fields(struct go_type *type, struct go_field *fields, uint32_t count);
 
 #endif

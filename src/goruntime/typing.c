@@ -1,6 +1,7 @@
 // The order of the steps. What each finds was measured: docs/typing.md.
 #include "goruntime/typing.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/error.h"
@@ -11,7 +12,8 @@
 
 enum { MEMORY_CACHE_BYTES = 2 << 20 };
 
-static const struct go_type *make_type(struct typing *typing, const char *name, enum go_kind kind, uint64_t size)
+static const struct go_type *make_type(
+	struct typing *typing, const char *name, enum go_kind kind, uint64_t size)
 {
 	struct go_type *type = type_create(typing->types);
 
@@ -37,7 +39,8 @@ static void find_known_types(struct typing *typing)
 	known->any = type_by_name(types, "interface {}");
 	known->pool_local = type_by_name(types, "sync.poolLocal");
 	known->time_timer = type_by_name(types, "runtime.timeTimer");
-	// runtime/mheap.go, getOrAddWeakHandle: new(atomic.Uintptr) to 1.2x, of the internal package
+	// runtime/mheap.go, getOrAddWeakHandle: new(atomic.Uintptr) to 1.2x, of the internal
+	// package
 	known->weak_handle = type_by_name(types, "internal/runtime/atomic.Uintptr");
 	if (!known->weak_handle)
 		known->weak_handle = type_by_name(types, "runtime/internal/atomic.Uintptr");
@@ -117,7 +120,8 @@ static void step_headers(struct typing *typing)
 	typing_claim_specials(typing);
 }
 
-// Each step claims, then everything it leads to is followed before the next one looks at what is left.
+// Each step claims, then everything it leads to is followed before the next one looks at what is
+// left.
 static void (*const steps[])(struct typing *typing) = {
 	step_headers,
 	typing_code_claim,

@@ -1,14 +1,15 @@
 // Claims: what an object is, and when one claim replaces another.
 //
-// A claim about a whole object needs that the value starts at the object's first byte and that an allocation of its size
-// would land in the object's size class, or that a slice's capacity ends there. Whatever covers less is a part: it is
-// followed like everything typed, but does not say what the object is. (*T may point to the first field of a larger
-// object, or into an array.)
+// A claim about a whole object needs that the value starts at the object's first byte and that an
+// allocation of its size would land in the object's size class, or that a slice's capacity ends
+// there. Whatever covers less is a part: it is followed like everything typed, but does not say
+// what the object is. (*T may point to the first field of a larger object, or into an array.)
 //
-// Two whole claims are compared by claim_rank(), a number: the greater one stays, equal ones change nothing. Each
-// replacement raises the rank and ranks are bounded, so spreading ends.
+// Two whole claims are compared by claim_rank(), a number: the greater one stays, equal ones change
+// nothing. Each replacement raises the rank and ranks are bounded, so spreading ends.
 #include "goruntime/typing_claims.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/error.h"
@@ -16,15 +17,18 @@
 
 enum {
 	BITS_OBJECT_MAX = 512, // objects up to this size have their pointer bits loaded
-	TINY_MAX = 16,         // objects below it without pointers share a slot of this size (runtime/malloc.go)
+	TINY_MAX = 16,         // objects below it without pointers share a slot of this size
+			       // (runtime/malloc.go)
 	PARTS_MAX = 1 << 24,
 };
 
-// runtime/sizeclasses.go to 1.24, internal/runtime/gc/sizeclasses.go from 1.25: the same numbers in all versions
-static const uint16_t size_classes[] = {0, 8, 16, 24, 32, 48, 64, 80, 96, 112, 128, 144, 160, 176, 192, 208, 224, 240,
-	256, 288, 320, 352, 384, 416, 448, 480, 512, 576, 640, 704, 768, 896, 1024, 1152, 1280, 1408, 1536, 1792, 2048,
-	2304, 2688, 3072, 3200, 3456, 4096, 4864, 5376, 6144, 6528, 6784, 6912, 8192, 9472, 9728, 10240, 10880, 12288,
-	13568, 14336, 16384, 18432, 19072, 20480, 21760, 24576, 27264, 28672, 32768};
+// runtime/sizeclasses.go to 1.24, internal/runtime/gc/sizeclasses.go from 1.25: the same numbers in
+// all versions
+static const uint16_t size_classes[] = {0, 8, 16, 24, 32, 48, 64, 80, 96, 112, 128, 144, 160, 176,
+	192, 208, 224, 240, 256, 288, 320, 352, 384, 416, 448, 480, 512, 576, 640, 704, 768, 896,
+	1024, 1152, 1280, 1408, 1536, 1792, 2048, 2304, 2688, 3072, 3200, 3456, 4096, 4864, 5376,
+	6144, 6528, 6784, 6912, 8192, 9472, 9728, 10240, 10880, 12288, 13568, 14336, 16384, 18432,
+	19072, 20480, 21760, 24576, 27264, 28672, 32768};
 
 struct error *claims_create(struct typing *typing)
 {
@@ -37,7 +41,8 @@ struct error *claims_create(struct typing *typing)
 	typing->queued = calloc((size_t)heap->span_count + 1, sizeof(*typing->queued));
 	hw_map_init(&typing->parts);
 	hw_map_init(&typing->part_of);
-	if (!typing->claims || !typing->pending || !typing->pointer_bits || !typing->queue || !typing->queued)
+	if (!typing->claims || !typing->pending || !typing->pointer_bits || !typing->queue ||
+		!typing->queued)
 		return error_no_memory();
 	return NULL;
 }
@@ -71,7 +76,8 @@ const struct go_type *typing_object_type(const struct typing *typing, object_id 
 	return claim ? type_by_id(typing->types, claim_type_id(claim)) : NULL;
 }
 
-uint64_t typing_pointer_bits(struct typing *typing, const struct span *span, object_id id, uint64_t word)
+uint64_t typing_pointer_bits(
+	struct typing *typing, const struct span *span, object_id id, uint64_t word)
 {
 	const uint64_t *bits = typing->pointer_bits[span - typing->heap->spans];
 
@@ -93,7 +99,9 @@ static uint64_t span_bytes_below(const struct span *span)
 {
 	uint8_t class = span->size_class;
 
-	return class > 0 && class < sizeof(size_classes) / sizeof(*size_classes) ? size_classes[class - 1] : 0;
+	return class > 0 && class < sizeof(size_classes) / sizeof(*size_classes)
+		       ? size_classes[class - 1]
+		       : 0;
 }
 
 bool span_fits(const struct typing *typing, const struct span *span, uint64_t bytes)
@@ -170,7 +178,8 @@ static void queue_object(struct typing *typing, const struct span *span, object_
 	queue_span(typing, span);
 }
 
-// Tiny objects without pointers share slots: different claims about one slot do not contradict each other.
+// Tiny objects without pointers share slots: different claims about one slot do not contradict each
+// other.
 static void claim_tiny(struct typing *typing, object_id id, const struct go_type *type, bool array)
 {
 	uint32_t old = typing->claims[id];
@@ -182,8 +191,8 @@ static void claim_tiny(struct typing *typing, object_id id, const struct go_type
 		typing->claims[id] = old | CLAIM_MIXED;
 }
 
-static void claim_whole(
-	struct typing *typing, const struct span *span, object_id id, const struct go_type *type, uint32_t flags)
+static void claim_whole(struct typing *typing, const struct span *span, object_id id,
+	const struct go_type *type, uint32_t flags)
 {
 	uint32_t old = typing->claims[id], new = claim_make(type, flags);
 
@@ -192,13 +201,15 @@ static void claim_whole(
 	if (old) {
 		const struct go_type *before = type_by_id(typing->types, claim_type_id(old));
 		if (old & CLAIM_FIRM) {
-			// Shapes stand for all types of one layout: a header may name one where a pointer knows better.
-			if (!type_is_shape(before) || type_is_shape(type) || before->size != type->size ||
-				before->kind != type->kind || !(old & CLAIM_ARRAY) != !(flags & CLAIM_ARRAY))
+			// Shapes stand for all types of one layout: a header may name one where a
+			// pointer knows better.
+			if (!type_is_shape(before) || type_is_shape(type) ||
+				before->size != type->size || before->kind != type->kind ||
+				!(old & CLAIM_ARRAY) != !(flags & CLAIM_ARRAY))
 				return;
 			new |= CLAIM_FIRM;
 		} else if (!(flags & CLAIM_FIRM) &&
-			stored_rank(typing, span, new) <= stored_rank(typing, span, old)) {
+			   stored_rank(typing, span, new) <= stored_rank(typing, span, old)) {
 			return;
 		}
 	}
@@ -207,10 +218,11 @@ static void claim_whole(
 		queue_object(typing, span, id);
 }
 
-// Does the collector see pointers exactly where `count` values of `type` from `offset` on have them? Checked over the
-// first 64 words that they cover, and beyond their end over what is left of the slot when they should fill it.
-static bool mask_agrees(struct typing *typing, const struct span *span, object_id id, uint64_t offset,
-	const struct go_type *type, uint64_t count)
+// Does the collector see pointers exactly where `count` values of `type` from `offset` on have
+// them? Checked over the first 64 words that they cover, and beyond their end over what is left of
+// the slot when they should fill it.
+static bool mask_agrees(struct typing *typing, const struct span *span, object_id id,
+	uint64_t offset, const struct go_type *type, uint64_t count)
 {
 	const uint64_t *mask = type_mask(typing->types, type);
 	uint64_t words = type->size / 8;
@@ -240,16 +252,18 @@ static bool mask_agrees(struct typing *typing, const struct span *span, object_i
 }
 
 // Nothing but the value in the slot has pointers.
-static bool rest_is_clear(struct typing *typing, const struct span *span, object_id id, uint64_t bytes)
+static bool rest_is_clear(
+	struct typing *typing, const struct span *span, object_id id, uint64_t bytes)
 {
 	if (span->noscan || bytes >= span->elem_size || span->elem_size > BITS_OBJECT_MAX)
 		return true;
 	return !typing_pointer_bits(typing, span, id, (bytes + 7) / 8);
 }
 
-// Two parts of the same type at different multiples of its size: the slot is an array of them, if that fits.
-static bool claim_slab(struct typing *typing, const struct span *span, object_id id, uint64_t offset,
-	const struct go_type *type)
+// Two parts of the same type at different multiples of its size: the slot is an array of them, if
+// that fits.
+static bool claim_slab(struct typing *typing, const struct span *span, object_id id,
+	uint64_t offset, const struct go_type *type)
 {
 	uint64_t header = span_header_bytes(typing->heap, span);
 	uint64_t room = span->elem_size - header, value, packed;
@@ -269,7 +283,8 @@ static bool claim_slab(struct typing *typing, const struct span *span, object_id
 	return true;
 }
 
-static void claim_part(struct typing *typing, remote_addr address, const struct go_type *type, uint64_t count)
+static void claim_part(
+	struct typing *typing, remote_addr address, const struct go_type *type, uint64_t count)
 {
 	uint64_t bounded = count < UINT32_MAX ? count : UINT32_MAX;
 	uint64_t *place = hw_map_at(&typing->parts, address, 0);
@@ -301,14 +316,16 @@ static bool in_module_data(const struct typing *typing, remote_addr address)
 	return false;
 }
 
-static void claim_outside(struct typing *typing, remote_addr address, const struct go_type *type, uint64_t count)
+static void claim_outside(
+	struct typing *typing, remote_addr address, const struct go_type *type, uint64_t count)
 {
-	if (in_module_data(typing, address) && type->pointer_bytes && typing->parts.count < PARTS_MAX)
+	if (in_module_data(typing, address) && type->pointer_bytes &&
+		typing->parts.count < PARTS_MAX)
 		claim_part(typing, address, type, count);
 }
 
-void typing_claim_as(struct typing *typing, enum claim_kind kind, remote_addr address, const struct go_type *type,
-	uint64_t count)
+void typing_claim_as(struct typing *typing, enum claim_kind kind, remote_addr address,
+	const struct go_type *type, uint64_t count)
 {
 	const struct span *span;
 
@@ -327,11 +344,13 @@ void typing_claim_as(struct typing *typing, enum claim_kind kind, remote_addr ad
 		return;
 
 	uint64_t header = span_header_bytes(typing->heap, span);
-	remote_addr start = span_object(span, id) + header, end = span_object(span, id) + span->elem_size;
+	remote_addr start = span_object(span, id) + header,
+		    end = span_object(span, id) + span->elem_size;
 	uint64_t offset = address - start, room = end - address;
 	if (claim && offset && !array)
 		return; // it can only be a part of what is known already
-	if (address < start || type->size > room || (kind == CLAIM_BY_SLICE && count > room / type->size)) {
+	if (address < start || type->size > room ||
+		(kind == CLAIM_BY_SLICE && count > room / type->size)) {
 		typing->counters.rejected_size++;
 		return;
 	}
@@ -344,7 +363,8 @@ void typing_claim_as(struct typing *typing, enum claim_kind kind, remote_addr ad
 	uint64_t bytes = count * type->size;
 
 	if (kind == CLAIM_BY_HEADER) {
-		claim_whole(typing, span, id, type, CLAIM_FIRM | (room / type->size > 1 ? CLAIM_ARRAY : 0));
+		claim_whole(typing, span, id, type,
+			CLAIM_FIRM | (room / type->size > 1 ? CLAIM_ARRAY : 0));
 		return;
 	}
 	if (span->noscan && span->elem_size == TINY_MAX && bytes < TINY_MAX) {
@@ -357,7 +377,7 @@ void typing_claim_as(struct typing *typing, enum claim_kind kind, remote_addr ad
 		return;
 	}
 	bool resolved_later = typing_program(typing, type)->length &&
-		typing_program(typing, type)->operations[0].code == OP_TRIE_NODE;
+			      typing_program(typing, type)->operations[0].code == OP_TRIE_NODE;
 	if (claim & CLAIM_FIRM && !(offset == 0 && kind == CLAIM_WHOLE)) {
 		if (offset == 0)
 			claim_whole(typing, span, id, type, array ? CLAIM_ARRAY : 0);
@@ -376,7 +396,7 @@ void typing_claim_as(struct typing *typing, enum claim_kind kind, remote_addr ad
 	if (kind == CLAIM_WHOLE || (resolved_later && offset == 0)) {
 		claim_whole(typing, span, id, type, flags);
 	} else if (offset == 0 && span_fits(typing, span, bytes) &&
-		rest_is_clear(typing, span, id, header + bytes)) {
+		   rest_is_clear(typing, span, id, header + bytes)) {
 		claim_whole(typing, span, id, type, flags | (array ? CLAIM_ARRAY : 0));
 	} else if (array && offset % type->size == 0 && span_fits(typing, span, offset + bytes)) {
 		claim_whole(typing, span, id, type, flags | CLAIM_ARRAY);
@@ -388,12 +408,14 @@ void typing_claim_as(struct typing *typing, enum claim_kind kind, remote_addr ad
 	}
 }
 
-void typing_claim(struct typing *typing, remote_addr address, const struct go_type *type, uint64_t count)
+void typing_claim(
+	struct typing *typing, remote_addr address, const struct go_type *type, uint64_t count)
 {
 	typing_claim_as(typing, CLAIM_BY_POINTER, address, type, count);
 }
 
-void typing_claim_memory(struct typing *typing, remote_addr address, const struct go_type *type, uint64_t count)
+void typing_claim_memory(
+	struct typing *typing, remote_addr address, const struct go_type *type, uint64_t count)
 {
 	if (type && type->size && type->pointer_bytes && count)
 		claim_part(typing, address, type, count);

@@ -1,8 +1,10 @@
-// Spreading: objects that became typed are read and what they point to is claimed, until nothing new comes up.
+// Spreading: objects that became typed are read and what they point to is claimed, until nothing
+// new comes up.
 //
-// Objects wait as bits, their spans in a queue. A span is read from its first waiting object on, through a window, and
-// objects in it that become typed meanwhile are taken in the same pass when they lie further on. So memory in allocation
-// order is read once and in large pieces, and a list shuffled over the heap costs a small read an object.
+// Objects wait as bits, their spans in a queue. A span is read from its first waiting object on,
+// through a window, and objects in it that become typed meanwhile are taken in the same pass when
+// they lie further on. So memory in allocation order is read once and in large pieces, and a list
+// shuffled over the heap costs a small read an object.
 #include <stdio.h>
 #include <string.h>
 
@@ -30,7 +32,8 @@ void typing_follow_pointer(struct typing *typing, const struct go_type *type, ui
 			typing_claim_as(typing, CLAIM_BY_POINTER, word, type->elem, 1);
 			return;
 		case GO_MAP:
-			typing_claim_as(typing, CLAIM_WHOLE, word, typing_map_header(typing, type), 1);
+			typing_claim_as(
+				typing, CLAIM_WHOLE, word, typing_map_header(typing, type), 1);
 			return;
 		case GO_CHAN:
 			typing_claim_as(typing, CLAIM_WHOLE, word,
@@ -73,7 +76,8 @@ void typing_follow_interface(struct typing *typing, const struct go_type *type, 
 
 static void follow_slice(struct typing *typing, const struct go_type *elem, const uint8_t *slice)
 {
-	uint64_t data = load_word(slice), length = load_word(slice + 8), capacity = load_word(slice + 16);
+	uint64_t data = load_word(slice), length = load_word(slice + 8),
+		 capacity = load_word(slice + 16);
 
 	if (data && capacity && length <= capacity && capacity < LENGTH_MAX)
 		typing_claim_as(typing, CLAIM_BY_SLICE, data, elem, capacity);
@@ -122,7 +126,8 @@ void typing_follow_value(struct typing *typing, const struct program *program, c
 			break;
 		case OP_INTERFACE: {
 			uint64_t data = load_word(at + 8);
-			const struct go_type *type = data ? type_of_itab(typing->types, word) : NULL;
+			const struct go_type *type =
+				data ? type_of_itab(typing->types, word) : NULL;
 			if (type)
 				typing_follow_interface(typing, type, data);
 			break;
@@ -150,15 +155,16 @@ void typing_follow_value(struct typing *typing, const struct program *program, c
 }
 
 // The node's first byte tells what the node is the head of.
-static void follow_trie_node(struct typing *typing, const struct go_type *node, const uint8_t *bytes, remote_addr self)
+static void follow_trie_node(
+	struct typing *typing, const struct go_type *node, const uint8_t *bytes, remote_addr self)
 {
 	const char *tail = strstr(node->name, "node[");
 	char name[1024];
 
 	if (!tail)
 		return;
-	int n = snprintf(name, sizeof(name), "%s.%s%s", node->package, *bytes ? "entry[" : "indirect[",
-		tail + strlen("node["));
+	int n = snprintf(name, sizeof(name), "%s.%s%s", node->package,
+		*bytes ? "entry[" : "indirect[", tail + strlen("node["));
 	if (n < 0 || (size_t)n >= sizeof(name))
 		return;
 	const struct go_type *type = type_by_name(typing->types, name);
@@ -175,7 +181,8 @@ static const struct {
 };
 
 // What is known of the closures that run `code`: their captures, or NULL.
-static const struct go_type *closure_captures(struct typing *typing, remote_addr code, const char *function)
+static const struct go_type *closure_captures(
+	struct typing *typing, remote_addr code, const char *function)
 {
 	uint64_t found;
 
@@ -188,7 +195,8 @@ static const struct go_type *closure_captures(struct typing *typing, remote_addr
 }
 
 // A type that is only a name, for closures whose captures are unknown.
-static const struct go_type *closure_named(struct typing *typing, remote_addr code, const char *function)
+static const struct go_type *closure_named(
+	struct typing *typing, remote_addr code, const char *function)
 {
 	uint64_t found;
 
@@ -217,7 +225,8 @@ static void follow_closure(struct typing *typing, const uint8_t *bytes, remote_a
 	if (id == OBJECT_NONE || typing_object_type(typing, id) != typing->known.closure)
 		return;
 	typing->claims[id] = 0; // unless word 0 is code it is no closure, whatever pointed here
-	if (!go_find_function(typing->heap->runtime, code, &module, &function) || function.entry != code)
+	if (!go_find_function(typing->heap->runtime, code, &module, &function) ||
+		function.entry != code)
 		return;
 	const struct go_type *captures = closure_captures(typing, code, function.name);
 	if (captures)
@@ -230,8 +239,8 @@ static void follow_closure(struct typing *typing, const uint8_t *bytes, remote_a
 }
 
 // The operations that have to know the address of what they follow.
-static void follow_in_place(struct typing *typing, const struct program *program, const uint8_t *bytes,
-	remote_addr self)
+static void follow_in_place(struct typing *typing, const struct program *program,
+	const uint8_t *bytes, remote_addr self)
 {
 	for (uint32_t i = 0; i < program->length; i++) {
 		const struct operation *operation = &program->operations[i];
@@ -239,7 +248,8 @@ static void follow_in_place(struct typing *typing, const struct program *program
 
 		switch (operation->code) {
 		case OP_MEMORY:
-			typing_claim_memory(typing, self + operation->offset, operation->type, operation->count);
+			typing_claim_memory(typing, self + operation->offset, operation->type,
+				operation->count);
 			break;
 		case OP_MAP_HEADER:
 			typing_follow_map(typing, operation->type, at);
@@ -262,7 +272,8 @@ static void follow_in_place(struct typing *typing, const struct program *program
 	}
 }
 
-static void follow_one(struct typing *typing, const struct program *program, const uint8_t *bytes, remote_addr self)
+static void follow_one(struct typing *typing, const struct program *program, const uint8_t *bytes,
+	remote_addr self)
 {
 	typing_follow_value(typing, program, bytes);
 	if (program->in_place)
@@ -283,8 +294,8 @@ static void follow_huge(struct typing *typing, const struct program *program, re
 		single.program.operations[0] = program->operations[i];
 		single.program.operations[0].offset = 0;
 		memset(operand, 0, sizeof(operand));
-		target_read_sparse(typing->heap->runtime->target, self + program->operations[i].offset, operand,
-			sizeof(operand));
+		target_read_sparse(typing->heap->runtime->target,
+			self + program->operations[i].offset, operand, sizeof(operand));
 		follow_one(typing, &single.program, operand, self + program->operations[i].offset);
 	}
 }
@@ -294,8 +305,8 @@ struct window {
 	remote_addr start, end;
 };
 
-static const uint8_t *window_get(struct typing *typing, struct window *window, remote_addr start, uint64_t bytes,
-	uint64_t ahead)
+static const uint8_t *window_get(struct typing *typing, struct window *window, remote_addr start,
+	uint64_t bytes, uint64_t ahead)
 {
 	if (start < window->start || start + bytes > window->end) {
 		uint64_t size = bytes + ahead < WINDOW_BYTES ? bytes + ahead : WINDOW_BYTES;
@@ -306,9 +317,10 @@ static const uint8_t *window_get(struct typing *typing, struct window *window, r
 	return typing->window + (start - window->start);
 }
 
-// `count` values of the program's type from `start` on; `ahead`: bytes behind them that will be wanted soon.
-static void follow_values(struct typing *typing, struct window *window, const struct program *program,
-	remote_addr start, uint64_t count, uint64_t ahead)
+// `count` values of the program's type from `start` on; `ahead`: bytes behind them that will be
+// wanted soon.
+static void follow_values(struct typing *typing, struct window *window,
+	const struct program *program, remote_addr start, uint64_t count, uint64_t ahead)
 {
 	uint64_t size = program->type->size;
 
@@ -320,8 +332,8 @@ static void follow_values(struct typing *typing, struct window *window, const st
 	uint64_t chunk = WINDOW_BYTES / size;
 	for (uint64_t done = 0; done < count; done += chunk) {
 		uint64_t now = count - done < chunk ? count - done : chunk;
-		const uint8_t *bytes = window_get(
-			typing, window, start + done * size, now * size, done + now < count ? 0 : ahead);
+		const uint8_t *bytes = window_get(typing, window, start + done * size, now * size,
+			done + now < count ? 0 : ahead);
 		for (uint64_t i = 0; i < now; i++)
 			follow_one(typing, program, bytes + i * size, start + (done + i) * size);
 	}
@@ -352,7 +364,8 @@ static void follow_span(struct typing *typing, const struct span *span)
 		id = next_pending(typing, id + 1, end)) {
 		typing->pending[id >> 6] &= ~(UINT64_C(1) << (id & 63));
 		uint32_t claim = typing->claims[id];
-		const struct go_type *type = claim ? type_by_id(typing->types, claim_type_id(claim)) : NULL;
+		const struct go_type *type =
+			claim ? type_by_id(typing->types, claim_type_id(claim)) : NULL;
 		if (!type || !type->size || type->size > room)
 			continue;
 		const struct program *program = typing_program(typing, type);

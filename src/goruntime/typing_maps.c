@@ -1,24 +1,32 @@
 // The objects behind maps and channels.
 //
-// Their own types (runtime.hmap, internal/runtime/maps.Map and table, runtime.hchan) do not say what they hold, so each map
-// type and each channel element gets synthetic types with the same layout and a program that knows. Layouts:
+// Their own types (runtime.hmap, internal/runtime/maps.Map and table, runtime.hchan) do not say
+// what they hold, so each map type and each channel element gets synthetic types with the same
+// layout and a program that knows. Layouts:
 //
-//	hmap (runtime/map.go, 1.19 to 1.23): count; flags u8, B u8, noverflow u16, hash0 u32; buckets; oldbuckets; nevacuate;
-//		extra *mapextra { overflow, oldoverflow *[]*bmap; nextOverflow *bmap }
-//	Map (internal/runtime/maps/map.go, 1.24 on): used; seed; dirPtr; dirLen; depths; clearSeq (1.25 on)
-//	table (maps/table.go, 1.24 on): used, capacity, growthLeft u16, localDepth u8; index; groups { data; lengthMask }
+//	hmap (runtime/map.go, 1.19 to 1.23): count; flags u8, B u8, noverflow u16, hash0 u32;
+// buckets; oldbuckets; nevacuate; 		extra *mapextra { overflow, oldoverflow *[]*bmap;
+// nextOverflow *bmap } 	Map (internal/runtime/maps/map.go, 1.24 on): used; seed; dirPtr;
+//dirLen; depths; clearSeq (1.25 on) 	table (maps/table.go, 1.24 on): used, capacity, growthLeft
+//u16, localDepth u8; index; groups { data; lengthMask }
 #include <stdio.h>
 #include <string.h>
 
 #include "goruntime/typing_private.h"
 
 enum {
-	HMAP_FLAGS = 8, HMAP_B = 9, HMAP_BUCKETS = 16, HMAP_OLD_BUCKETS = 24, HMAP_EXTRA = 40,
+	HMAP_FLAGS = 8,
+	HMAP_B = 9,
+	HMAP_BUCKETS = 16,
+	HMAP_OLD_BUCKETS = 24,
+	HMAP_EXTRA = 40,
 	HMAP_SAME_SIZE_GROW = 8, // flag: growing to as many buckets as before
 	HMAP_B_MAX = 40,
-	SWISS_DIRECTORY = 16, SWISS_DIRECTORY_LENGTH = 24,
+	SWISS_DIRECTORY = 16,
+	SWISS_DIRECTORY_LENGTH = 24,
 	SWISS_DIRECTORY_MAX = 1 << 24,
-	TABLE_GROUPS = 16, TABLE_LENGTH_MASK = 24,
+	TABLE_GROUPS = 16,
+	TABLE_LENGTH_MASK = 24,
 };
 
 // What is made up for one map type.
@@ -33,7 +41,8 @@ static uint64_t word_at(const uint8_t *bytes, unsigned offset)
 	return word;
 }
 
-static struct go_type *synthetic(struct typing *typing, const char *prefix, const char *name, const char *suffix)
+static struct go_type *synthetic(
+	struct typing *typing, const char *prefix, const char *name, const char *suffix)
 {
 	struct go_type *type = type_create(typing->types);
 	size_t size = strlen(prefix) + strlen(name) + strlen(suffix) + 1;
@@ -60,7 +69,8 @@ static void copy_layout(struct go_type *type, const struct go_type *model, uint6
 	type->pointer_bytes = model->pointer_bytes;
 }
 
-static bool make_bucket_types(struct typing *typing, const struct go_type *map, struct map_types *types)
+static bool make_bucket_types(
+	struct typing *typing, const struct go_type *map, struct map_types *types)
 {
 	struct type_table *table = typing->types;
 	struct go_type *extra = synthetic(typing, "", map->name, " (overflow list)");
@@ -80,7 +90,8 @@ static bool make_bucket_types(struct typing *typing, const struct go_type *map, 
 	return true;
 }
 
-static bool make_table_types(struct typing *typing, const struct go_type *map, struct map_types *types)
+static bool make_table_types(
+	struct typing *typing, const struct go_type *map, struct map_types *types)
 {
 	const struct go_type *model = type_by_name(typing->types, "internal/runtime/maps.table");
 	struct go_type *table = synthetic(typing, "", map->name, " (table)");
@@ -109,10 +120,12 @@ static const struct map_types *map_types(struct typing *typing, const struct go_
 	struct map_types *types = typing_alloc(typing, sizeof(*types));
 	struct go_type *header = map->group ? synthetic(typing, "", map->name, "") : NULL;
 	bool good = types && header &&
-		(swiss ? make_table_types(typing, map, types) : make_bucket_types(typing, map, types));
+		    (swiss ? make_table_types(typing, map, types)
+			   : make_bucket_types(typing, map, types));
 
 	if (good) {
-		copy_layout(header, swiss ? typing->known.swiss_map : typing->known.hmap, MAP_HEADER_BYTES);
+		copy_layout(header, swiss ? typing->known.swiss_map : typing->known.hmap,
+			MAP_HEADER_BYTES);
 		header->elem = map->elem;
 		header->key = map->key;
 		header->group = map->group;
@@ -131,8 +144,10 @@ const struct go_type *typing_map_header(struct typing *typing, const struct go_t
 	return types ? types->header : NULL;
 }
 
-// From 16 buckets on some of an array of buckets are overflow buckets made in advance (runtime/map.go, makeBucketArray).
-static void claim_buckets(struct typing *typing, const struct go_type *bucket, remote_addr address, uint64_t count)
+// From 16 buckets on some of an array of buckets are overflow buckets made in advance
+// (runtime/map.go, makeBucketArray).
+static void claim_buckets(
+	struct typing *typing, const struct go_type *bucket, remote_addr address, uint64_t count)
 {
 	const struct span *span;
 	object_id id = typing_find(typing, address, &span);
@@ -143,11 +158,12 @@ static void claim_buckets(struct typing *typing, const struct go_type *bucket, r
 	if (count >= 16 && room > count)
 		count = room;
 	if (count <= room)
-		typing_claim_as(typing, count > 1 ? CLAIM_BY_SLICE : CLAIM_BY_POINTER, address, bucket, count);
+		typing_claim_as(typing, count > 1 ? CLAIM_BY_SLICE : CLAIM_BY_POINTER, address,
+			bucket, count);
 }
 
-static void follow_buckets(struct typing *typing, const struct go_type *map, const struct map_types *types,
-	const uint8_t *header)
+static void follow_buckets(struct typing *typing, const struct go_type *map,
+	const struct map_types *types, const uint8_t *header)
 {
 	uint8_t b = header[HMAP_B];
 
@@ -161,8 +177,8 @@ static void follow_buckets(struct typing *typing, const struct go_type *map, con
 	typing_claim_as(typing, CLAIM_BY_POINTER, word_at(header, HMAP_EXTRA), types->extra, 1);
 }
 
-static void follow_directory(struct typing *typing, const struct go_type *map, const struct map_types *types,
-	const uint8_t *header)
+static void follow_directory(struct typing *typing, const struct go_type *map,
+	const struct map_types *types, const uint8_t *header)
 {
 	remote_addr directory = word_at(header, SWISS_DIRECTORY);
 	uint64_t length = word_at(header, SWISS_DIRECTORY_LENGTH);
@@ -200,7 +216,8 @@ const struct go_type *typing_chan_header(struct typing *typing, const struct go_
 
 	if (!elem)
 		return typing->known.hchan;
-	// Maps and channels share the table: no type is both a map and a channel's element under one key.
+	// Maps and channels share the table: no type is both a map and a channel's element under
+	// one key.
 	uint64_t key = (uint64_t)elem->id | UINT64_C(1) << 32;
 	if (hw_map_get(&typing->headers, key, &found))
 		return (const struct go_type *)(uintptr_t)found;
@@ -208,7 +225,8 @@ const struct go_type *typing_chan_header(struct typing *typing, const struct go_
 	if (!header)
 		return NULL;
 	copy_layout(header, typing->known.hchan, typing->heap->runtime->layout.at.hchan_size);
-	// Channels of elements without pointers lie in memory without pointers, with the buffer behind (runtime/chan.go).
+	// Channels of elements without pointers lie in memory without pointers, with the buffer
+	// behind (runtime/chan.go).
 	if (!elem->pointer_bytes)
 		header->pointer_bytes = 0;
 	header->elem = elem;
@@ -221,13 +239,15 @@ const struct go_type *typing_chan_header(struct typing *typing, const struct go_
 void typing_follow_chan(struct typing *typing, const uint8_t *hchan, remote_addr self)
 {
 	const struct layout_offsets *at = &typing->heap->runtime->layout.at;
-	const struct go_type *elem = type_by_address(typing->types, word_at(hchan, at->hchan_elemtype));
+	const struct go_type *elem =
+		type_by_address(typing->types, word_at(hchan, at->hchan_elemtype));
 	uint64_t capacity = word_at(hchan, at->hchan_dataqsiz);
 	remote_addr buffer = word_at(hchan, at->hchan_buf);
 
 	if (!elem)
 		return;
 	typing_claim_as(typing, CLAIM_WHOLE, self, typing_chan_header(typing, elem), 1);
-	if (elem->pointer_bytes && elem->size && capacity && capacity < UINT32_MAX && buffer != self)
+	if (elem->pointer_bytes && elem->size && capacity && capacity < UINT32_MAX &&
+		buffer != self)
 		typing_claim_as(typing, CLAIM_BY_SLICE, buffer, elem, capacity);
 }

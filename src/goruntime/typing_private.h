@@ -8,13 +8,18 @@
 #include "heapwhy/map.h"
 #include "heapwhy/vector.h"
 
-// What a heap object is, in 32 bits a slot: 0 (not known) or a type, whether there is an array of it, and how that came.
-// The claim always covers the whole object: one value of the type fills the slot but for rounding, or an array does.
+// What a heap object is, in 32 bits a slot: 0 (not known) or a type, whether there is an array of
+// it, and how that came. The claim always covers the whole object: one value of the type fills the
+// slot but for rounding, or an array does.
 enum {
-	CLAIM_ARRAY = 1 << 0,  // a backing array
-	CLAIM_GUESS = 1 << 1,  // by likeness only
-	CLAIM_FIRM = 1 << 2,   // the runtime itself says so (malloc header, hchan.elemtype): never replaced
-	CLAIM_MIXED = 1 << 3,  // a block of several tiny objects of different types; the type is one of them
+	CLAIM_ARRAY = 1 << 0, // a backing array
+	CLAIM_GUESS = 1 << 1, // by likeness only
+	CLAIM_FIRM =
+		1
+		<< 2, // the runtime itself says so (malloc header, hchan.elemtype): never replaced
+	CLAIM_MIXED =
+		1
+		<< 3, // a block of several tiny objects of different types; the type is one of them
 	CLAIM_FLAGS = 15,
 	CLAIM_TYPE_SHIFT = 4,
 };
@@ -29,8 +34,8 @@ static inline uint32_t claim_make(const struct go_type *type, uint32_t flags)
 	return (type->id + 1) << CLAIM_TYPE_SHIFT | flags;
 }
 
-// Typed memory that is followed although no object's claim says so: a part of an object that something points into, a
-// global, a stack variable.
+// Typed memory that is followed although no object's claim says so: a part of an object that
+// something points into, a global, a stack variable.
 struct typed_memory {
 	remote_addr address;
 	const struct go_type *type;
@@ -57,25 +62,28 @@ struct typing {
 
 	uint32_t *claims;        // a claim for each slot
 	uint64_t *pending;       // a bit for each slot: typed and not yet followed
-	uint64_t **pointer_bits; // for each span of objects up to 512 bytes with pointers: a bit for each word
+	uint64_t **pointer_bits; // for each span of objects up to 512 bytes with pointers: a bit
+				 // for each word
 	uint32_t *queue;         // ring of span numbers with pending objects, span_count + 1 places
 	uint8_t *queued;         // for each span
 	uint32_t queue_head, queue_tail;
-	uint8_t *window;         // what is being followed, WINDOW_BYTES
+	uint8_t *window; // what is being followed, WINDOW_BYTES
 
-	struct hw_map parts;     // address -> type's id << 32 | count: typed memory that was queued already
-	struct hw_map part_of;   // object -> address of the part of it that was found first
+	struct hw_map
+		parts; // address -> type's id << 32 | count: typed memory that was queued already
+	struct hw_map part_of; // object -> address of the part of it that was found first
 	HW_VECTOR(struct typed_memory) memory_queue;
 
 	struct program **programs; // by type's id
 	uint32_t program_count;
 
-	struct hw_map captures;  // closure code -> struct go_type with what it captures
+	struct hw_map captures;      // closure code -> struct go_type with what it captures
 	struct hw_map capture_types; // ids of the synthetic types in captures
-	struct hw_map closures;  // closure code -> struct go_type that is only its name
-	struct hw_map headers;   // map or chan type's id -> synthetic type of the object it points to
+	struct hw_map closures;      // closure code -> struct go_type that is only its name
+	struct hw_map headers; // map or chan type's id -> synthetic type of the object it points to
 	struct known_types {
-		const struct go_type *byte, *hmap, *swiss_map, *hchan, *any, *pool_local, *time_timer, *weak_handle;
+		const struct go_type *byte, *hmap, *swiss_map, *hchan, *any, *pool_local,
+			*time_timer, *weak_handle;
 		const struct go_type *string_bytes, *closure;
 	} known;
 
@@ -103,12 +111,13 @@ enum claim_kind {
 	CLAIM_BY_POINTER, // something points to a value
 	CLAIM_BY_SLICE,   // count is a capacity: all of it has to fit
 	CLAIM_BY_STRING,  // bytes of a string
-	CLAIM_WHOLE,      // this is the object, whatever its size class says (runtime objects with a variable tail)
-	CLAIM_BY_HEADER,  // the runtime says so
+	CLAIM_WHOLE,     // this is the object, whatever its size class says (runtime objects with a
+			 // variable tail)
+	CLAIM_BY_HEADER, // the runtime says so
 	CLAIM_BY_LIKENESS // a guess
 };
-void typing_claim_as(struct typing *typing, enum claim_kind kind, remote_addr address, const struct go_type *type,
-	uint64_t count);
+void typing_claim_as(struct typing *typing, enum claim_kind kind, remote_addr address,
+	const struct go_type *type, uint64_t count);
 
 struct error *claims_create(struct typing *typing);
 void claims_destroy(struct typing *typing);
@@ -117,7 +126,8 @@ void claims_destroy(struct typing *typing);
 object_id typing_find(const struct typing *typing, remote_addr address, const struct span **span);
 
 // The pointer bits of up to 64 words of the object from `word` of its slot on.
-uint64_t typing_pointer_bits(struct typing *typing, const struct span *span, object_id id, uint64_t word);
+uint64_t typing_pointer_bits(
+	struct typing *typing, const struct span *span, object_id id, uint64_t word);
 
 // Would an allocation of `bytes` land in the span's size class?
 bool span_fits(const struct typing *typing, const struct span *span, uint64_t bytes);
@@ -129,8 +139,10 @@ static inline bool typing_is_live(const struct typing *typing, object_id id)
 
 const struct go_type *typing_object_type(const struct typing *typing, object_id id);
 
-// ---- typing_follow.c: claims what the words of a value of the program's type lead to. `bytes` holds the value.
-void typing_follow_value(struct typing *typing, const struct program *program, const uint8_t *bytes);
+// ---- typing_follow.c: claims what the words of a value of the program's type lead to. `bytes`
+// holds the value.
+void typing_follow_value(
+	struct typing *typing, const struct program *program, const uint8_t *bytes);
 
 // A word that is a value of the pointer-shaped type `type`.
 void typing_follow_pointer(struct typing *typing, const struct go_type *type, uint64_t word);

@@ -1,17 +1,20 @@
-// Programs: the leaves of a type in order, and the few types whose fields say less than the runtime knows.
+// Programs: the leaves of a type in order, and the few types whose fields say less than the runtime
+// knows.
 //
 // The special cases are types that hide a pointer's type behind unsafe.Pointer:
 //   sync/atomic.Pointer[T] { _ [0]*T; _ noCopy; v unsafe.Pointer }     sync/atomic/type.go, 1.19 on
-//   weak.Pointer[T] { _ [0]*T; u unsafe.Pointer }                       weak/pointer.go 1.24 on, internal/weak 1.23
-//   sync.Pool { local unsafe.Pointer; localSize uintptr; victim, victimSize }   sync/pool.go
-//   sync.eface { typ, val unsafe.Pointer }                              sync/poolqueue.go
-//   sync.entry { p unsafe.Pointer } holding *interface{}                sync/map.go 1.19 (atomic.Pointer from 1.20)
-//   node { isEntry bool }, the head of entry and indirect               internal/sync/hashtriemap.go 1.24 on,
+//   weak.Pointer[T] { _ [0]*T; u unsafe.Pointer }                       weak/pointer.go 1.24 on,
+//   internal/weak 1.23 sync.Pool { local unsafe.Pointer; localSize uintptr; victim, victimSize }
+//   sync/pool.go sync.eface { typ, val unsafe.Pointer } sync/poolqueue.go sync.entry { p
+//   unsafe.Pointer } holding *interface{}                sync/map.go 1.19 (atomic.Pointer
+//   from 1.20) node { isEntry bool }, the head of entry and indirect
+//   internal/sync/hashtriemap.go 1.24 on,
 //                                                                       internal/concurrent 1.23
 //   reflect.Value { typ, ptr, flag }                                    reflect/value.go
 //   runtime.timeTimer { c unsafe.Pointer; ... }                         runtime/time.go, 1.23 on
 #include "goruntime/typing_program.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "goruntime/typing_private.h"
@@ -119,7 +122,7 @@ static bool builder_add_entry(struct builder *builder, const struct go_type *typ
 	const struct go_type *any = builder->typing->known.any;
 
 	return any && type->field_count == 1 && type->fields[0].type->kind == GO_UNSAFE_POINTER &&
-		builder_add(builder, OP_POINTER, offset, any, 1);
+	       builder_add(builder, OP_POINTER, offset, any, 1);
 }
 
 static bool builder_add_eface(struct builder *builder, const struct go_type *type, uint64_t offset)
@@ -127,7 +130,8 @@ static bool builder_add_eface(struct builder *builder, const struct go_type *typ
 	return builder_add(builder, OP_TYPED_POINTER, offset, type, 1);
 }
 
-static bool builder_add_reflect(struct builder *builder, const struct go_type *type, uint64_t offset)
+static bool builder_add_reflect(
+	struct builder *builder, const struct go_type *type, uint64_t offset)
 {
 	return type->size == 24 && builder_add(builder, OP_REFLECT, offset, type, 1);
 }
@@ -137,7 +141,8 @@ static bool builder_add_timer(struct builder *builder, const struct go_type *typ
 	const struct go_type *channel = type_by_name(builder->typing->types, "chan time.Time");
 
 	if (channel && field_named(type, "c"))
-		builder_add(builder, OP_SHAPED, offset + field_named(type, "c")->offset, channel, 1);
+		builder_add(
+			builder, OP_SHAPED, offset + field_named(type, "c")->offset, channel, 1);
 	return false;
 }
 
@@ -147,7 +152,8 @@ static bool builder_add_chan(struct builder *builder, const struct go_type *type
 	return false;
 }
 
-// Special types, by package and the beginning of their name behind it. True from `add`: nothing more to do.
+// Special types, by package and the beginning of their name behind it. True from `add`: nothing
+// more to do.
 static const struct special {
 	const char *package, *name;
 	bool exact;
@@ -164,7 +170,8 @@ static const struct special {
 	{"runtime", "runtime.hchan", true, builder_add_chan},
 };
 
-static bool builder_add_special(struct builder *builder, const struct go_type *type, uint64_t offset)
+static bool builder_add_special(
+	struct builder *builder, const struct go_type *type, uint64_t offset)
 {
 	if (!*type->package)
 		return false;
@@ -221,7 +228,8 @@ static void builder_add_type(struct builder *builder, const struct go_type *root
 		uint64_t offset = stack[depth - 1].offset;
 		uint64_t next = stack[depth - 1].next++;
 
-		if (type->kind == GO_STRUCT && !(next == 0 && builder_add_special(builder, type, offset))) {
+		if (type->kind == GO_STRUCT &&
+			!(next == 0 && builder_add_special(builder, type, offset))) {
 			if (next < type->field_count) {
 				inner = type->fields[next].type;
 				offset += type->fields[next].offset;
@@ -243,7 +251,8 @@ static void builder_add_type(struct builder *builder, const struct go_type *root
 	}
 }
 
-// Buckets link to their overflow buckets through an untyped last word (cmd/compile/internal/reflectdata, to 1.23).
+// Buckets link to their overflow buckets through an untyped last word
+// (cmd/compile/internal/reflectdata, to 1.23).
 static void builder_add_overflow(struct builder *builder, const struct go_type *type)
 {
 	const struct go_field *last =
@@ -257,7 +266,7 @@ static void builder_add_overflow(struct builder *builder, const struct go_type *
 static bool type_is_trie_node(const struct go_type *type)
 {
 	return type->kind == GO_STRUCT && type->field_count == 1 &&
-		!strcmp(type->fields[0].name, "isEntry") && strstr(type->name, "node[");
+	       !strcmp(type->fields[0].name, "isEntry") && strstr(type->name, "node[");
 }
 
 static struct program **program_place(struct typing *typing, const struct go_type *type)
@@ -281,7 +290,8 @@ static const struct program *program_store(struct builder *builder, const struct
 {
 	struct program **place = program_place(builder->typing, type);
 	size_t bytes = builder->length * sizeof(builder->operations[0]);
-	struct program *program = place ? typing_alloc(builder->typing, sizeof(*program) + bytes) : NULL;
+	struct program *program =
+		place ? typing_alloc(builder->typing, sizeof(*program) + bytes) : NULL;
 
 	if (!program)
 		return &empty_program;

@@ -1,6 +1,7 @@
 // What to do with the words of a value of a type: a type's pointers as a flat list of operations.
 //
-// Following millions of objects must not walk type structures; a program is made once per type and run for each value.
+// Following millions of objects must not walk type structures; a program is made once per type and
+// run for each value.
 #ifndef GORUNTIME_TYPING_PROGRAM_H
 #define GORUNTIME_TYPING_PROGRAM_H
 
@@ -9,14 +10,16 @@
 struct typing;
 
 enum operation_code {
-	OP_POINTER,     // *type
-	OP_SLICE,       // [](type)
+	OP_POINTER, // *type
+	OP_SLICE,   // [](type)
 	OP_STRING,
 	OP_INTERFACE,
-	OP_SHAPED,      // a pointer-shaped value of `type`: map, chan, func
-	OP_POOL,        // sync.Pool.local or .victim: a pointer to [size]poolLocal, the size in the next word
-	OP_TYPED_POINTER, // a type word, then a pointer to a value of it or the value itself, as in interfaces (sync.eface)
-	OP_REFLECT,     // reflect.Value
+	OP_SHAPED, // a pointer-shaped value of `type`: map, chan, func
+	OP_POOL,   // sync.Pool.local or .victim: a pointer to [size]poolLocal, the size in the next
+		   // word
+	OP_TYPED_POINTER, // a type word, then a pointer to a value of it or the value itself, as in
+			  // interfaces (sync.eface)
+	OP_REFLECT,       // reflect.Value
 	// These need to know where the value lies:
 	OP_MEMORY,      // `count` values of `type`, too many to list
 	OP_MAP_HEADER,  // the object behind the map `type`

@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/error.h"
@@ -33,7 +34,8 @@ void typing_of(const struct typing *typing, object_id id, struct object_type *ou
 	out->source = claim & CLAIM_GUESS ? TYPED_GUESS : TYPED_EXACT;
 	out->count = 1;
 	if (out->array && out->type->size)
-		out->count = (span->elem_size - span_header_bytes(typing->heap, span)) / out->type->size;
+		out->count =
+			(span->elem_size - span_header_bytes(typing->heap, span)) / out->type->size;
 }
 
 // An untyped object of which a part is known: that part's type, or NULL.
@@ -41,7 +43,8 @@ static const struct go_type *known_part(const struct typing *typing, object_id i
 {
 	uint64_t address, packed;
 
-	if (!hw_map_get(&typing->part_of, id, &address) || !hw_map_get(&typing->parts, address, &packed))
+	if (!hw_map_get(&typing->part_of, id, &address) ||
+		!hw_map_get(&typing->parts, address, &packed))
 		return NULL;
 	return type_by_id(typing->types, packed >> 32);
 }
@@ -67,7 +70,8 @@ static void label_name(const struct typing *typing, uint64_t key, struct text *n
 		if (key & CLAIM_MIXED)
 			text_append(name, "tiny objects");
 		else
-			text_printf(name, "%s%s", key & CLAIM_ARRAY && !bytes ? "[]" : "", type->name);
+			text_printf(
+				name, "%s%s", key & CLAIM_ARRAY && !bytes ? "[]" : "", type->name);
 		return;
 	}
 	uint64_t size = (key >> 1 & 0x7fff) * 8, part = (key & ~KEY_UNTYPED) >> 16;
@@ -96,7 +100,7 @@ static bool labels_add(struct typing *typing, struct labels *labels, uint64_t ke
 	char *copy = name.failed ? NULL : hw_arena_strndup(&typing->arena, name.bytes, name.length);
 	struct label label = {.name = copy, .source = key_source(key)};
 	return copy && hw_map_put(&labels->numbers, key, labels->list.count) &&
-		hw_vector_push(&labels->list, label);
+	       hw_vector_push(&labels->list, label);
 }
 
 static void count_object(struct labels *labels, uint64_t key, uint64_t bytes)
@@ -181,7 +185,8 @@ const char *typing_label_name(const struct typing *typing, uint32_t label)
 
 enum type_source typing_label_source(const struct typing *typing, uint32_t label)
 {
-	return label < typing->labels->list.count ? typing->labels->list.items[label].source : TYPED_NOT;
+	return label < typing->labels->list.count ? typing->labels->list.items[label].source
+						  : TYPED_NOT;
 }
 
 // ---- edges
@@ -247,7 +252,7 @@ void typing_edge(struct typing *typing, object_id from, object_id to, char *buff
 	else if (array)
 		snprintf(buffer, size, "[%" PRIu64 "]%s%s", index, dot, field);
 	else if (type->synthetic && type->field_count && !strcmp(dot, ".") &&
-		hw_map_get(&typing->capture_types, type->id, NULL))
+		 hw_map_get(&typing->capture_types, type->id, NULL))
 		snprintf(buffer, size, " captured %s", field);
 	else
 		snprintf(buffer, size, "%s%s", dot, field);

@@ -1,4 +1,5 @@
 // What is certain without debug information: the places where the runtime itself wrote a type down.
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/error.h"
@@ -16,7 +17,8 @@ struct bits_context {
 static bool bits_visit(void *context, const struct word_group *group)
 {
 	const struct bits_context *to = context;
-	uint64_t first = (group->object - to->span->first) * (to->span->elem_size / 8) + group->offset / 8;
+	uint64_t first =
+		(group->object - to->span->first) * (to->span->elem_size / 8) + group->offset / 8;
 
 	to->bits[first / 64] |= group->pointers << (first % 64);
 	if (first % 64)
@@ -59,7 +61,8 @@ struct error *typing_load_pointer_bits(struct typing *typing)
 	return NULL;
 }
 
-// ---- malloc headers (runtime/mbitmap.go, 1.22 on): the type of each object above 512 bytes with pointers
+// ---- malloc headers (runtime/mbitmap.go, 1.22 on): the type of each object above 512 bytes with
+// pointers
 
 void typing_claim_headers(struct typing *typing)
 {
@@ -78,7 +81,8 @@ void typing_claim_headers(struct typing *typing)
 			if (span->size_class)
 				type = memory_u64(&typing->memory, object);
 			typing_claim_as(typing, CLAIM_BY_HEADER,
-				object + span_header_bytes(heap, span), type_by_address(typing->types, type), 1);
+				object + span_header_bytes(heap, span),
+				type_by_address(typing->types, type), 1);
 		}
 	}
 }
@@ -97,16 +101,18 @@ void typing_claim_runtime(struct typing *typing)
 }
 
 // runtime/mheap.go, special and the structs that begin with it
-static remote_addr claim_special(struct typing *typing, const struct span *span, remote_addr special)
+static remote_addr claim_special(
+	struct typing *typing, const struct span *span, remote_addr special)
 {
 	const struct layout *layout = &typing->heap->runtime->layout;
 	const struct layout_offsets *at = &layout->at;
 	struct memory *memory = &typing->memory;
 	uint8_t kind = memory_u8(memory, special + at->special_kind);
-	// The offset is a uint16 up to 1.23 (its kind follows right behind), a uintptr from 1.24 on.
-	uint64_t offset = at->special_kind - at->special_offset == 2 ?
-		memory_u16(memory, special + at->special_offset) :
-		memory_u64(memory, special + at->special_offset);
+	// The offset is a uint16 up to 1.23 (its kind follows right behind), a uintptr from 1.24
+	// on.
+	uint64_t offset = at->special_kind - at->special_offset == 2
+				  ? memory_u16(memory, special + at->special_offset)
+				  : memory_u64(memory, special + at->special_offset);
 
 	if (kind == layout->special_finalizer) {
 		const struct go_type *pointer = type_by_address(
@@ -127,15 +133,17 @@ void typing_claim_specials(struct typing *typing)
 {
 	for (uint32_t i = 0; i < typing->heap->span_count; i++) {
 		const struct span *span = &typing->heap->spans[i];
-		// Each object has at most one special of a kind, but for cleanups; a circle must end.
+		// Each object has at most one special of a kind, but for cleanups; a circle must
+		// end.
 		uint64_t left = 64 + 16 * (uint64_t)span->count;
 		for (remote_addr special = span->specials; special && left > 0; left--)
 			special = claim_special(typing, span, special);
 	}
 }
 
-// ---- interfaces in memory of unknown type: the collector does not follow an interface's first word, so an interface
-// shows as a word that is no pointer and is a type or an itab, before a word that is one
+// ---- interfaces in memory of unknown type: the collector does not follow an interface's first
+// word, so an interface shows as a word that is no pointer and is a type or an itab, before a word
+// that is one
 
 static void claim_pair(struct typing *typing, uint64_t first, uint64_t second)
 {
@@ -189,7 +197,8 @@ static void claim_root_pairs(struct typing *typing)
 			continue;
 		if (root->kind == ROOT_STACK ||
 			(root->kind == ROOT_GLOBAL && !global_is_pointer(typing, root->slot - 8)))
-			claim_pair(typing, memory_u64(&typing->memory, root->slot - 8), root->value);
+			claim_pair(
+				typing, memory_u64(&typing->memory, root->slot - 8), root->value);
 	}
 }
 
