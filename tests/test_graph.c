@@ -21,9 +21,11 @@ static bool bit(const uint64_t *bits, uint32_t index)
 	return bits[index >> 6] >> (index & 63) & 1;
 }
 
-// A small graph and all that is to be known about it. Nodes: objects, then holders, then the root.
+// A small graph and all that is to be known about it. Nodes: objects, then holders, then groups of
+// them (or none), then the root.
 struct model {
-	uint32_t objects, holders, nodes;
+	uint32_t objects, holders, groups, nodes;
+	uint32_t group_of[NODES_MAX]; // by holder
 	bool edge[NODES_MAX][NODES_MAX];
 	bool precise[NODES_MAX][NODES_MAX]; // holder edges
 	uint64_t sizes[NODES_MAX];
@@ -72,7 +74,8 @@ static void model_random(struct model *model, uint32_t shape)
 	memset(model, 0, sizeof(*model));
 	model->objects = 1 + random_below(shape % 3 == 2 ? 250 : 40);
 	model->holders = random_below(6);
-	model->nodes = model->objects + model->holders + 1;
+	model->groups = shape % 2 ? 1 + random_below(4) : 0;
+	model->nodes = model->objects + model->holders + model->groups + 1;
 	bool all = shape % 4;
 	for (uint32_t n = 0; n < model->objects; n++) {
 		model->sizes[n] = 8 * (1 + n / (1 + shape % 40));
@@ -104,8 +107,15 @@ static void model_random(struct model *model, uint32_t shape)
 			model->edge[from][to] = true;
 			model->precise[from][to] |= precise;
 		}
-		model->edge[model->nodes - 1][from] = true;
+		uint32_t above = model->nodes - 1;
+		if (model->groups) {
+			model->group_of[h] = random_below(model->groups);
+			above = model->objects + model->holders + model->group_of[h];
+		}
+		model->edge[above][from] = model->precise[above][from] = true;
 	}
+	for (uint32_t g = 0; g < model->groups; g++)
+		model->edge[model->nodes - 1][model->objects + model->holders + g] = true;
 	model_walk(model, NULL, false, model->precisely);
 	model_walk(model, NULL, true, model->reached);
 }
@@ -145,8 +155,11 @@ static node_id graph_of_model(const struct model *model, const struct graph *gra
 {
 	if (node < model->objects)
 		return node;
-	return node == model->nodes - 1 ? graph_root_node(graph)
-					: graph_holder_node(graph, node - model->objects);
+	if (node < model->objects + model->holders)
+		return graph_holder_node(graph, node - model->objects);
+	return node == model->nodes - 1
+		       ? graph_root_node(graph)
+		       : graph_group_node(graph, node - model->objects - model->holders);
 }
 
 static void check_reached(const struct model *model, const struct graph *graph)
@@ -284,11 +297,12 @@ static void check_paths(const struct model *model, struct graph *graph)
 		size_t skipped, length, node = graph_of_model(model, graph, n);
 
 		length = graph_path(graph, (node_id)node, path, NODES_MAX, &skipped);
-		if (!model->reached[n]) {
+		// A path begins with a holder, so groups have none.
+		if (!model->reached[n] || n >= model->objects + model->holders) {
 			assert_int_equal(length, 0);
 			continue;
 		}
-		assert_int_equal(length, distance[n]);
+		assert_int_equal(length, distance[n] - (model->groups > 0));
 		assert_int_equal(skipped, 0);
 		assert_int_equal(path[length - 1], node);
 		assert_true(path[0] >= graph_holder_node(graph, 0));
@@ -310,6 +324,9 @@ static void test_random_graphs(void **state)
 	for (uint32_t round = 0; round < 3000; round++) {
 		model_random(model, round);
 		struct graph *graph = model_graph(model, 1 + round % 3);
+		check_reached(model, graph);
+		if (model->groups)
+			assert_success(graph_group(graph, model->groups, model->group_of));
 		check_reached(model, graph);
 		assert_success(graph_dominate(graph));
 		check_dominators(model, graph);

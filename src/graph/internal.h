@@ -10,6 +10,8 @@ struct graph {
 	object_id object_count;
 	uint32_t holder_count;
 	node_id first_holder; // a multiple of LINE_NODES, so that holders have lines of their own
+	uint32_t group_count; // 0: holders hang below the root
+	node_id first_group;  // in lines of their own, too
 	node_id root;         // the last node
 	const uint64_t *allocated; // the source's; NULL: all objects are
 
@@ -65,6 +67,14 @@ static inline bool graph_is_object(const struct graph *graph, node_id node)
 {
 	return node < graph->object_count;
 }
+
+static inline bool graph_is_group(const struct graph *graph, node_id node)
+{
+	return graph->group_count && node >= graph->first_group && node < graph->root;
+}
+
+// Lays out node_line.reached_rank.
+void graph_rank_reached(struct graph *graph);
 
 // The number of a core node. Only after graph_dominate.
 static inline bool graph_is_core(const struct graph *graph, node_id node)

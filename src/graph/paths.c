@@ -102,7 +102,8 @@ struct error *graph_prepare_paths(struct graph *graph)
 	BUG_ON(!graph->reached);
 	if (graph->parents)
 		return NULL;
-	size_t bytes = (graph->reached_count + graph->holder_count + 1) * sizeof(uint32_t);
+	size_t bytes = (graph->reached_count + graph->holder_count + graph->group_count + 1) *
+		       sizeof(uint32_t);
 	uint32_t *parents = pages_alloc(graph->spill_directory, bytes);
 	if (!parents)
 		return error_no_memory();
@@ -130,7 +131,8 @@ size_t graph_path(struct graph *graph, node_id node, node_id *nodes, size_t max,
 
 	if (err)
 		return 0;
-	for (node_id up = node; up != graph->root && up != NODE_NONE; up = graph_parent(graph, up))
+	for (node_id up = node; up != graph->root && up != NODE_NONE && !graph_is_group(graph, up);
+		up = graph_parent(graph, up))
 		length++;
 	if (!length || !max || graph_parent(graph, node) == NODE_NONE)
 		return 0;

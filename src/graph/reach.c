@@ -221,21 +221,24 @@ static struct error *holders_mark(
 	return marker_run(marker);
 }
 
-// Counts what is reached and lays out the ranks.
-static void reached_count(struct graph *graph)
+void graph_rank_reached(struct graph *graph)
 {
 	struct store *store = &graph->store;
 	uint64_t rank = 0;
 
 	for (uint32_t i = 0; i < store->line_count; i++) {
+		store->lines[i].reached_rank = (uint32_t)rank;
+		rank += (uint64_t)__builtin_popcountll(graph->reached[i]);
+	}
+}
+
+static void reached_count(struct graph *graph)
+{
+	for (uint32_t i = 0; (uint64_t)i * LINE_NODES < graph->first_holder; i++) {
 		uint64_t bits = graph->reached[i];
 
-		store->lines[i].reached_rank = (uint32_t)rank;
-		rank += (uint64_t)__builtin_popcountll(bits);
-		if ((uint64_t)i * LINE_NODES < graph->first_holder) {
-			graph->reached_count += (uint64_t)__builtin_popcountll(bits);
-			graph->reached_bytes += store_line_bytes(store, i, bits);
-		}
+		graph->reached_count += (uint64_t)__builtin_popcountll(bits);
+		graph->reached_bytes += store_line_bytes(&graph->store, i, bits);
 	}
 }
 
@@ -263,6 +266,7 @@ static struct error *graph_mark(struct graph *graph, const struct holder_targets
 		bitmap_add(graph->reached, graph->first_holder + h);
 	bitmap_add(graph->reached, graph->root);
 	reached_count(graph);
+	graph_rank_reached(graph);
 	return NULL;
 }
 
