@@ -1,0 +1,11 @@
+// Which way of capturing endangers a process least.
+#ifndef TARGET_METHOD_H
+#define TARGET_METHOD_H
+
+#include "target/procfs.h"
+
+// CAPTURE_FORK, or CAPTURE_STOP with a sentence in `reason` that says why not the former.
+enum capture_method method_choose(
+	pid_t pid, const struct process_status *status, char *reason, size_t reason_size);
+
+#endif
