@@ -16,10 +16,22 @@ static inline uint64_t bits_extract(const uint64_t *bits, uint64_t position)
 	return word[0] >> shift | word[1] << 1 << (63 - shift);
 }
 
-// The lowest `count` (0 .. 64) bits set.
+// The lowest `count` bits set; all 64 for more.
 static inline uint64_t bits_low(uint64_t count)
 {
 	return count >= 64 ? ~UINT64_C(0) : (UINT64_C(1) << count) - 1;
+}
+
+// The lowest `count` (1 .. 64) of these bits; reads no word that holds none of them.
+static inline uint64_t bits_extract_some(const uint64_t *bits, uint64_t position, uint64_t count)
+{
+	unsigned shift = position & 63;
+	const uint64_t *word = bits + (position >> 6);
+	uint64_t value = word[0] >> shift;
+
+	if (shift + count > 64)
+		value |= word[1] << (64 - shift);
+	return value & bits_low(count);
 }
 
 // Sets in `to` those bits from `position` on that are set in the lowest `count` (at most 64) bits

@@ -5,12 +5,14 @@
 //
 //	mspan.sweepgen - mheap_.sweepgen
 //	 0, +3  swept (+3: and cached by a P). allocBits are the marks of the last collection, and
-//every slot below 	        freeIndexForScan has been handed out since the sweep, if it was not taken before.
-//Between 	        freeIndexForScan and freeindex lie allocations that are just being made and, while a
-//collection marks, 	        those made since it began: these are allocated black, so their mark bit is set.
-//	-2, +1  not swept (+1: and still cached from before). gcmarkBits are the marks of the last
-//collection; what they 	        leave out is dead, though MemStats still counts it, and nothing has been
-//allocated since. 	-1      a thread is sweeping it at this moment.
+// every slot below 	        freeIndexForScan has been handed out since the sweep, if it was not
+// taken before. Between 	        freeIndexForScan and freeindex lie allocations that are just
+// being made and, while a collection marks, 	        those made since it began: these are
+// allocated black, so their mark bit is set. 	-2, +1  not swept (+1: and still cached from
+// before).
+// gcmarkBits are the marks of the last collection; what they 	        leave out is dead, though
+// MemStats still counts it, and nothing has been allocated since. 	-1      a thread is sweeping
+// it at this moment.
 //
 // Green tea keeps the marks of small objects inline in the span until the sweep moves them to
 // gcmarkBits.
@@ -25,6 +27,7 @@
 #include "base/error.h"
 #include "goruntime/bits.h"
 #include "goruntime/runtime_private.h"
+#include "goruntime/specials.h"
 
 enum {
 	SPANS_MAX = 1 << 28,
@@ -37,7 +40,7 @@ enum {
 
 // The slots' bits of one span.
 struct span_bits {
-	uint64_t alloc[BITS_WORDS_MAX], marks[BITS_WORDS_MAX];
+	uint64_t alloc[BITS_WORDS_MAX], marks[BITS_WORDS_MAX], revived[BITS_WORDS_MAX];
 };
 
 static uint64_t record_field(const uint8_t *record, int32_t offset, size_t size)
@@ -287,6 +290,24 @@ static uint64_t bits_below(uint32_t word, uint32_t limit)
 	return limit <= word * 64 ? 0 : bits_low(limit - word * 64);
 }
 
+// What the sweeper will keep though it is not marked: objects whose finalizers are about to be
+// queued (runtime/mgcsweep.go, sweep: hasFinAndRevived).
+struct revival {
+	struct heap *heap;
+	const struct span *span;
+	uint64_t *revived;
+};
+
+static bool special_revive(void *context, const struct special *special)
+{
+	const struct revival *revival = context;
+	uint32_t slot = special->object - revival->span->first;
+
+	if (special->kind == revival->heap->runtime->layout.special_finalizer)
+		revival->revived[slot / 64] |= UINT64_C(1) << slot % 64;
+	return true;
+}
+
 static void span_bits_add(struct heap *heap, const struct span *span, struct span_bits *bits)
 {
 	bool marking = heap->runtime->gc_phase != GC_OFF;
@@ -297,6 +318,10 @@ static void span_bits_add(struct heap *heap, const struct span *span, struct spa
 	if (marking || (age != 0 && age != 3))
 		inline_marks_add(heap, span, bits);
 	bool swept = span_is_swept(heap, span, bits);
+	memset(bits->revived, 0, bits_words(span->count) * sizeof(uint64_t));
+	if (!swept && span->specials)
+		specials_walk(
+			heap, span, special_revive, &(struct revival){heap, span, bits->revived});
 
 	for (uint32_t i = 0; i < bits_words(span->count); i++) {
 		unsigned count = span->count - i * 64 < 64 ? span->count - i * 64 : 64;
@@ -311,8 +336,8 @@ static void span_bits_add(struct heap *heap, const struct span *span, struct spa
 			heap->in_flight += (uint64_t)__builtin_popcountll(before & ~allocated);
 		} else {
 			marked = bits->marks[i];
-			allocated = marked;
-			dead_count += (uint64_t)__builtin_popcountll(before & ~marked);
+			allocated = marked | bits->revived[i];
+			dead_count += (uint64_t)__builtin_popcountll(before & ~allocated);
 		}
 		bits_or(heap->allocated, span->first + i * 64, allocated, count);
 		bits_or(heap->marked, span->first + i * 64, marked, count);
@@ -330,8 +355,7 @@ static void span_bits_add(struct heap *heap, const struct span *span, struct spa
 
 static struct error *bits_build(struct heap *heap)
 {
-	// One word more than needed: readers extract 64 bits at any position.
-	size_t words = bits_words(heap->object_count) + 1;
+	size_t words = bits_words((uint64_t)heap->object_count + 1);
 	_cleanup_free_ struct span_bits *bits = malloc(sizeof(*bits));
 
 	heap->allocated = calloc(words, sizeof(uint64_t));

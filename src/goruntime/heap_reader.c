@@ -358,11 +358,11 @@ bool heap_scan_span(struct heap_reader *reader, const struct span *span, const u
 	if (!span_has_pointers(span))
 		return true;
 	for (uint32_t slot = 0; slot < span->count; slot += 64) {
-		uint64_t wanted =
-			bits_extract(allocated, span->first + slot) & bits_low(span->count - slot);
+		unsigned count = span->count - slot < 64 ? span->count - slot : 64;
+		uint64_t wanted = bits_extract_some(allocated, span->first + slot, count);
 
 		if (only)
-			wanted &= bits_extract(only, span->first + slot);
+			wanted &= bits_extract_some(only, span->first + slot, count);
 		if (!wanted)
 			continue;
 		if (!span->size_class)

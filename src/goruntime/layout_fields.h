@@ -7,7 +7,7 @@
 // to read from each toolchain's debug information (layout_table.c is generated), and it is read
 // again from the target's own debug information where that exists (layout_refine.c), which must then agree
 // with the table. A field that a version does not have is -1. "field1.field2" descends into
-// embedded structs; "A|B" tries the names in turn (renamed fields). To add a field: add a line
+// embedded structs; "A|B" tries the names in turn (renamed fields and structs). To add a field: add a line
 // here, run `make layouts`.
 
 // clang-format off
@@ -124,10 +124,10 @@ LAYOUT_FIELD(specialprofile_b, "runtime.specialprofile", "b")
 LAYOUT_FIELD(_defer_heap, "runtime._defer", "heap")
 LAYOUT_FIELD(_defer_fn, "runtime._defer", "fn")
 LAYOUT_FIELD(_defer_link, "runtime._defer", "link")
-LAYOUT_FIELD(finblock_alllink, "runtime.finblock", "finBlockHeader.alllink|alllink")
-LAYOUT_FIELD(finblock_next, "runtime.finblock", "finBlockHeader.next|next")
-LAYOUT_FIELD(finblock_cnt, "runtime.finblock", "finBlockHeader.cnt|cnt")
-LAYOUT_FIELD(finblock_fin, "runtime.finblock", "fin")
+LAYOUT_FIELD(finblock_alllink, "runtime.finblock|runtime.finBlock", "finBlockHeader.alllink|alllink")
+LAYOUT_FIELD(finblock_next, "runtime.finblock|runtime.finBlock", "finBlockHeader.next|next")
+LAYOUT_FIELD(finblock_cnt, "runtime.finblock|runtime.finBlock", "finBlockHeader.cnt|cnt")
+LAYOUT_FIELD(finblock_fin, "runtime.finblock|runtime.finBlock", "fin")
 LAYOUT_FIELD(finalizer_fn, "runtime.finalizer", "fn")
 LAYOUT_FIELD(finalizer_arg, "runtime.finalizer", "arg")
 LAYOUT_FIELD(finalizer_fint, "runtime.finalizer", "fint")

@@ -4,7 +4,9 @@
 // table knows, and the other way round for versions that the table has no row of.
 #include "goruntime/layout.h"
 
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/error.h"
 #include "base/text.h"
@@ -13,7 +15,7 @@
 struct layout_field {
 	const char *name;
 	size_t offset;         // in struct layout_offsets
-	const char *structure; // Go's name
+	const char *structure; // Go's name, or several
 	const char *path;      // NULL: the size of the struct
 };
 
@@ -36,10 +38,19 @@ static int32_t *layout_slot(struct layout_offsets *offsets, const struct layout_
 
 static bool field_read(struct dwarf *dwarf, const struct layout_field *field, int32_t *out)
 {
+	const char *names = field->structure;
+	bool known = false;
 	int64_t value;
-	bool known = field->path ? dwarf_field_offset(dwarf, field->structure, field->path, &value)
-				 : dwarf_struct_size(dwarf, field->structure, &value);
 
+	while (!known && *names) {
+		char structure[64];
+		size_t length = strcspn(names, "|");
+
+		snprintf(structure, sizeof(structure), "%.*s", (int)length, names);
+		known = field->path ? dwarf_field_offset(dwarf, structure, field->path, &value)
+				    : dwarf_struct_size(dwarf, structure, &value);
+		names += length + (names[length] == '|');
+	}
 	if (!known || value < 0 || value > INT32_MAX)
 		return false;
 	*out = (int32_t)value;

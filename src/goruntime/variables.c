@@ -186,16 +186,17 @@ static remote_addr symbol_address(struct go_runtime *runtime, const char *name)
 // The instructions' word on each variable. Every fact here was read off builds of go 1.19 to 1.27,
 // with and without inlining (-gcflags=all=-l), position-independent or not.
 
-static bool function_refers(struct go_runtime *runtime, const char *function, remote_addr address)
+// allgadd appends to allgs.
+static remote_addr allgs_decode(struct go_runtime *runtime)
 {
 	struct operand operands[OPERANDS_MAX];
-	size_t count = function_operands(runtime, function, operands, OPERANDS_MAX);
+	size_t count = function_operands(runtime, "runtime.allgadd", operands, OPERANDS_MAX);
 
 	for (size_t i = 0; i < count; i++) {
-		if (operands[i].address == address)
-			return true;
+		if (goroutines_agree(runtime, operands[i].address, CANDIDATE_SAMPLE))
+			return operands[i].address;
 	}
-	return false;
+	return 0;
 }
 
 static remote_addr first_operand(struct go_runtime *runtime, const char *function)
@@ -346,9 +347,8 @@ struct error *variables_locate(struct go_runtime *runtime)
 		mheap && spans_agree(runtime, mheap, CANDIDATE_SAMPLE), &runtime->mheap);
 	if (err)
 		return err;
-	remote_addr allgs = symbol_address(runtime, "runtime.allgs");
-	if (!allgs && function_refers(runtime, "runtime.allgadd", findings.allgs))
-		allgs = findings.allgs;
+	// While a collection marks, work.stackRoots is a second slice of all goroutines.
+	remote_addr allgs = witnesses_agree(runtime, "runtime.allgs", allgs_decode(runtime));
 	err = structure_choose(runtime, "runtime.allgs", findings.lists, findings.allgs, allgs,
 		allgs && goroutines_agree(runtime, allgs, CANDIDATE_SAMPLE), &runtime->allgs);
 	if (err)
