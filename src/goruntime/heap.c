@@ -1,18 +1,19 @@
 // The span table: every mspan of mheap_.allspans is read once, checked, sorted by address and
 // numbered; its bits are turned into the heap's bitmaps; then the index is laid over the pages.
 //
-// What the bits mean (runtime/mgcsweep.go, mheap.go, mbitmap.go; go 1.19 to 1.27):
+// What the bits mean (runtime/mgcsweep.go, mheap.go, mbitmap.go; go 1.19 to 1.27), by
+// mspan.sweepgen - mheap_.sweepgen:
 //
-//	mspan.sweepgen - mheap_.sweepgen
-//	 0, +3  swept (+3: and cached by a P). allocBits are the marks of the last collection, and
-// every slot below 	        freeIndexForScan has been handed out since the sweep, if it was not
-// taken before. Between 	        freeIndexForScan and freeindex lie allocations that are just
-// being made and, while a collection marks, 	        those made since it began: these are
-// allocated black, so their mark bit is set. 	-2, +1  not swept (+1: and still cached from
-// before).
-// gcmarkBits are the marks of the last collection; what they 	        leave out is dead, though
-// MemStats still counts it, and nothing has been allocated since. 	-1      a thread is sweeping
-// it at this moment.
+// 0 or 3: swept (3: and cached by a P). allocBits are the marks of the last collection, and every
+// slot below freeIndexForScan has been handed out since, if it was not taken before. Between
+// freeIndexForScan and freeindex lie allocations that are just being made and, while a collection
+// marks, those made since it began: these are allocated black, so their mark bit is set.
+//
+// -2 or 1: not swept (1: and still cached from before). gcmarkBits are the marks of the last
+// collection; what they leave out is dead, though MemStats still counts it, and nothing has been
+// allocated since.
+//
+// -1: a thread is sweeping it at this moment.
 //
 // Green tea keeps the marks of small objects inline in the span until the sweep moves them to
 // gcmarkBits.
@@ -311,11 +312,10 @@ static bool special_revive(void *context, const struct special *special)
 static void span_bits_add(struct heap *heap, const struct span *span, struct span_bits *bits)
 {
 	bool marking = heap->runtime->gc_phase != GC_OFF;
-	int32_t age = (int32_t)(span->sweepgen - heap->runtime->sweepgen);
 	uint64_t allocated_count = 0, dead_count = 0;
 
 	span_bits_read(heap, span, bits);
-	if (marking || (age != 0 && age != 3))
+	if (marking || span_is_unswept(heap, span))
 		inline_marks_add(heap, span, bits);
 	bool swept = span_is_swept(heap, span, bits);
 	memset(bits->revived, 0, bits_words(span->count) * sizeof(uint64_t));
@@ -470,6 +470,13 @@ void heap_close(struct heap *heap)
 	if (heap->index.chunks)
 		munmap(heap->index.chunks, INDEX_CHUNKS * sizeof(*heap->index.chunks));
 	free(heap);
+}
+
+bool span_is_unswept(const struct heap *heap, const struct span *span)
+{
+	int32_t age = (int32_t)(span->sweepgen - heap->runtime->sweepgen);
+
+	return age != 0 && age != 3;
 }
 
 const struct span *heap_span_of(const struct heap *heap, object_id id)

@@ -81,6 +81,10 @@ static inline const struct span *heap_span(const struct heap *heap, remote_addr 
 // The span that holds object `id`. O(log spans); cheap when asked in ascending order.
 const struct span *heap_span_of(const struct heap *heap, object_id id);
 
+// Whether the sweeper has yet to free what the last collection did not mark: dead objects of the
+// span are not allocated any more, but not free either.
+bool span_is_unswept(const struct heap *heap, const struct span *span);
+
 // The slot that holds `address`, allocated or not; OBJECT_NONE outside. O(1).
 static inline object_id heap_find(const struct heap *heap, remote_addr address)
 {

@@ -1,34 +1,35 @@
-// The roots that are not on stacks. What follows is every root job of the collector, from
-// gcMarkRootPrepare (gcPrepareMarkRoots from 1.26 on) and markroot in runtime/mgcmark.go
-// of 1.19, 1.21 to 1.27, and where it is treated:
+// The roots that are not on stacks.
 //
-//	baseData, baseBSS         modules' data and bss by gcdatamask and gcbssmask: globals_collect
-//	fixedRootFinalizers       finalizers that are ready to run, in allfin's blocks; in 1.24
-//cleanups too, as entries 	                          with only fn set: finalizer_queue_collect 	fixedRootFreeGStacks      marks
-//nothing: gives the stacks of dead goroutines back 	fixedRootCleanups         1.25 on: cleanups that
-//are ready to run, in gcCleanups: cleanup_queue_collect 	baseSpans                 markrootSpans
-//walks the specials of all spans in use: specials_collect 	  finalizer               what the object
-//points to, but not the object; specialfinalizer.fn 	  weak handle (1.23 on) specialWeakHandle.handle,
-//an object of 8 bytes; not what it refers to 	  cleanup (1.24 on)       specialCleanup.fn, from 1.26
-//on the three words of specialCleanup.cleanup 	  all other kinds         nothing (profile, pin
-//counter, reachable, tiny block, bubble, secret: off the heap) 	baseStacks goroutines_roots
-//(goroutine.h) 	baseEnd (1.26 on)         goroutines that only a leak profile leaves out: stacks as
-//all others
+// Every root job of the collector, from gcMarkRootPrepare (gcPrepareMarkRoots from 1.26 on) and
+// markroot in runtime/mgcmark.go of go 1.19 and 1.21 to 1.27, and where it is treated:
 //
-// Not jobs, but marked as well:
+// - baseData, baseBSS: data and bss of all modules by gcdatamask and gcbssmask. globals_collect.
+// - fixedRootFinalizers: finalizers that are ready to run, in allfin's blocks; in 1.24 cleanups as
+//   well, as entries of which only fn is set. finalizer_queue_collect.
+// - fixedRootFreeGStacks: marks nothing, gives the stacks of dead goroutines back.
+// - fixedRootCleanups (1.25 on): cleanups that are ready to run. cleanup_queue_collect.
+// - baseSpans: markrootSpans walks the specials of all spans in use. specials_collect.
+//   - finalizer: what the object points to, but not the object; specialfinalizer.fn.
+//   - weak handle (1.23 on): specialWeakHandle.handle, 8 bytes; not what it refers to.
+//   - cleanup (1.24 on): specialCleanup.fn, from 1.26 on the three words of its cleanupFn.
+//   - all other kinds have no pointers into the heap: profile, reachable, pin counter, tiny block,
+//     check finalizer, bubble, secret.
+// - baseStacks: goroutines_roots (goroutine.h).
 //
-//	gcMarkTinyAllocs          each P's current block for tiny objects, at the start of a
-//collection, whoever uses it. 	                          The caches are emptied at its end, so afterwards nothing tells them
-//from others: 	                          graph/agreement.c knows of them 	gcmarknewobject           what is allocated while
-//marking: heap.c, struct heap.fresh 	write barriers            what pointers were overwritten while
-//marking: floating garbage till the next collection
+// Marked without being a root job:
 //
-// Reached through these, without jobs of their own: Ps (allp), Ms (allm), goroutines (allgs),
-// timers (in their P's heap), sudogs (in Ps, on goroutines), sync.Pool (allPools; emptied, victims
-// first, when a collection starts), the unique package's maps (their values are weak),
-// runtime.Pinner (an object with a finalizer, so what it refers to stays). Itabs, profile buckets,
-// pin counters and handles of weak pointers to globals (immortalWeakHandles, 1.25 on) lie outside
-// the heap and point to nothing in it that the collector would follow.
+// - gcMarkTinyAllocs: each P's current block for tiny objects when a collection starts, whoever
+//   uses it. The caches are emptied at its end, so later nothing tells these blocks from others;
+//   agreement.c knows of them.
+// - gcmarknewobject: what is allocated while a collection marks. heap.c, struct heap.fresh.
+// - Write barriers: what pointers were overwritten while marking floats until the next collection.
+//
+// Reached from data and bss like anything else: Ps (allp), Ms (allm), goroutines (allgs), timers
+// (in a slice of their P), sudogs, sync.Pool (allPools; a collection's start empties the older
+// half), the unique package's maps (they hold weak pointers), runtime.Pinner (an object with a
+// finalizer, so what it pins stays). Itabs, profile buckets, pin counters, and handles of weak
+// pointers to globals (immortalWeakHandles, 1.25 on) lie outside the heap and are not followed by
+// the collector.
 #include "goruntime/roots.h"
 
 #include <stdlib.h>
