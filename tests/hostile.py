@@ -212,8 +212,10 @@ def garble(pid, change):
 
 
 def garbled(change, judge):
-    """A Go program whose memory was changed while it stood still."""
+    """A Go program whose memory was changed. It stays stopped: its own threads would fall over at once."""
     with start_go('closures', 'maps') as subject:
+        os.kill(subject.pid, signal.SIGSTOP)
+        time.sleep(0.05)
         garble(subject.pid, change)
         examination = corpus.Examination(subject.pid, '--json')
         subject.process.kill()
