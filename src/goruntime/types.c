@@ -131,6 +131,14 @@ const struct go_type *type_by_address(struct type_table *table, remote_addr addr
 	return table_is_static(table, address) ? NULL : type_read_dynamic(table, address);
 }
 
+const struct go_type *type_known(const struct type_table *table, remote_addr address)
+{
+	uint64_t found;
+
+	return hw_map_get(&table->by_address, address, &found) ?
+		(const struct go_type *)(uintptr_t)found : NULL;
+}
+
 const struct go_type *type_of_itab(struct type_table *table, remote_addr itab)
 {
 	// runtime/runtime2.go to 1.22, internal/abi/iface.go from 1.23

@@ -86,6 +86,9 @@ const struct go_type *type_by_id(const struct type_table *table, uint32_t id);
 // the heap.
 const struct go_type *type_by_address(struct type_table *table, remote_addr address);
 
+// Like type_by_address, but only what was read already. Several threads may ask while nobody changes the table.
+const struct go_type *type_known(const struct type_table *table, remote_addr address);
+
 // The named type with this full name: package path and name ("net/http.Server", "main.list[int]"),
 // or a predeclared or unnamed type as Go prints it. NULL when the program has none. An index is
 // built on first use.

@@ -1,0 +1,426 @@
+// The scan of a program's code: which functions are worth it, threads, and putting the findings together.
+#include "goruntime/typing_code.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "debuginfo/pclntab.h"
+#include "goruntime/typing_flow.h"
+
+enum { SCAN_THREADS = 2, FUNCTIONS_A_TURN = 256, TEXT_BYTES_MAX = 1 << 30, CONSTRUCTOR_DEPTH_MAX = 8 };
+
+// Calls whose arguments or results tell types. Names as in pclntab; a final '*' stands for any rest.
+static const struct {
+	const char *name;
+	enum call_kind kind;
+} known_calls[] = {
+	{"runtime.newobject", CALL_NEW},
+	{"runtime.mallocgcSmall*", CALL_MALLOC}, // 1.27: specialised by size class
+	{"runtime.mallocgcTiny*", CALL_MALLOC},
+	{"runtime.mallocgc", CALL_MALLOC},
+	{"runtime.makeslice*", CALL_MAKE_SLICE},
+	{"runtime.newarray", CALL_MAKE_SLICE},
+	{"runtime.growslice*", CALL_GROW_SLICE},
+	{"runtime.mapaccess*", CALL_MAP},
+	{"runtime.mapassign*", CALL_MAP},
+	{"runtime.mapdelete*", CALL_MAP},
+	{"runtime.mapclear", CALL_MAP},
+	{"runtime.mapiterinit", CALL_MAP},
+	{"runtime.mapIterStart", CALL_MAP},
+	{"runtime.makemap", CALL_MAKE_VALUE},
+	{"runtime.makemap64", CALL_MAKE_VALUE},
+	{"runtime.makechan", CALL_MAKE_VALUE},
+	{"runtime.makechan64", CALL_MAKE_VALUE},
+	{"runtime.convT", CALL_BOX},
+	{"runtime.convTnoptr", CALL_BOX},
+	{"runtime.gcWriteBarrier*", CALL_BARRIER},
+	{"runtime.duff*", CALL_DUFF},
+};
+
+static enum call_kind call_kind_of(const char *name)
+{
+	if (strncmp(name, "runtime.", 8))
+		return CALL_OTHER;
+	for (size_t i = 0; i < sizeof(known_calls) / sizeof(*known_calls); i++) {
+		const char *known = known_calls[i].name;
+		size_t length = strlen(known);
+		if (known[length - 1] == '*' ? !strncmp(name, known, length - 1) : !strcmp(name, known))
+			return known_calls[i].kind;
+	}
+	return CALL_OTHER;
+}
+
+// The T of a method "path.(*T).Name"; NULL for functions, closures and generic types. The linker writes dots of the
+// path's last element as %2e.
+static const struct go_type *method_receiver(struct type_table *types, const char *name)
+{
+	const char *open = strstr(name, ".(*"), *close = open ? strstr(open, ").") : NULL;
+	char full[512];
+	size_t length = 0;
+
+	if (!close || strpbrk(close + 2, ".-[") || memchr(open, '[', close - open))
+		return NULL;
+	for (const char *c = name; c < close && length + 1 < sizeof(full); c++) {
+		if (c == open + 1) {
+			c++; // "(*"
+			continue;
+		}
+		if (c < open && !strncmp(c, "%2e", 3)) {
+			full[length++] = '.';
+			c += 2;
+			continue;
+		}
+		full[length++] = *c;
+	}
+	full[length] = '\0';
+	return type_by_name(types, full);
+}
+
+struct scan {
+	struct typing *typing;
+	struct flow_program program;
+	pthread_mutex_t lock;
+	uint32_t next, count; // functions
+	bool no_memory;
+	struct flow_findings findings[SCAN_THREADS];
+};
+
+static bool scan_prepare_calls(struct scan *scan)
+{
+	struct flow_program *program = &scan->program;
+	struct pcln_function function;
+
+	for (uint32_t i = 0; i < scan->count; i++) {
+		if (!pclntab_function(program->pclntab, i, &function))
+			continue;
+		enum call_kind kind = call_kind_of(function.name);
+		const struct go_type *receiver =
+			kind == CALL_OTHER ? method_receiver(scan->typing->types, function.name) : NULL;
+		if (kind != CALL_OTHER && !hw_map_put(&program->calls, function.entry, kind))
+			return false;
+		if (receiver && !hw_map_put(&program->receivers, function.entry, (uintptr_t)receiver))
+			return false;
+	}
+	return true;
+}
+
+struct worker {
+	struct scan *scan;
+	struct flow_findings *findings;
+	pthread_t thread;
+};
+
+static void *scan_work(void *argument)
+{
+	struct worker *worker = argument;
+	struct scan *scan = worker->scan;
+	struct flow *flow = flow_create(&scan->program, worker->findings);
+
+	for (uint32_t first = 0; flow && first < scan->count;) {
+		pthread_mutex_lock(&scan->lock);
+		first = scan->next;
+		scan->next += FUNCTIONS_A_TURN;
+		pthread_mutex_unlock(&scan->lock);
+		for (uint32_t i = first; i < scan->count && i < first + FUNCTIONS_A_TURN; i++) {
+			struct pcln_function function;
+			if (pclntab_function(scan->program.pclntab, i, &function))
+				flow_function(flow, i, function.entry, function.end);
+		}
+	}
+	if (!flow)
+		worker->findings->no_memory = true;
+	flow_destroy(flow);
+	return NULL;
+}
+
+static void scan_run(struct scan *scan)
+{
+	struct worker workers[SCAN_THREADS];
+	unsigned started = 0;
+
+	for (unsigned i = 0; i < SCAN_THREADS; i++)
+		workers[i] = (struct worker){.scan = scan, .findings = &scan->findings[i]};
+	// The calling thread is the last worker; when no other can be started it does all the work.
+	while (started + 1 < SCAN_THREADS &&
+		!pthread_create(&workers[started].thread, NULL, scan_work, &workers[started]))
+		started++;
+	scan_work(&workers[SCAN_THREADS - 1]);
+	for (unsigned i = 0; i < started; i++)
+		pthread_join(workers[i].thread, NULL);
+}
+
+static int compare_facts(const void *left, const void *right)
+{
+	const struct code_fact *a = left, *b = right;
+
+	if (a->address != b->address)
+		return a->address < b->address ? -1 : 1;
+	if (a->kind != b->kind)
+		return a->kind < b->kind ? -1 : 1;
+	return a->type->id < b->type->id ? -1 : a->type->id > b->type->id;
+}
+
+static int compare_references(const void *left, const void *right)
+{
+	const struct code_reference *a = left, *b = right;
+
+	if (a->address != b->address)
+		return a->address < b->address ? -1 : 1;
+	return a->function < b->function ? -1 : a->function > b->function;
+}
+
+// What a call to the function at `entry` returns, through functions that return what others return.
+static struct flow_value constructor_result(const struct scan *scan, remote_addr entry)
+{
+	struct flow_value value = {.kind = VALUE_RESULT, .what = entry};
+
+	for (unsigned depth = 0; value.kind == VALUE_RESULT && depth < CONSTRUCTOR_DEPTH_MAX; depth++) {
+		struct flow_value next = {0};
+		for (unsigned i = 0; i < SCAN_THREADS; i++) {
+			const struct flow_findings *findings = &scan->findings[i];
+			uint64_t index;
+			if (hw_map_get(&findings->returns, value.what, &index))
+				next = findings->return_values.items[index];
+		}
+		value = next;
+	}
+	return value;
+}
+
+// A value stored to a global becomes a fact.
+static bool code_add_store(struct typing_code *code, const struct scan *scan, const struct flow_store *store)
+{
+	struct flow_value value = store->value;
+
+	if (value.kind == VALUE_RESULT)
+		value = constructor_result(scan, value.what);
+	struct code_fact fact = {.address = store->address, .votes = 1};
+	switch (value.kind) {
+	case VALUE_NEW:
+		fact.kind = FACT_POINTER;
+		break;
+	case VALUE_ARRAY:
+		fact.kind = FACT_SLICE;
+		break;
+	case VALUE_TYPED:
+		fact.kind = FACT_VALUE;
+		break;
+	default:
+		return true;
+	}
+	fact.type = (const struct go_type *)(uintptr_t)value.what;
+	return hw_vector_push(&code->facts, fact);
+}
+
+// Equal facts become one with as many votes; the strongest about an address comes first.
+static void code_count_votes(struct typing_code *code)
+{
+	struct code_fact *facts = code->facts.items;
+	size_t kept = 0;
+
+	qsort(facts, code->facts.count, sizeof(*facts), compare_facts);
+	for (size_t i = 0; i < code->facts.count; i++) {
+		if (kept && !compare_facts(&facts[kept - 1], &facts[i]))
+			facts[kept - 1].votes += facts[i].votes;
+		else
+			facts[kept++] = facts[i];
+	}
+	code->facts.count = kept;
+	for (size_t i = 0; i < kept;) {
+		size_t end = i + 1;
+		for (; end < kept && facts[end].address == facts[i].address; end++) {
+			if (facts[end].votes > facts[i].votes) {
+				struct code_fact better = facts[end];
+				facts[end] = facts[i];
+				facts[i] = better;
+			}
+		}
+		i = end;
+	}
+}
+
+static void code_unique_references(struct typing_code *code)
+{
+	struct code_reference *references = code->references.items;
+	size_t kept = 0;
+
+	qsort(references, code->references.count, sizeof(*references), compare_references);
+	for (size_t i = 0; i < code->references.count; i++)
+		if (!kept || compare_references(&references[kept - 1], &references[i]))
+			references[kept++] = references[i];
+	code->references.count = kept;
+	hw_vector_shrink(&code->references);
+}
+
+static bool code_collect(struct typing_code *code, struct scan *scan)
+{
+	for (unsigned t = 0; t < SCAN_THREADS; t++) {
+		struct flow_findings *findings = &scan->findings[t];
+		if (findings->no_memory)
+			return false;
+		for (size_t i = 0; i < findings->facts.count; i++)
+			if (!hw_vector_push(&code->facts, findings->facts.items[i]))
+				return false;
+		for (size_t i = 0; i < findings->stores.count; i++)
+			if (!code_add_store(code, scan, &findings->stores.items[i]))
+				return false;
+		for (size_t i = 0; i < findings->references.count; i++)
+			if (!hw_vector_push(&code->references, findings->references.items[i]))
+				return false;
+		for (size_t i = 0; i < findings->allocations.count; i++) {
+			const struct flow_allocation *allocation = &findings->allocations.items[i];
+			uint64_t *uses = hw_map_at(&code->allocated, allocation->type->id, 0);
+			if (!uses)
+				return false;
+			*uses |= allocation->array ? 2 : 1;
+		}
+		code->bytes += findings->bytes;
+		code->functions += findings->functions;
+		code->typed_allocations += findings->allocations.count;
+		code->allocations += findings->allocation_calls;
+	}
+	code_count_votes(code);
+	code_unique_references(code);
+	return true;
+}
+
+// The closures' captures, as types called by the function that is the closure's code.
+static void code_set_captures(struct typing *typing, const struct scan *scan)
+{
+	for (unsigned t = 0; t < SCAN_THREADS; t++) {
+		const struct flow_findings *findings = &scan->findings[t];
+		for (size_t i = 0; i < findings->closures.count; i++) {
+			const struct flow_closure *closure = &findings->closures.items[i];
+			struct pcln_function function;
+			if (!pclntab_find(scan->program.pclntab, closure->code, &function) ||
+				function.entry != closure->code)
+				continue;
+			struct go_type *type = type_create(typing->types);
+			if (!type) {
+				typing->no_memory = true;
+				return;
+			}
+			uint32_t id = type->id;
+			*type = *closure->type;
+			type->id = id;
+			type->name = function.name;
+			type->package = "";
+			type->runtime_type = 0;
+			type->synthetic = true;
+			typing_set_captures(typing, closure->code, type, false);
+		}
+	}
+}
+
+static void scan_deinit(struct scan *scan)
+{
+	hw_map_deinit(&scan->program.calls);
+	hw_map_deinit(&scan->program.receivers);
+	for (unsigned i = 0; i < SCAN_THREADS; i++)
+		flow_findings_deinit(&scan->findings[i]);
+	pthread_mutex_destroy(&scan->lock);
+}
+
+struct error *typing_code_scan(struct typing *typing)
+{
+	const struct go_runtime *runtime = typing->heap->runtime;
+	const struct go_module *module = &runtime->modules[0];
+	struct scan scan = {.typing = typing, .count = pclntab_count(module->pclntab)};
+	const void *text;
+
+	typing->code = calloc(1, sizeof(*typing->code));
+	if (!typing->code)
+		return error_no_memory();
+	hw_map_init(&typing->code->allocated);
+	if (runtime->target->arch != ARCH_AMD64 || module->etext <= module->text ||
+		module->etext - module->text > TEXT_BYTES_MAX)
+		return NULL;
+	struct error *err = target_map(runtime->target, module->text, module->etext - module->text, &text);
+	if (err) { // the names of types then come from fewer places
+		error_destroy(err);
+		return NULL;
+	}
+	scan.program = (struct flow_program){
+		.types = typing->types,
+		.pclntab = module->pclntab,
+		.text = text,
+		.start = module->text,
+		.end = module->etext,
+		.data_start = module->noptrdata,
+		.data_end = module->end,
+		.grow_slice_type_first = runtime->layout.minor < 20,
+	};
+	hw_map_init(&scan.program.calls);
+	hw_map_init(&scan.program.receivers);
+	pthread_mutex_init(&scan.lock, NULL);
+	for (unsigned i = 0; i < SCAN_THREADS; i++)
+		flow_findings_init(&scan.findings[i]);
+	bool good = scan_prepare_calls(&scan);
+	if (good)
+		scan_run(&scan);
+	good = good && code_collect(typing->code, &scan);
+	if (good)
+		code_set_captures(typing, &scan);
+	scan_deinit(&scan);
+	return good ? NULL : error_no_memory();
+}
+
+void typing_code_destroy(struct typing_code *code)
+{
+	if (!code)
+		return;
+	hw_vector_deinit(&code->facts);
+	hw_vector_deinit(&code->references);
+	hw_map_deinit(&code->allocated);
+	free(code);
+}
+
+const struct code_fact *code_fact_at(const struct typing_code *code, remote_addr address)
+{
+	size_t low = 0, high = code->facts.count;
+
+	while (low < high) {
+		size_t middle = (low + high) / 2;
+		if (code->facts.items[middle].address < address)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low < code->facts.count && code->facts.items[low].address == address ? &code->facts.items[low]
+										     : NULL;
+}
+
+// Claims what a global leads to by a fact about it.
+static void claim_fact(struct typing *typing, const struct code_fact *fact)
+{
+	struct memory *memory = &typing->memory;
+	uint64_t words[3] = {0};
+
+	switch (fact->kind) {
+	case FACT_POINTER:
+		typing_claim(typing, memory_u64(memory, fact->address), fact->type, 1);
+		break;
+	case FACT_SLICE:
+		memory_read(memory, fact->address, words, sizeof(words));
+		if (words[1] <= words[2])
+			typing_claim_as(typing, CLAIM_BY_SLICE, words[0], fact->type, words[2]);
+		break;
+	case FACT_VALUE:
+		typing_follow_pointer(typing, fact->type, memory_u64(memory, fact->address));
+		break;
+	case FACT_IS:
+		typing_claim_memory(typing, fact->address, fact->type, 1);
+		break;
+	}
+}
+
+void typing_code_claim(struct typing *typing)
+{
+	const struct typing_code *code = typing->code;
+
+	for (size_t i = 0; i < code->facts.count; i++)
+		if (!i || code->facts.items[i].address != code->facts.items[i - 1].address)
+			claim_fact(typing, &code->facts.items[i]);
+}
