@@ -135,8 +135,9 @@ const struct go_type *type_known(const struct type_table *table, remote_addr add
 {
 	uint64_t found;
 
-	return hw_map_get(&table->by_address, address, &found) ?
-		(const struct go_type *)(uintptr_t)found : NULL;
+	return hw_map_get(&table->by_address, address, &found)
+		       ? (const struct go_type *)(uintptr_t)found
+		       : NULL;
 }
 
 const struct go_type *type_of_itab(struct type_table *table, remote_addr itab)

@@ -9,7 +9,12 @@
 #include "debuginfo/pclntab.h"
 #include "goruntime/typing_flow.h"
 
-enum { SCAN_THREADS = 2, FUNCTIONS_A_TURN = 256, TEXT_BYTES_MAX = 1 << 30, CONSTRUCTOR_DEPTH_MAX = 8 };
+enum {
+	SCAN_THREADS = 2,
+	FUNCTIONS_A_TURN = 256,
+	TEXT_BYTES_MAX = 1 << 30,
+	CONSTRUCTOR_DEPTH_MAX = 8
+};
 
 // Calls whose arguments or results tell types. Names as in pclntab; a final '*' stands for any rest.
 static const struct {
@@ -46,7 +51,8 @@ static enum call_kind call_kind_of(const char *name)
 	for (size_t i = 0; i < sizeof(known_calls) / sizeof(*known_calls); i++) {
 		const char *known = known_calls[i].name;
 		size_t length = strlen(known);
-		if (known[length - 1] == '*' ? !strncmp(name, known, length - 1) : !strcmp(name, known))
+		if (known[length - 1] == '*' ? !strncmp(name, known, length - 1)
+					     : !strcmp(name, known))
 			return known_calls[i].kind;
 	}
 	return CALL_OTHER;
@@ -97,10 +103,12 @@ static bool scan_prepare_calls(struct scan *scan)
 			continue;
 		enum call_kind kind = call_kind_of(function.name);
 		const struct go_type *receiver =
-			kind == CALL_OTHER ? method_receiver(scan->typing->types, function.name) : NULL;
+			kind == CALL_OTHER ? method_receiver(scan->typing->types, function.name)
+					   : NULL;
 		if (kind != CALL_OTHER && !hw_map_put(&program->calls, function.entry, kind))
 			return false;
-		if (receiver && !hw_map_put(&program->receivers, function.entry, (uintptr_t)receiver))
+		if (receiver &&
+			!hw_map_put(&program->receivers, function.entry, (uintptr_t)receiver))
 			return false;
 	}
 	return true;
@@ -176,7 +184,8 @@ static struct flow_value constructor_result(const struct scan *scan, remote_addr
 {
 	struct flow_value value = {.kind = VALUE_RESULT, .what = entry};
 
-	for (unsigned depth = 0; value.kind == VALUE_RESULT && depth < CONSTRUCTOR_DEPTH_MAX; depth++) {
+	for (unsigned depth = 0; value.kind == VALUE_RESULT && depth < CONSTRUCTOR_DEPTH_MAX;
+		depth++) {
 		struct flow_value next = {0};
 		for (unsigned i = 0; i < SCAN_THREADS; i++) {
 			const struct flow_findings *findings = &scan->findings[i];
@@ -190,7 +199,8 @@ static struct flow_value constructor_result(const struct scan *scan, remote_addr
 }
 
 // A value stored to a global becomes a fact.
-static bool code_add_store(struct typing_code *code, const struct scan *scan, const struct flow_store *store)
+static bool code_add_store(
+	struct typing_code *code, const struct scan *scan, const struct flow_store *store)
 {
 	struct flow_value value = store->value;
 
@@ -337,7 +347,8 @@ struct error *typing_code_scan(struct typing *typing)
 	if (runtime->target->arch != ARCH_AMD64 || module->etext <= module->text ||
 		module->etext - module->text > TEXT_BYTES_MAX)
 		return NULL;
-	struct error *err = target_map(runtime->target, module->text, module->etext - module->text, &text);
+	struct error *err =
+		target_map(runtime->target, module->text, module->etext - module->text, &text);
 	if (err) { // the names of types then come from fewer places
 		error_destroy(err);
 		return NULL;
@@ -388,8 +399,9 @@ const struct code_fact *code_fact_at(const struct typing_code *code, remote_addr
 		else
 			high = middle;
 	}
-	return low < code->facts.count && code->facts.items[low].address == address ? &code->facts.items[low]
-										     : NULL;
+	return low < code->facts.count && code->facts.items[low].address == address
+		       ? &code->facts.items[low]
+		       : NULL;
 }
 
 // Claims what a global leads to by a fact about it.

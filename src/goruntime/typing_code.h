@@ -34,7 +34,8 @@ struct code_reference {
 struct typing_code {
 	HW_VECTOR(struct code_fact) facts;           // by address; the best one first
 	HW_VECTOR(struct code_reference) references; // by address
-	struct hw_map allocated;                     // ids of types that the code allocates -> bit 0: one, bit 1: arrays
+	struct hw_map
+		allocated; // ids of types that the code allocates -> bit 0: one, bit 1: arrays
 	uint64_t bytes, functions, allocations, typed_allocations;
 };
 

@@ -17,8 +17,8 @@ enum { RAX, RCX, RDX, RBX, RSP, RBP, RSI, RDI, R11 = 11, REGISTERS = 16 };
 
 enum {
 	SLOTS_MAX = 32,
-	JOINS_MAX = 512,   // branch targets ahead at any moment; functions with more are left out
-	HEADS_MAX = 4096,  // places jumped back to
+	JOINS_MAX = 512,  // branch targets ahead at any moment; functions with more are left out
+	HEADS_MAX = 4096, // places jumped back to
 	FUNCTION_BYTES_MAX = 1 << 20,
 };
 
@@ -139,7 +139,8 @@ static void state_forget(struct state *state, int64_t offset, int64_t bytes)
 	unsigned kept = 0;
 
 	for (unsigned i = 0; i < state->slot_count; i++)
-		if (state->slots[i].offset + 8 <= offset || state->slots[i].offset >= offset + bytes)
+		if (state->slots[i].offset + 8 <= offset ||
+			state->slots[i].offset >= offset + bytes)
 			state->slots[kept++] = state->slots[i];
 	state->slot_count = kept;
 }
@@ -258,10 +259,10 @@ static void flow_arrive(struct flow *flow, remote_addr here)
 
 // ---- findings
 
-#define FLOW_ADD(flow, list, ...)                                                      \
-	do {                                                                           \
-		if (!hw_vector_push(&(flow)->findings->list, __VA_ARGS__))             \
-			(flow)->findings->no_memory = true;                            \
+#define FLOW_ADD(flow, list, ...)                                          \
+	do {                                                               \
+		if (!hw_vector_push(&(flow)->findings->list, __VA_ARGS__)) \
+			(flow)->findings->no_memory = true;                \
 	} while (0)
 
 static bool in_data(const struct flow *flow, remote_addr address)
@@ -269,7 +270,8 @@ static bool in_data(const struct flow *flow, remote_addr address)
 	return address >= flow->program->data_start && address < flow->program->data_end;
 }
 
-static void flow_fact(struct flow *flow, enum fact_kind kind, remote_addr address, const struct go_type *type)
+static void flow_fact(
+	struct flow *flow, enum fact_kind kind, remote_addr address, const struct go_type *type)
 {
 	if (in_data(flow, address))
 		FLOW_ADD(flow, facts, (struct code_fact){address, type, kind, 1});
@@ -287,7 +289,8 @@ static struct flow_value flow_made(struct flow *flow, enum value_kind kind, uint
 	return (struct flow_value){.what = what, .kind = kind, .serial = ++flow->serial};
 }
 
-static struct flow_value flow_allocate(struct flow *flow, unsigned type_register, enum value_kind kind)
+static struct flow_value flow_allocate(
+	struct flow *flow, unsigned type_register, enum value_kind kind)
 {
 	const struct go_type *type = flow_type_argument(flow, type_register);
 
@@ -317,7 +320,8 @@ static void flow_method_call(struct flow *flow, remote_addr target)
 	const struct flow_value *self = &flow->state.registers[RAX];
 	uint64_t receiver;
 
-	if ((self->kind != VALUE_LOADED && self->kind != VALUE_ADDRESS) || !in_data(flow, self->what) ||
+	if ((self->kind != VALUE_LOADED && self->kind != VALUE_ADDRESS) ||
+		!in_data(flow, self->what) ||
 		!hw_map_get(&flow->program->receivers, target, &receiver))
 		return;
 	flow_fact(flow, self->kind == VALUE_LOADED ? FACT_POINTER : FACT_IS, self->what,
@@ -353,10 +357,12 @@ static void flow_call(struct flow *flow, remote_addr target)
 		break;
 	case CALL_GROW_SLICE: {
 		unsigned type = flow->program->grow_slice_type_first ? RAX : RSI;
-		struct flow_value *old = &state->registers[flow->program->grow_slice_type_first ? RBX : RAX];
+		struct flow_value *old =
+			&state->registers[flow->program->grow_slice_type_first ? RBX : RAX];
 		result = flow_allocate(flow, type, VALUE_ARRAY);
 		if (result.kind == VALUE_ARRAY && old->kind == VALUE_LOADED)
-			flow_fact(flow, FACT_SLICE, old->what, (const struct go_type *)(uintptr_t)result.what);
+			flow_fact(flow, FACT_SLICE, old->what,
+				(const struct go_type *)(uintptr_t)result.what);
 		break;
 	}
 	case CALL_MAP:
@@ -404,7 +410,8 @@ static int register_number(ZydisRegister reg)
 	if (reg >= ZYDIS_REGISTER_AX && reg <= ZYDIS_REGISTER_R15W)
 		return reg - ZYDIS_REGISTER_AX;
 	if (reg >= ZYDIS_REGISTER_AL && reg <= ZYDIS_REGISTER_R15B) {
-		ZydisRegister wide = ZydisRegisterGetLargestEnclosing(ZYDIS_MACHINE_MODE_LONG_64, reg);
+		ZydisRegister wide =
+			ZydisRegisterGetLargestEnclosing(ZYDIS_MACHINE_MODE_LONG_64, reg);
 		return wide - ZYDIS_REGISTER_RAX;
 	}
 	return -1;
@@ -412,15 +419,16 @@ static int register_number(ZydisRegister reg)
 
 static bool is_stack_slot(const ZydisDecodedOperand *operand)
 {
-	return operand->type == ZYDIS_OPERAND_TYPE_MEMORY && operand->mem.base == ZYDIS_REGISTER_RSP &&
-		operand->mem.index == ZYDIS_REGISTER_NONE;
+	return operand->type == ZYDIS_OPERAND_TYPE_MEMORY &&
+	       operand->mem.base == ZYDIS_REGISTER_RSP && operand->mem.index == ZYDIS_REGISTER_NONE;
 }
 
 // The address of a RIP-relative operand, or 0.
 static remote_addr relative_address(const struct flow *flow, const ZydisDecodedOperand *operand)
 {
-	return operand->type == ZYDIS_OPERAND_TYPE_MEMORY && operand->mem.base == ZYDIS_REGISTER_RIP ?
-		flow->next + operand->mem.disp.value : 0;
+	return operand->type == ZYDIS_OPERAND_TYPE_MEMORY && operand->mem.base == ZYDIS_REGISTER_RIP
+		       ? flow->next + operand->mem.disp.value
+		       : 0;
 }
 
 static void flow_note_references(struct flow *flow)
@@ -428,7 +436,8 @@ static void flow_note_references(struct flow *flow)
 	for (unsigned i = 0; i < flow->instruction.operand_count_visible; i++) {
 		remote_addr address = relative_address(flow, &flow->operands[i]);
 		if (address && in_data(flow, address))
-			FLOW_ADD(flow, references, (struct code_reference){address, flow->function});
+			FLOW_ADD(
+				flow, references, (struct code_reference){address, flow->function});
 	}
 }
 
@@ -437,20 +446,22 @@ static bool is_code_word(const struct go_type *type)
 	const char *name = type->field_count ? type->fields[0].name : "";
 
 	return type->kind == GO_STRUCT && (!strcmp(name, "F") || !strcmp(name, ".F")) &&
-		type->fields[0].type->kind == GO_UINTPTR;
+	       type->fields[0].type->kind == GO_UINTPTR;
 }
 
 // A register stored through another one: the code word of a fresh closure?
-static void flow_store_indirect(struct flow *flow, const ZydisDecodedOperand *to, const struct flow_value *value)
+static void flow_store_indirect(
+	struct flow *flow, const ZydisDecodedOperand *to, const struct flow_value *value)
 {
 	int base = register_number(to->mem.base);
 	const struct flow_program *program = flow->program;
 
 	if (base < 0 || to->mem.disp.value || to->mem.index != ZYDIS_REGISTER_NONE ||
-		value->kind != VALUE_ADDRESS || value->what < program->start || value->what >= program->end ||
-		flow->state.registers[base].kind != VALUE_NEW)
+		value->kind != VALUE_ADDRESS || value->what < program->start ||
+		value->what >= program->end || flow->state.registers[base].kind != VALUE_NEW)
 		return;
-	const struct go_type *type = (const struct go_type *)(uintptr_t)flow->state.registers[base].what;
+	const struct go_type *type =
+		(const struct go_type *)(uintptr_t)flow->state.registers[base].what;
 	if (is_code_word(type))
 		FLOW_ADD(flow, closures, (struct flow_closure){value->what, type});
 }
@@ -471,7 +482,8 @@ static struct flow_value operand_value(const struct flow *flow, const ZydisDecod
 	return is_stack_slot(operand) ? state_slot(&flow->state, operand->mem.disp.value) : nothing;
 }
 
-static void flow_set_register(struct flow *flow, const ZydisDecodedOperand *operand, struct flow_value value)
+static void flow_set_register(
+	struct flow *flow, const ZydisDecodedOperand *operand, struct flow_value value)
 {
 	int number = register_number(operand->reg.value);
 
@@ -533,8 +545,8 @@ static void flow_instruction(struct flow *flow, remote_addr here)
 	const ZydisDecodedOperand *first = &flow->operands[0];
 	remote_addr target = 0;
 
-	if (flow->instruction.operand_count_visible && first->type == ZYDIS_OPERAND_TYPE_IMMEDIATE &&
-		first->imm.is_relative)
+	if (flow->instruction.operand_count_visible &&
+		first->type == ZYDIS_OPERAND_TYPE_IMMEDIATE && first->imm.is_relative)
 		target = flow->next + first->imm.value.s;
 	flow_note_references(flow);
 	switch (flow->instruction.mnemonic) {
@@ -600,8 +612,9 @@ static void flow_run(struct flow *flow)
 
 static struct mark mark_get(const struct flow_findings *findings)
 {
-	return (struct mark){findings->facts.count, findings->stores.count, findings->references.count,
-		findings->closures.count, findings->allocations.count, findings->allocation_calls};
+	return (struct mark){findings->facts.count, findings->stores.count,
+		findings->references.count, findings->closures.count, findings->allocations.count,
+		findings->allocation_calls};
 }
 
 static void mark_return(struct flow_findings *findings, const struct mark *mark)

@@ -40,12 +40,12 @@ struct flow_value {
 struct flow_program {
 	struct type_table *types;
 	const struct pclntab *pclntab;
-	const uint8_t *text;          // the code of [start, end)
+	const uint8_t *text; // the code of [start, end)
 	remote_addr start, end;
 	remote_addr data_start, data_end;
-	bool grow_slice_type_first;   // growslice(type, slice, cap) to 1.19; (ptr, len, cap, n, type) from 1.20
-	struct hw_map calls;          // entry -> enum call_kind
-	struct hw_map receivers;      // entry of a method -> struct go_type of its pointer receiver
+	bool grow_slice_type_first; // growslice(type, slice, cap) to 1.19; (ptr, len, cap, n, type) from 1.20
+	struct hw_map calls;     // entry -> enum call_kind
+	struct hw_map receivers; // entry of a method -> struct go_type of its pointer receiver
 };
 
 struct flow_store {
@@ -68,7 +68,8 @@ struct flow_findings {
 	HW_VECTOR(struct code_reference) references;
 	HW_VECTOR(struct flow_closure) closures;
 	HW_VECTOR(struct flow_allocation) allocations;
-	struct hw_map returns; // entry of a function -> index in return_values, if all its returns agree
+	struct hw_map
+		returns; // entry of a function -> index in return_values, if all its returns agree
 	HW_VECTOR(struct flow_value) return_values;
 	uint64_t bytes, functions, allocation_calls;
 	bool no_memory;
@@ -77,8 +78,9 @@ void flow_findings_init(struct flow_findings *findings);
 void flow_findings_deinit(struct flow_findings *findings);
 
 struct flow;
-struct flow *flow_create(const struct flow_program *program, struct flow_findings *findings); // NULL: out of memory
-void flow_destroy(struct flow *flow); // accepts NULL
+struct flow *flow_create(
+	const struct flow_program *program, struct flow_findings *findings); // NULL: out of memory
+void flow_destroy(struct flow *flow);                                        // accepts NULL
 void flow_function(struct flow *flow, uint32_t index, remote_addr entry, remote_addr end);
 
 #endif

@@ -1,0 +1,238 @@
+// Names for the memory of global variables: from DWARF, from the symbol table, or from the functions that refer to it.
+//
+// Without symbols a variable is what lies between one address that code refers to and the next. It is named by a function
+// that uses it, of the package that refers to it most often (in 219 of 294 cases that is the variable's own package),
+// and by its type where code tells that, or else by what it holds now.
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/text.h"
+#include "debuginfo/executable.h"
+#include "debuginfo/pclntab.h"
+#include "goruntime/typing_code.h"
+#include "goruntime/typing_private.h"
+
+enum {
+	VARIABLE_BYTES_MAX = 4096, // a word is taken for a part of a variable that starts at most this far before it
+	REFERENCES_MAX = 512,      // of one variable: more do not make the majority clearer
+};
+
+void typing_add_global(struct typing *typing, const struct global_name *global)
+{
+	struct known_global known = {.name = *global, .order = typing->globals.count};
+
+	if (!hw_vector_push(&typing->globals, known))
+		typing->no_memory = true;
+	typing->globals_sorted = false;
+}
+
+static int compare_globals(const void *left, const void *right)
+{
+	const struct known_global *a = left, *b = right;
+
+	if (a->name.start != b->name.start)
+		return a->name.start < b->name.start ? -1 : 1;
+	return a->order < b->order ? -1 : a->order > b->order;
+}
+
+// The variable told with typing_add_global() that covers `slot`.
+static const struct known_global *find_known(struct typing *typing, remote_addr slot)
+{
+	size_t low = 0, high = typing->globals.count;
+
+	if (!typing->globals_sorted)
+		qsort(typing->globals.items, high, sizeof(struct known_global), compare_globals);
+	typing->globals_sorted = true;
+	while (low < high) { // the first that starts behind `slot`
+		size_t middle = (low + high) / 2;
+		if (typing->globals.items[middle].name.start <= slot)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	if (!low)
+		return NULL;
+	const struct known_global *found = &typing->globals.items[low - 1];
+	while (found > typing->globals.items && found[-1].name.start == found->name.start)
+		found--;
+	return slot - found->name.start < found->name.size ? found : NULL;
+}
+
+// ---- from code
+
+static size_t first_reference_from(const struct typing_code *code, remote_addr address)
+{
+	size_t low = 0, high = code->references.count;
+
+	while (low < high) {
+		size_t middle = (low + high) / 2;
+		if (code->references.items[middle].address < address)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+// Length of the package's path in a function's name: up to the first dot behind the last slash outside of brackets.
+static size_t package_length(const char *name)
+{
+	size_t bracket = strcspn(name, "["), start = 0;
+
+	for (size_t i = 0; i < bracket; i++)
+		if (name[i] == '/')
+			start = i + 1;
+	return start + strcspn(name + start, ".");
+}
+
+static bool same_package(const char *a, const char *b)
+{
+	size_t length = package_length(a);
+
+	return length == package_length(b) && !strncmp(a, b, length);
+}
+
+// A name that tells more: no initialisation, no closure.
+static bool is_telling(const char *name)
+{
+	const char *rest = name + package_length(name);
+
+	return strcmp(rest, ".init") && strncmp(rest, ".init.", 6) && !strstr(rest, ".func");
+}
+
+struct users {
+	const char *names[REFERENCES_MAX];
+	size_t count;
+};
+
+static void collect_users(const struct typing *typing, size_t first, size_t end, struct users *users)
+{
+	const struct pclntab *table = typing->heap->runtime->modules[0].pclntab;
+
+	for (size_t i = first; i < end && users->count < REFERENCES_MAX; i++) {
+		struct pcln_function function;
+		if (pclntab_function(table, typing->code->references.items[i].function, &function))
+			users->names[users->count++] = function.name;
+	}
+}
+
+// A function of the package that has most of the users.
+static const char *choose_user(const struct users *users)
+{
+	const char *best = NULL;
+	size_t best_votes = 0;
+
+	for (size_t i = 0; i < users->count; i++) {
+		const char *name = users->names[i];
+		size_t votes = 0;
+		for (size_t j = 0; j < users->count; j++)
+			votes += same_package(name, users->names[j]);
+		votes = votes * 2 + is_telling(name);
+		if (votes > best_votes) {
+			best_votes = votes;
+			best = name;
+		}
+	}
+	return best;
+}
+
+static const struct go_type *fact_type(struct typing *typing, const struct code_fact *fact)
+{
+	switch (fact->kind) {
+	case FACT_POINTER:
+		return type_pointer_to(typing->types, fact->type);
+	case FACT_SLICE:
+		return type_slice_of(typing->types, fact->type);
+	default:
+		return fact->type;
+	}
+}
+
+// The type of the word at `slot` by what it points to now: a guess good enough for a name.
+static void held_type(struct typing *typing, remote_addr slot, struct text *text)
+{
+	remote_addr value = memory_u64(&typing->memory, slot);
+	const struct span *span;
+	object_id id = typing_find(typing, value, &span);
+	const struct go_type *type = id == OBJECT_NONE ? NULL : typing_object_type(typing, id);
+
+	if (!type || typing->claims[id] & CLAIM_GUESS ||
+		value != span_object(span, id) + span_header_bytes(typing->heap, span))
+		return;
+	if (type == typing->known.string_bytes)
+		text_append(text, " string");
+	else if (typing->claims[id] & CLAIM_ARRAY)
+		text_printf(text, " []%s", type->name);
+	else if (type->synthetic) // the object behind a map or channel is called like that
+		text_printf(text, " %s", type->name);
+	else
+		text_printf(text, " *%s", type->name);
+}
+
+static bool name_by_code(struct typing *typing, remote_addr slot, struct global_name *out)
+{
+	const struct typing_code *code = typing->code;
+	struct users users = {.count = 0};
+	_cleanup_text_ struct text text = TEXT_INIT;
+
+	size_t after = first_reference_from(code, slot + 1);
+	if (!after || slot - code->references.items[after - 1].address > VARIABLE_BYTES_MAX)
+		return false;
+	remote_addr start = code->references.items[after - 1].address & ~UINT64_C(7);
+	size_t first = first_reference_from(code, start);
+	collect_users(typing, first, after, &users);
+	const char *user = choose_user(&users);
+	if (!user)
+		return false;
+
+	const struct code_fact *fact = code_fact_at(code, start);
+	struct global_name name = {.start = start, .size = slot + 8 - start};
+	if (after < code->references.count &&
+		code->references.items[after].address - start < VARIABLE_BYTES_MAX)
+		name.size = code->references.items[after].address - start;
+	if (fact)
+		name.type = fact_type(typing, fact);
+	text_append(&text, "global");
+	if (name.type)
+		text_printf(&text, " %s", name.type->name);
+	else
+		held_type(typing, slot, &text);
+	text_printf(&text, " used by %s", user);
+	name.name = text.failed ? NULL : hw_arena_strndup(&typing->arena, text.bytes, text.length);
+	if (!name.name)
+		return false;
+	if (name.size < 8)
+		name.size = 8;
+	*out = name;
+	return true;
+}
+
+static bool name_by_symbol(struct typing *typing, remote_addr slot, struct global_name *out)
+{
+	struct executable *executable = typing->heap->runtime->executable;
+	struct symbol symbol;
+
+	if (typing->flags & TYPING_AS_STRIPPED || !executable || !executable_symbol(executable, slot, &symbol))
+		return false;
+	const struct code_fact *fact = code_fact_at(typing->code, symbol.address);
+	*out = (struct global_name){
+		.name = symbol.name,
+		.type = fact ? fact_type(typing, fact) : NULL,
+		.start = symbol.address,
+		.size = symbol.size,
+		.exact = true,
+	};
+	return true;
+}
+
+bool typing_global(struct typing *typing, remote_addr slot, struct global_name *out)
+{
+	const struct known_global *known = find_known(typing, slot);
+
+	if (known) {
+		*out = known->name;
+		return true;
+	}
+	return name_by_symbol(typing, slot, out) || name_by_code(typing, slot, out);
+}

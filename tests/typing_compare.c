@@ -1,0 +1,199 @@
+// Types one captured process twice, once as if its executable were stripped and once with all it has, and compares the
+// results object for object. Usage: typing_compare PID [-v]
+//
+// Prints how much each way typed, and of the objects that both typed: how many agree, and the pairs that do not.
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/error.h"
+#include "base/units.h"
+#include "goruntime/typing.h"
+#include "graph/graph.h"
+#include "target/process.h"
+
+enum { SHOWN_MAX = 40 };
+
+struct program {
+	struct target *target;
+	struct go_runtime *runtime;
+	struct heap *heap;
+	struct goroutine_list *goroutines;
+	struct roots roots;
+	struct graph *graph;
+	const uint64_t *live;
+};
+
+static struct error *find_live(struct program *program)
+{
+	struct error *err = graph_extract(program->heap, 2, &program->graph);
+	size_t count = program->roots.list.count;
+	_cleanup_free_ struct holder_edge *edges = calloc(count + 1, sizeof(*edges));
+
+	if (err)
+		return err;
+	for (size_t i = 0; i < count; i++) {
+		const struct root *root = &program->roots.list.items[i];
+		edges[i] = (struct holder_edge){
+			.object = heap_find(program->heap, root->value), .precise = root->precise};
+	}
+	err = graph_connect(program->graph, 1, edges, count);
+	if (!err)
+		program->live = graph_reached(program->graph);
+	return err;
+}
+
+static struct error *program_open(pid_t pid, struct program *program)
+{
+	struct capture_options options = {.method = CAPTURE_AUTO};
+	struct error *err = process_capture(pid, &options, &program->target);
+
+	if (!err)
+		err = go_runtime_open(program->target, &program->runtime);
+	if (!err)
+		err = heap_open(program->runtime, &program->heap);
+	if (!err)
+		err = goroutines_read(program->heap, &program->goroutines);
+	if (!err)
+		err = roots_collect(program->heap, program->goroutines, &program->roots);
+	if (!err)
+		err = find_live(program);
+	return err;
+}
+
+static struct error *type_all(struct program *program, unsigned flags, const char *label, struct typing **out)
+{
+	struct typing_statistics s;
+	uint64_t start = clock_ns();
+	struct error *err = typing_run(
+		program->heap, program->live, &program->roots, program->goroutines, flags, out);
+
+	if (err)
+		return err;
+	typing_statistics(*out, &s);
+	double objects = s.exact_objects + s.guessed_objects + s.untyped_objects;
+	double bytes = s.exact_bytes + s.guessed_bytes + s.untyped_bytes;
+	printf("%-9s exact %.2f %% of %.0f objects, %.2f %% of %.1f MB; guessed %.2f %%, %.2f %%; %.0f ms\n",
+		label, 100 * s.exact_objects / objects, objects, 100 * s.exact_bytes / bytes, bytes / 1e6,
+		100 * s.guessed_objects / objects, 100 * s.guessed_bytes / bytes, (clock_ns() - start) / 1e6);
+	return NULL;
+}
+
+struct tally {
+	uint64_t key; // of a pair of labels, or a label
+	uint64_t objects, bytes;
+	object_id example;
+};
+
+struct tallies {
+	struct hw_map index;
+	HW_VECTOR(struct tally) list;
+};
+
+static void tally_add(struct tallies *tallies, uint64_t key, uint64_t bytes, object_id id)
+{
+	uint64_t *place = hw_map_at(&tallies->index, key, tallies->list.count);
+
+	if (*place == tallies->list.count)
+		hw_vector_push(&tallies->list, (struct tally){.key = key, .example = id});
+	tallies->list.items[*place].objects++;
+	tallies->list.items[*place].bytes += bytes;
+}
+
+static int compare_tallies(const void *left, const void *right)
+{
+	const struct tally *a = left, *b = right;
+
+	return a->objects > b->objects ? -1 : a->objects < b->objects;
+}
+
+static bool is_bytes(const char *name)
+{
+	return !strcmp(name, "string bytes") || !strcmp(name, "[]uint8") || !strcmp(name, "tiny objects");
+}
+
+// Names of one thing that differ by where they come from only.
+static bool same_thing(const char *a, const char *b)
+{
+	return !strcmp(a, b) || (is_bytes(a) && is_bytes(b)) || !strcmp(a, "tiny objects") ||
+		!strcmp(b, "tiny objects") || (!strncmp(a, "[]", 2) && !strcmp(a + 2, b)) ||
+		(!strncmp(b, "[]", 2) && !strcmp(b + 2, a));
+}
+
+static void compare(const struct program *program, const struct typing *stripped, const struct typing *full)
+{
+	struct tallies differ = {.list = HW_VECTOR_INIT}, untyped = {.list = HW_VECTOR_INIT};
+	uint64_t both = 0, agree = 0, guessed = 0, guessed_right = 0;
+
+	hw_map_init(&differ.index);
+	hw_map_init(&untyped.index);
+	for (object_id id = 0; id < program->heap->object_count; id++) {
+		if (!heap_bit(program->live, id))
+			continue;
+		uint32_t a = typing_label_of(stripped, id), b = typing_label_of(full, id);
+		enum type_source source = typing_label_source(stripped, a);
+		if (source == TYPED_NOT)
+			tally_add(&untyped, (uint64_t)a << 32 | b, heap_size(program->heap, id), id);
+		if (source == TYPED_NOT || typing_label_source(full, b) != TYPED_EXACT)
+			continue;
+		bool same = same_thing(typing_label_name(stripped, a), typing_label_name(full, b));
+		if (source == TYPED_GUESS) {
+			guessed++;
+			guessed_right += same;
+			continue;
+		}
+		both++;
+		agree += same;
+		if (!same)
+			tally_add(&differ, (uint64_t)a << 32 | b, heap_size(program->heap, id), id);
+	}
+	printf("both typed %" PRIu64 ", disagree %" PRIu64 " (%.4f %%); guesses %" PRIu64 ", wrong %" PRIu64 "\n",
+		both, both - agree, both ? 100.0 * (both - agree) / both : 0, guessed, guessed - guessed_right);
+	for (unsigned pass = 0; pass < 2; pass++) {
+		struct tallies *tallies = pass ? &untyped : &differ;
+		qsort(tallies->list.items, tallies->list.count, sizeof(struct tally), compare_tallies);
+		for (size_t i = 0; i < tallies->list.count && i < SHOWN_MAX; i++) {
+			const struct tally *t = &tallies->list.items[i];
+			printf("  %s %8" PRIu64 " objects %8" PRIu64 " KB %" PRIx64 "  %.90s | %.90s\n",
+				pass ? "untyped" : "DIFFER ", t->objects, t->bytes / 1024,
+				heap_address(program->heap, t->example),
+				typing_label_name(stripped, t->key >> 32),
+				typing_label_name(full, t->key & UINT32_MAX));
+		}
+	}
+}
+
+int main(int argc, char **argv)
+{
+	struct program program = {.roots = {.list = HW_VECTOR_INIT}};
+	struct typing *stripped, *full;
+
+	if (argc < 2) {
+		fprintf(stderr, "usage: typing_compare PID\n");
+		return 2;
+	}
+	struct error *err = program_open(atoi(argv[1]), &program);
+	if (!err)
+		printf("%s %s\n", program.target->exe_path, program.runtime->version);
+	if (!err)
+		err = type_all(&program, TYPING_AS_STRIPPED, "stripped", &stripped);
+	if (!err)
+		err = type_all(&program, 0, "full", &full);
+	if (err) {
+		fprintf(stderr, "%s\n", error_message(err));
+		target_destroy(program.target);
+		return 3;
+	}
+	compare(&program, stripped, full);
+	typing_destroy(stripped);
+	typing_destroy(full);
+	graph_destroy(program.graph);
+	roots_deinit(&program.roots);
+	goroutines_destroy(program.goroutines);
+	heap_close(program.heap);
+	go_runtime_close(program.runtime);
+	target_destroy(program.target);
+	return 0;
+}
