@@ -11,6 +11,7 @@
 #include "base/error.h"
 #include "base/units.h"
 #include "goruntime/typing.h"
+#include "heapwhy/map.h"
 #include "graph/graph.h"
 #include "target/process.h"
 
@@ -63,7 +64,8 @@ static struct error *program_open(pid_t pid, struct program *program)
 	return err;
 }
 
-static struct error *type_all(struct program *program, unsigned flags, const char *label, struct typing **out)
+static struct error *type_all(
+	struct program *program, unsigned flags, const char *label, struct typing **out)
 {
 	struct typing_statistics s;
 	uint64_t start = clock_ns();
@@ -75,9 +77,11 @@ static struct error *type_all(struct program *program, unsigned flags, const cha
 	typing_statistics(*out, &s);
 	double objects = s.exact_objects + s.guessed_objects + s.untyped_objects;
 	double bytes = s.exact_bytes + s.guessed_bytes + s.untyped_bytes;
-	printf("%-9s exact %.2f %% of %.0f objects, %.2f %% of %.1f MB; guessed %.2f %%, %.2f %%; %.0f ms\n",
-		label, 100 * s.exact_objects / objects, objects, 100 * s.exact_bytes / bytes, bytes / 1e6,
-		100 * s.guessed_objects / objects, 100 * s.guessed_bytes / bytes, (clock_ns() - start) / 1e6);
+	printf("%-9s exact %.2f %% of %.0f objects, %.2f %% of %.1f MB; guessed %.2f %%, %.2f %%; "
+	       "%.0f ms\n",
+		label, 100 * s.exact_objects / objects, objects, 100 * s.exact_bytes / bytes,
+		bytes / 1e6, 100 * s.guessed_objects / objects, 100 * s.guessed_bytes / bytes,
+		(clock_ns() - start) / 1e6);
 	return NULL;
 }
 
@@ -111,18 +115,20 @@ static int compare_tallies(const void *left, const void *right)
 
 static bool is_bytes(const char *name)
 {
-	return !strcmp(name, "string bytes") || !strcmp(name, "[]uint8") || !strcmp(name, "tiny objects");
+	return !strcmp(name, "string bytes") || !strcmp(name, "[]uint8") ||
+	       !strcmp(name, "tiny objects");
 }
 
 // Names of one thing that differ by where they come from only.
 static bool same_thing(const char *a, const char *b)
 {
 	return !strcmp(a, b) || (is_bytes(a) && is_bytes(b)) || !strcmp(a, "tiny objects") ||
-		!strcmp(b, "tiny objects") || (!strncmp(a, "[]", 2) && !strcmp(a + 2, b)) ||
-		(!strncmp(b, "[]", 2) && !strcmp(b + 2, a));
+	       !strcmp(b, "tiny objects") || (!strncmp(a, "[]", 2) && !strcmp(a + 2, b)) ||
+	       (!strncmp(b, "[]", 2) && !strcmp(b + 2, a));
 }
 
-static void compare(const struct program *program, const struct typing *stripped, const struct typing *full)
+static void compare(
+	const struct program *program, const struct typing *stripped, const struct typing *full)
 {
 	struct tallies differ = {.list = HW_VECTOR_INIT}, untyped = {.list = HW_VECTOR_INIT};
 	uint64_t both = 0, agree = 0, guessed = 0, guessed_right = 0;
@@ -135,7 +141,8 @@ static void compare(const struct program *program, const struct typing *stripped
 		uint32_t a = typing_label_of(stripped, id), b = typing_label_of(full, id);
 		enum type_source source = typing_label_source(stripped, a);
 		if (source == TYPED_NOT)
-			tally_add(&untyped, (uint64_t)a << 32 | b, heap_size(program->heap, id), id);
+			tally_add(
+				&untyped, (uint64_t)a << 32 | b, heap_size(program->heap, id), id);
 		if (source == TYPED_NOT || typing_label_source(full, b) != TYPED_EXACT)
 			continue;
 		bool same = same_thing(typing_label_name(stripped, a), typing_label_name(full, b));
@@ -149,14 +156,18 @@ static void compare(const struct program *program, const struct typing *stripped
 		if (!same)
 			tally_add(&differ, (uint64_t)a << 32 | b, heap_size(program->heap, id), id);
 	}
-	printf("both typed %" PRIu64 ", disagree %" PRIu64 " (%.4f %%); guesses %" PRIu64 ", wrong %" PRIu64 "\n",
-		both, both - agree, both ? 100.0 * (both - agree) / both : 0, guessed, guessed - guessed_right);
+	printf("both typed %" PRIu64 ", disagree %" PRIu64 " (%.4f %%); guesses %" PRIu64
+	       ", wrong %" PRIu64 "\n",
+		both, both - agree, both ? 100.0 * (both - agree) / both : 0, guessed,
+		guessed - guessed_right);
 	for (unsigned pass = 0; pass < 2; pass++) {
 		struct tallies *tallies = pass ? &untyped : &differ;
-		qsort(tallies->list.items, tallies->list.count, sizeof(struct tally), compare_tallies);
+		qsort(tallies->list.items, tallies->list.count, sizeof(struct tally),
+			compare_tallies);
 		for (size_t i = 0; i < tallies->list.count && i < SHOWN_MAX; i++) {
 			const struct tally *t = &tallies->list.items[i];
-			printf("  %s %8" PRIu64 " objects %8" PRIu64 " KB %" PRIx64 "  %.90s | %.90s\n",
+			printf("  %s %8" PRIu64 " objects %8" PRIu64 " KB %" PRIx64
+			       "  %.90s | %.90s\n",
 				pass ? "untyped" : "DIFFER ", t->objects, t->bytes / 1024,
 				heap_address(program->heap, t->example),
 				typing_label_name(stripped, t->key >> 32),

@@ -14,8 +14,9 @@
 #include "goruntime/typing_private.h"
 
 enum {
-	VARIABLE_BYTES_MAX = 4096, // a word is taken for a part of a variable that starts at most this far before it
-	REFERENCES_MAX = 512,      // of one variable: more do not make the majority clearer
+	VARIABLE_BYTES_MAX =
+		4096, // a word is taken for a part of a variable that starts at most this far before it
+	REFERENCES_MAX = 512, // of one variable: more do not make the majority clearer
 };
 
 void typing_add_global(struct typing *typing, const struct global_name *global)
@@ -106,7 +107,8 @@ struct users {
 	size_t count;
 };
 
-static void collect_users(const struct typing *typing, size_t first, size_t end, struct users *users)
+static void collect_users(
+	const struct typing *typing, size_t first, size_t end, struct users *users)
 {
 	const struct pclntab *table = typing->heap->runtime->modules[0].pclntab;
 
@@ -213,7 +215,8 @@ static bool name_by_symbol(struct typing *typing, remote_addr slot, struct globa
 	struct executable *executable = typing->heap->runtime->executable;
 	struct symbol symbol;
 
-	if (typing->flags & TYPING_AS_STRIPPED || !executable || !executable_symbol(executable, slot, &symbol))
+	if (typing->flags & TYPING_AS_STRIPPED || !executable ||
+		!executable_symbol(executable, slot, &symbol))
 		return false;
 	const struct code_fact *fact = code_fact_at(typing->code, symbol.address);
 	*out = (struct global_name){
