@@ -1,9 +1,96 @@
-// heapwhy: the command table's door.
+// heapwhy: why is this Go program holding so much memory?
+//
+// Finds the command, runs it, turns its error into one line and an exit code. Commands are in the table below, a file
+// each (command.h).
+#include <fcntl.h>
+#include <locale.h>
+#include <signal.h>
 #include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/cancel.h"
+#include "cli/command.h"
+
+const struct command *const commands[] = {
+	&command_report,
+	&command_paths,
+	&command_version,
+	&command_help,
+	NULL,
+};
+
+// Interrupted twice means now: the second signal finds the default action. Even then the process being examined goes
+// on as it was (docs/capture.md).
+static void signals_catch(void)
+{
+	static const int numbers[] = {SIGINT, SIGTERM, SIGHUP};
+	struct sigaction action = {.sa_handler = cancel_request, .sa_flags = SA_RESETHAND};
+	struct sigaction now;
+
+	sigemptyset(&action.sa_mask);
+	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
+		if (!sigaction(numbers[i], NULL, &now) && now.sa_handler != SIG_IGN)
+			sigaction(numbers[i], &action, NULL);
+	// A reader that has gone away must not end us while a process stands still; output_*() takes the default action
+	// back.
+	signal(SIGPIPE, SIG_IGN);
+}
+
+// Our memory holds another process's secrets: no core dumps, files for the owner only. A missing standard descriptor
+// would be taken by the first file we open, and written to.
+static void privacy_protect(void)
+{
+	umask(077);
+	setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0});
+#ifndef __SANITIZE_ADDRESS__ // its leak check traces us
+	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+#endif
+	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+		if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR) < 0)
+			_exit(ERROR_INTERNAL);
+}
+
+static int fail(struct error *err)
+{
+	// What an interruption broke on its way is no news.
+	int signal_number = cancel_signal();
+
+	if (signal_number) {
+		error_destroy(err);
+		signal(signal_number, SIG_DFL);
+		raise(signal_number);
+		return ERROR_CANCELLED;
+	}
+	int status = error_kind(err);
+	fprintf(stderr, "heapwhy: %s\n", error_message(err));
+	error_destroy(err);
+	return status;
+}
+
+static const struct command *command_choose(int argc, char **argv)
+{
+	if (argc < 2)
+		return NULL;
+	if (!strcmp(argv[1], "--version"))
+		return &command_version;
+	if (!strcmp(argv[1], "--help"))
+		return &command_help;
+	return command_find(argv[1]);
+}
 
 int main(int argc, char **argv)
 {
-	(void)argc;
-	fprintf(stderr, "%s: no commands yet\n", argv[0]);
-	return 2;
+	const struct command *command = command_choose(argc, argv);
+	int status = 0;
+
+	setlocale(LC_CTYPE, ""); // and no more: numbers are to look the same everywhere
+	privacy_protect();
+	signals_catch();
+	struct error *err = command ? command->run(command, argc - 1, argv + 1, &status)
+				    : command_report.run(&command_report, argc, argv, &status);
+	return err ? fail(err) : status;
 }

@@ -110,6 +110,8 @@ struct report {
 	struct report_goroutines *goroutines;
 	uint32_t goroutines_count; // groups
 
+	uint64_t finding_bytes; // held for nothing, by all findings together
+
 	const char *notes; // about how the runtime was found, "" when nothing
 	struct report_timings timings;
 	uint64_t peak_memory_bytes; // heapwhy's own

@@ -12,7 +12,8 @@
 #include "debuginfo/executable.h"
 #include "debuginfo/pclntab.h"
 #include "ledger/ledger.h"
-#include "output/names.h"
+#include "output/clean.h"
+#include "output/holder_names.h"
 #include "output/report_path.h"
 
 enum {
@@ -21,14 +22,6 @@ enum {
 	FIRST_PATH_BUDGET = 200000,
 	NEXT_PATH_BUDGET = 20000,
 };
-
-const char *report_string(struct report *report, const char *untrusted)
-{
-	_cleanup_text_ struct text clean = TEXT_INIT;
-
-	text_append_untrusted(&clean, untrusted, strlen(untrusted));
-	return clean.failed ? NULL : hw_arena_strndup(&report->arena, clean.bytes, clean.length);
-}
 
 static struct error *build_target(struct report *report, const struct analysis *analysis)
 {
@@ -43,15 +36,15 @@ static struct error *build_target(struct report *report, const struct analysis *
 
 	report->target_kind = target->kind == TARGET_CORE ? "core" : "process";
 	report->pid = target->pid;
-	report->exe = report_string(report, target->exe_path ? target->exe_path : "");
-	report->go_version = report_string(report, runtime->version);
+	report->exe = clean_string(&report->arena, target->exe_path ? target->exe_path : "");
+	report->go_version = clean_string(&report->arena, runtime->version);
 	report->arch = target->arch == ARCH_ARM64 ? "arm64" : "amd64";
 	report->stripped = !runtime->executable || !executable_has_symbols(runtime->executable);
 	report->pie = runtime->executable && executable_is_pie(runtime->executable);
 	report->debug_info = runtime->executable && executable_has_dwarf(runtime->executable);
-	report->notes = report_string(report, runtime->notes ? runtime->notes : "");
+	report->notes = clean_string(&report->arena, runtime->notes ? runtime->notes : "");
 	report->capture_method = methods[target->capture.method];
-	report->capture_reason = report_string(report, target->capture.reason);
+	report->capture_reason = clean_string(&report->arena, target->capture.reason);
 	report->pause_ns = target->capture.pause_ns;
 	report->threads = target->thread_count;
 	report->agreement = analysis->agreement;
@@ -60,25 +53,11 @@ static struct error *build_target(struct report *report, const struct analysis *
 		       : error_no_memory();
 }
 
-// The positions of one frame, innermost inlined call first.
-static size_t frame_positions(const struct go_runtime *runtime, const struct frame *frame,
-	struct pcln_position *positions, size_t max)
-{
-	struct pcln_function function;
-
-	if (frame->module >= runtime->module_count ||
-		!pclntab_function(
-			runtime->modules[frame->module].pclntab, frame->function, &function))
-		return 0;
-	return pclntab_positions(
-		runtime->modules[frame->module].pclntab, &function, frame->pc, positions, max);
-}
-
 static bool build_frame(
 	struct report *report, const struct pcln_position *position, struct report_frame *out)
 {
-	out->function = report_string(report, position->function);
-	out->file = report_string(report, position->file);
+	out->function = clean_string(&report->arena, position->function);
+	out->file = clean_string(&report->arena, position->file);
 	out->line = position->line;
 	return out->function && out->file;
 }
@@ -150,7 +129,7 @@ static struct error *build_goroutines(struct report *report, struct analysis *an
 		const struct goroutine *first =
 			&analysis->goroutines->goroutines[holder->first_goroutine];
 		*out = (struct report_goroutines){
-			.state = report_string(report, first->wait_reason),
+			.state = clean_string(&report->arena, first->wait_reason),
 			.count = holder->goroutines,
 			.retained_bytes = graph_retained(analysis->graph, holder->node),
 			.longest_wait_ns = holder->longest_wait_ns,
@@ -165,59 +144,6 @@ static struct error *build_goroutines(struct report *report, struct analysis *an
 	qsort(report->goroutines, report->goroutines_count, sizeof(*report->goroutines),
 		compare_goroutines);
 	return NULL;
-}
-
-// Where a goroutine is in its program's own terms: parking and locking happen below that.
-static const char *goroutine_function(const struct analysis *analysis, uint32_t index)
-{
-	const struct goroutine *goroutine = &analysis->goroutines->goroutines[index];
-	struct pcln_position position;
-	struct pcln_function start;
-	const struct go_module *module;
-
-	for (uint32_t i = 0; i < goroutine->frame_count; i++)
-		if (frame_positions(analysis->runtime,
-			    &analysis->goroutines->frames[goroutine->first_frame + i], &position,
-			    1) &&
-			!name_is_plumbing(position.function))
-			return position.function;
-	return go_find_function(analysis->runtime, goroutine->start, &module, &start) ? start.name
-										      : "";
-}
-
-static const char *holder_name(
-	struct report *report, const struct analysis *analysis, const struct holder *holder)
-{
-	_cleanup_text_ struct text name = TEXT_INIT;
-	char count[24];
-
-	switch (holder->kind) {
-	case HOLDER_GLOBAL:
-		if (holder->named)
-			text_append(&name, holder->global.name);
-		else
-			text_printf(&name, "global at 0x%" PRIx64, holder->global.start);
-		break;
-	case HOLDER_GOROUTINE:
-		if (holder->goroutines == 1)
-			text_printf(&name, "goroutine %" PRIu64,
-				analysis->goroutines->goroutines[holder->first_goroutine].id);
-		else
-			text_printf(&name, "%s goroutines",
-				format_count(count, sizeof(count), holder->goroutines));
-		text_printf(&name, " in %s", goroutine_function(analysis, holder->first_goroutine));
-		break;
-	case HOLDER_FINALIZER:
-		text_append(&name, "finalizers and cleanups");
-		break;
-	case HOLDER_QUEUE:
-		text_append(&name, "finalizers and cleanups waiting to run");
-		break;
-	case HOLDER_RUNTIME:
-		text_append(&name, "the runtime itself");
-		break;
-	}
-	return name.failed ? NULL : report_string(report, name.bytes);
 }
 
 struct ranked_holder {
@@ -237,20 +163,17 @@ static int compare_ranked(const void *a, const void *b)
 static struct error *build_holder(
 	struct report *report, struct analysis *analysis, uint32_t index, struct report_holder *out)
 {
-	static const char *const kinds[] = {
-		[HOLDER_GLOBAL] = "global",
-		[HOLDER_GOROUTINE] = "goroutine",
-		[HOLDER_FINALIZER] = "finalizer",
-		[HOLDER_QUEUE] = "finalizer",
-		[HOLDER_RUNTIME] = "other",
-	};
 	const struct holder *holder = &analysis->holders[index];
 	const struct go_type *type = holder->named ? holder->global.type : NULL;
+	_cleanup_text_ struct text name = TEXT_INIT;
 
+	holder_name_append(&name, analysis, holder);
+	if (name.failed)
+		return error_no_memory();
 	*out = (struct report_holder){
-		.name = holder_name(report, analysis, holder),
-		.kind = kinds[holder->kind],
-		.type = report_string(report, type ? type->name : ""),
+		.name = clean_string(&report->arena, name.bytes),
+		.kind = holder_kind_name(holder->kind),
+		.type = clean_string(&report->arena, type ? type->name : ""),
 		.name_exact =
 			holder->kind != HOLDER_GLOBAL || (holder->named && holder->global.exact),
 		.retained_bytes = graph_retained(analysis->graph, holder->node),
@@ -345,7 +268,7 @@ static struct error *build_types(struct report *report, struct analysis *analysi
 		if (!types[i].objects)
 			continue;
 		*type = types[i];
-		type->name = report_string(report, typing_label_name(analysis->typing, i));
+		type->name = clean_string(&report->arena, typing_label_name(analysis->typing, i));
 		type->retained_bytes = retained[i];
 		type->guessed = source == TYPED_GUESS;
 		type->untyped = source == TYPED_NOT;

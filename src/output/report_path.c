@@ -17,6 +17,8 @@
 #include "base/text.h"
 #include "heapwhy/map.h"
 #include "heapwhy/vector.h"
+#include "output/clean.h"
+#include "output/holder_names.h"
 
 enum {
 	STEPS_MAX = 8,
@@ -139,26 +141,7 @@ static const char *edge_name(struct pathfinder *finder, const char *edge, bool s
 		while (isdigit((unsigned char)c[1]))
 			c++;
 	}
-	return name.failed ? NULL : report_string(finder->report, name.bytes);
-}
-
-// How a variable or a goroutine refers to an object: by the local variable's name, by the field of
-// a global.
-static void describe_root(const struct pathfinder *finder, node_id from, char *buffer, size_t size)
-{
-	const struct analysis *analysis = finder->analysis;
-	uint32_t index = from - graph_holder_node(analysis->graph, 0);
-	const struct root *root =
-		&analysis->roots.list.items[analysis->root_holders[index].first_root];
-	const struct holder *holder = &analysis->holders[analysis->root_holders[index].holder];
-	const char *name;
-
-	*buffer = '\0';
-	if (root->kind == ROOT_STACK && typing_local(analysis->typing, root, &name))
-		snprintf(buffer, size, "%s", name);
-	else if (holder->kind == HOLDER_GLOBAL && holder->named && holder->global.type)
-		type_describe_offset(
-			holder->global.type, root->slot - holder->global.start, buffer, size);
+	return name.failed ? NULL : clean_string(&finder->report->arena, name.bytes);
 }
 
 static bool path_add(
@@ -171,12 +154,12 @@ static bool path_add(
 	if (tally->from < analysis->heap->object_count)
 		typing_edge(analysis->typing, tally->from, tally->to, edge, sizeof(edge));
 	else
-		describe_root(finder, tally->from, edge, sizeof(edge));
+		holder_edge_name(analysis, tally->from, tally->to, edge, sizeof(edge));
 	*step = (struct report_step){
 		.kind = "object",
 		.name = edge_name(finder, edge, tally->count > 1),
-		.type = report_string(
-			finder->report, typing_label_name(analysis->typing, tally->label)),
+		.type = clean_string(
+			&finder->report->arena, typing_label_name(analysis->typing, tally->label)),
 		.count = tally->count,
 		.bytes = tally->bytes,
 		.at_least = finder->cut,

@@ -5,9 +5,6 @@
 #include "graph/analysis.h"
 #include "output/report.h"
 
-// A string that lives as long as the report and is safe to print. NULL when out of memory.
-const char *report_string(struct report *report, const char *untrusted);
-
 // Fills in the path of `out`, whose name, kind, type and size are known. Looks at no more than
 // `budget` objects; steps that were not counted to their end say so. Needs the target
 // (typing_edge).

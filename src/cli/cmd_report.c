@@ -1,0 +1,118 @@
+// heapwhy TARGET: why is it so big?
+#include <stdio.h>
+
+#include "base/units.h"
+#include "cli/common.h"
+#include "output/report_json.h"
+#include "output/report_text.h"
+
+enum { TOP_DEFAULT = 10, TOP_MAX = 1000 };
+
+struct report_arguments {
+	struct common_arguments common;
+	const char *target;
+	unsigned top;
+	uint64_t fail_on; // UINT64_MAX: never
+};
+
+static const struct argp_option option_list[] = {
+	{"top", 'n', "N", 0, "Rows in each table (10)", 0},
+	{"fail-on", 'f', "BYTES", 0,
+		"Exit with 1 when findings amount to BYTES (64K, 10M, 1G) or more", 0},
+	{0},
+};
+
+static error_t parse(int key, char *argument, struct argp_state *state)
+{
+	struct report_arguments *arguments = state->input;
+
+	switch (key) {
+	case ARGP_KEY_INIT:
+		state->child_inputs[0] = &arguments->common;
+		return 0;
+	case 'n':
+		return command_number(state, "--top", argument, TOP_MAX, &arguments->top);
+	case 'f':
+		if (!parse_bytes(argument, &arguments->fail_on))
+			return 0;
+		return command_mistake(state,
+			error_create(ERROR_USAGE, "--fail-on takes a size such as 64K, 10M or 1G"));
+	case ARGP_KEY_ARG:
+		if (arguments->target)
+			return command_mistake(
+				state, error_create(ERROR_USAGE,
+					       "one TARGET at a time; see 'heapwhy help'"));
+		arguments->target = argument;
+		return 0;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+static const struct argp argp = {
+	.options = option_list,
+	.parser = parse,
+	.args_doc = "TARGET",
+	.doc = "Why is this Go program holding so much memory?\v"
+	       "TARGET is the id of a running Go process. It stands still for some milliseconds "
+	       "and goes on as it was.",
+	.children = common_children,
+};
+
+// The target is let go by report_build(), the analysis's memory given back before anything is printed.
+static struct error *make_report(const struct report_arguments *arguments, struct report **out)
+{
+	struct report_options report_options = {.paths = arguments->top};
+	struct analysis *analysis;
+	struct error *err = common_open(&arguments->common, arguments->target, &analysis);
+
+	if (err)
+		return err;
+	err = report_build(analysis, &report_options, out);
+	analysis_close(analysis);
+	return err;
+}
+
+static struct error *write_report(
+	const struct report_arguments *arguments, const struct report *report)
+{
+	struct style style = terminal_style(arguments->common.color, arguments->top);
+	_cleanup_text_ struct text text = TEXT_INIT;
+	struct error *err = arguments->common.json ? report_json(report, &text)
+						   : report_text(report, &style, &text);
+
+	return err ? err : common_output(&arguments->common, &text);
+}
+
+static struct error *run(const struct command *command, int argc, char **argv, int *status)
+{
+	struct report_arguments arguments = {.top = TOP_DEFAULT, .fail_on = UINT64_MAX};
+	struct report *report;
+	struct error *err = command_parse(command, argc, argv, &arguments);
+
+	if (err)
+		return err;
+	if (!arguments.target) {
+		fputs("Usage: heapwhy [OPTION...] TARGET\n"
+		      "       heapwhy COMMAND [ARGUMENT...]\n"
+		      "TARGET is the id of a running Go process; 'heapwhy help' tells the rest.\n",
+			stderr);
+		*status = ERROR_USAGE;
+		return NULL;
+	}
+	err = make_report(&arguments, &report);
+	if (err)
+		return err;
+	err = write_report(&arguments, report);
+	if (!err && report->finding_bytes && report->finding_bytes >= arguments.fail_on)
+		*status = 1;
+	report_destroy(report);
+	return err;
+}
+
+const struct command command_report = {
+	.name = "report",
+	.summary = "why is it so big (also without the word: heapwhy TARGET)",
+	.argp = &argp,
+	.run = run,
+};

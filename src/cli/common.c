@@ -1,0 +1,86 @@
+// What the commands that examine a target have in common. See common.h.
+#include "cli/common.h"
+
+#include <stdio.h>
+
+#include "base/log.h"
+
+enum { KEY_JSON = 0x100, KEY_STOP, KEY_FORK, KEY_COLOR, KEY_NO_PROGRESS };
+
+static const struct argp_option option_list[] = {
+	{"json", KEY_JSON, "FILE", OPTION_ARG_OPTIONAL,
+		"Write JSON instead of text, to standard output or to FILE", 0},
+	{"fork", KEY_FORK, NULL, 0,
+		"Look at a copy made by a fork-like clone: a pause of milliseconds", 0},
+	{"stop", KEY_STOP, NULL, 0,
+		"Copy while the process stands still: a longer pause, no second process", 0},
+	{"color", KEY_COLOR, "WHEN", 0, "Colours: auto, always or never", 0},
+	{"no-progress", KEY_NO_PROGRESS, NULL, 0, "Do not show on the terminal what is going on",
+		0},
+	{"verbose", 'v', NULL, 0, "Tell on standard error what each phase took", 0},
+	{0},
+};
+
+static error_t parse(int key, char *argument, struct argp_state *state)
+{
+	struct common_arguments *arguments = state->input;
+
+	switch (key) {
+	case KEY_JSON:
+		arguments->json = true;
+		arguments->json_file = argument;
+		return 0;
+	case KEY_FORK:
+		arguments->method = CAPTURE_FORK;
+		return 0;
+	case KEY_STOP:
+		arguments->method = CAPTURE_STOP;
+		return 0;
+	case KEY_COLOR:
+		if (color_parse(argument, &arguments->color))
+			return 0;
+		return command_mistake(
+			state, error_create(ERROR_USAGE, "--color takes auto, always or never"));
+	case KEY_NO_PROGRESS:
+		arguments->no_progress = true;
+		return 0;
+	case 'v':
+		arguments->verbose = true;
+		return 0;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+static const struct argp common_argp = {.options = option_list, .parser = parse};
+const struct argp_child common_children[] = {{&common_argp, 0, NULL, 0}, {0}};
+
+static void remark_print(void *context, const char *line)
+{
+	fprintf(stderr, "heapwhy: %s\n", line);
+}
+
+struct error *common_open(
+	const struct common_arguments *arguments, const char *name, struct analysis **out)
+{
+	struct progress_line line;
+
+	// One or the other: they would write over each other.
+	progress_line_init(&line, !arguments->no_progress && !arguments->verbose);
+	if (arguments->verbose)
+		log_set_sink(remark_print, NULL);
+	struct analysis_options options = {
+		.capture = {.method = arguments->method},
+		.progress = &line.progress,
+	};
+	struct error *err = analysis_open(name, &options, out);
+	progress_line_clear(&line);
+	return err;
+}
+
+struct error *common_output(const struct common_arguments *arguments, const struct text *text)
+{
+	if (text->failed)
+		return error_no_memory();
+	return arguments->json_file ? output_file(arguments->json_file, text) : output_print(text);
+}

@@ -1,0 +1,27 @@
+// What the commands that examine a target have in common.
+#ifndef CLI_COMMON_H
+#define CLI_COMMON_H
+
+#include "cli/command.h"
+#include "cli/terminal.h"
+#include "graph/analysis.h"
+
+struct common_arguments {
+	enum capture_method method;
+	enum color_when color;
+	bool json, no_progress, verbose;
+	const char *json_file; // NULL: standard output
+};
+
+// A child parser for --json, --fork, --stop, --color, --no-progress, --verbose. Its input is a struct
+// common_arguments.
+extern const struct argp_child common_children[];
+
+// Opens `name` as the arguments say, with progress on the terminal.
+struct error *common_open(
+	const struct common_arguments *arguments, const char *name, struct analysis **out);
+
+// Prints `text` or writes it to the file that --json asked for.
+struct error *common_output(const struct common_arguments *arguments, const struct text *text);
+
+#endif
