@@ -52,7 +52,8 @@ struct holder {
 // for entry i.
 struct root_holder {
 	uint32_t holder;     // index in `holders`
-	uint32_t first_root; // index in roots.list of its first root
+	uint32_t goroutine;  // UINT32_MAX: none
+	uint32_t first_root; // index in roots.list of its first root; UINT32_MAX: none
 };
 
 struct analysis_timings {

@@ -1,6 +1,7 @@
 // The object graph as a whole. See graph.h.
 #include <stdlib.h>
 
+#include "base/error.h"
 #include "graph/internal.h"
 #include "graph/pages.h"
 
@@ -59,6 +60,13 @@ bool graph_successors(const struct graph *graph, node_id node, node_visit visit,
 		if (!visit(context, edge_next(&cursor)))
 			return false;
 	return true;
+}
+
+void graph_cut(struct graph *graph, object_id object)
+{
+	BUG_ON(graph->reached || object >= graph->object_count);
+	if (store_line(&graph->store, object)->inner & node_bit(object))
+		store_forget(&graph->store, object);
 }
 
 uint64_t graph_edge_count(const struct graph *graph)

@@ -27,6 +27,10 @@ typedef uint32_t node_id;
 struct error *graph_extract(struct heap *heap, unsigned threads, struct graph **out);
 void graph_destroy(struct graph *graph); // accepts NULL
 
+// Takes an object's own references away, for those that somebody else speaks for: add them to a holder instead.
+// Between graph_extract and graph_connect; graph_successors tells before what they are.
+void graph_cut(struct graph *graph, object_id object);
+
 // A root edge: holder `holder` (0 .. holder_count - 1) points to `object`. Conservative ones keep only allocated objects.
 struct holder_edge {
 	uint32_t holder;

@@ -45,10 +45,10 @@ static bool groups_store(
 // Takes the root's edges away and makes room for the groups and the new root, all of them reached.
 static bool groups_make_room(struct graph *graph, uint32_t group_count)
 {
-	struct node_line *line = store_line(&graph->store, graph->root);
 	size_t old_words = graph_bitmap_words(graph);
 
-	line->inner &= ~node_bit(graph->root);
+	if (graph->holder_count)
+		store_forget(&graph->store, graph->root);
 	graph->reached[graph->root >> 6] &= ~(UINT64_C(1) << (graph->root & 63));
 	graph->first_group = (node_id)(old_words * LINE_NODES);
 	graph->group_count = group_count;

@@ -9,7 +9,22 @@
 #include "heapwhy/map.h"
 #include "heapwhy/vector.h"
 
+// Building the finest holders and their edges.
+struct connecting {
+	struct analysis *analysis;
+	HW_VECTOR(struct holder_edge) edges;
+	HW_VECTOR(struct root_holder) holders;
+	struct hw_map by_key; // -> index in holders
+	uint32_t current;     // the holder that graph_successors' targets are added to
+	bool failed;
+};
+
 // What is one holder while names are unknown: a key for each root.
+static uint64_t goroutine_key(uint32_t goroutine)
+{
+	return (UINT64_C(1) << 63) | goroutine;
+}
+
 static uint64_t root_key(const struct root *root)
 {
 	switch (root->kind) {
@@ -17,46 +32,94 @@ static uint64_t root_key(const struct root *root)
 		return root->slot;
 	case ROOT_STACK:
 	case ROOT_DEFER:
-		return (UINT64_C(1) << 63) | root->owner;
+		return goroutine_key(root->owner);
 	default:
 		return (UINT64_C(1) << 62) | root->kind;
 	}
 }
 
+// Makes the holder for `key` the current one.
+static bool connecting_holder(
+	struct connecting *connecting, uint64_t key, const struct root_holder *initial)
+{
+	uint64_t *holder = hw_map_at(&connecting->by_key, key, connecting->holders.count);
+
+	if (!holder || (*holder == connecting->holders.count &&
+			       !hw_vector_push(&connecting->holders, *initial)))
+		return false;
+	connecting->current = (uint32_t)*holder;
+	return true;
+}
+
+static bool connecting_edge(struct connecting *connecting, object_id object, bool precise)
+{
+	struct holder_edge edge = {connecting->current, object, precise};
+
+	return hw_vector_push(&connecting->edges, edge);
+}
+
+static bool connecting_root(struct connecting *connecting, size_t index)
+{
+	const struct root *root = &connecting->analysis->roots.list.items[index];
+	object_id object = heap_find(connecting->analysis->heap, root->value);
+	bool of_goroutine = root->kind == ROOT_STACK || root->kind == ROOT_DEFER;
+	struct root_holder initial = {
+		.goroutine = of_goroutine ? root->owner : UINT32_MAX,
+		.first_root = (uint32_t)index,
+	};
+
+	if (object == OBJECT_NONE)
+		return true;
+	return connecting_holder(connecting, root_key(root), &initial) &&
+	       connecting_edge(connecting, object, root->precise);
+}
+
+static bool connecting_visit(void *context, node_id node)
+{
+	struct connecting *connecting = context;
+
+	connecting->failed |= !connecting_edge(connecting, node, true);
+	return !connecting->failed;
+}
+
+// A goroutine's g lies on the heap and hangs on runtime.allgs like all others. What it points to (what it waits for, its
+// deferred calls) goes when the goroutine ends: so the goroutine holds it, not the runtime's list.
+static bool connecting_g(struct connecting *connecting, uint32_t index)
+{
+	struct analysis *analysis = connecting->analysis;
+	remote_addr address = analysis->goroutines->goroutines[index].address;
+	object_id g = heap_find(analysis->heap, address);
+	struct root_holder initial = {.goroutine = index, .first_root = UINT32_MAX};
+
+	// g0 of the first thread is no heap object; a damaged list may lead anywhere.
+	if (g == OBJECT_NONE || heap_address(analysis->heap, g) != address)
+		return true;
+	if (!connecting_holder(connecting, goroutine_key(index), &initial))
+		return false;
+	graph_successors(analysis->graph, g, connecting_visit, connecting);
+	graph_cut(analysis->graph, g);
+	return !connecting->failed;
+}
+
 struct error *holders_connect(struct analysis *analysis)
 {
-	const struct roots *roots = &analysis->roots;
-	_cleanup_free_ struct holder_edge *edges = calloc(roots->list.count + 1, sizeof(*edges));
-	HW_VECTOR(struct root_holder) holders = HW_VECTOR_INIT;
-	struct hw_map by_key;
-	size_t edge_count = 0;
-	bool done = edges != NULL;
+	struct connecting connecting = {.analysis = analysis};
+	bool done = hw_vector_reserve(&connecting.edges, analysis->roots.list.count);
 
-	hw_map_init(&by_key);
-	for (size_t i = 0; i < roots->list.count && done; i++) {
-		const struct root *root = &roots->list.items[i];
-		object_id object = heap_find(analysis->heap, root->value);
-		if (object == OBJECT_NONE)
-			continue;
-		uint64_t *holder = hw_map_at(&by_key, root_key(root), holders.count);
-		done = holder &&
-		       (*holder < holders.count ||
-			       hw_vector_push(&holders,
-				       ((struct root_holder){.first_root = (uint32_t)i})));
-		if (done)
-			edges[edge_count++] = (struct holder_edge){
-				.holder = (uint32_t)*holder,
-				.object = object,
-				.precise = root->precise,
-			};
-	}
-	hw_map_deinit(&by_key);
-	hw_vector_shrink(&holders);
-	analysis->root_holders = holders.items;
-	analysis->root_holder_count = (uint32_t)holders.count;
-	if (!done)
-		return error_no_memory();
-	return graph_connect(analysis->graph, analysis->root_holder_count, edges, edge_count);
+	hw_map_init(&connecting.by_key);
+	for (size_t i = 0; i < analysis->roots.list.count && done; i++)
+		done = connecting_root(&connecting, i);
+	for (uint32_t i = 0; i < analysis->goroutines->count && done; i++)
+		done = connecting_g(&connecting, i);
+	hw_map_deinit(&connecting.by_key);
+	hw_vector_shrink(&connecting.holders);
+	analysis->root_holders = connecting.holders.items;
+	analysis->root_holder_count = (uint32_t)connecting.holders.count;
+	struct error *err = done ? graph_connect(analysis->graph, analysis->root_holder_count,
+					   connecting.edges.items, connecting.edges.count)
+				 : error_no_memory();
+	hw_vector_deinit(&connecting.edges);
+	return err;
 }
 
 bool goroutines_alike(const struct goroutine_list *list, uint32_t a, uint32_t b)
@@ -167,18 +230,14 @@ static uint32_t group_kind(struct grouping *grouping, enum root_kind kind)
 	return grouping->of_kind[holder.kind];
 }
 
-static uint32_t group_root(
-	struct grouping *grouping, const uint32_t *of_goroutine, const struct root *root)
+static uint32_t group_fine(
+	struct grouping *grouping, const uint32_t *of_goroutine, const struct root_holder *fine)
 {
-	switch (root->kind) {
-	case ROOT_GLOBAL:
-		return group_global(grouping, root);
-	case ROOT_STACK:
-	case ROOT_DEFER:
-		return of_goroutine[root->owner];
-	default:
-		return group_kind(grouping, root->kind);
-	}
+	if (fine->goroutine != UINT32_MAX)
+		return of_goroutine[fine->goroutine];
+	const struct root *root = &grouping->analysis->roots.list.items[fine->first_root];
+	return root->kind == ROOT_GLOBAL ? group_global(grouping, root)
+					 : group_kind(grouping, root->kind);
 }
 
 // Every goroutine belongs to a holder, also one that keeps nothing: reports count them.
@@ -193,8 +252,7 @@ static bool grouping_run(struct grouping *grouping, uint32_t *of_goroutine, uint
 	}
 	for (uint32_t i = 0; i < analysis->root_holder_count; i++) {
 		struct root_holder *fine = &analysis->root_holders[i];
-		fine->holder = group_root(
-			grouping, of_goroutine, &analysis->roots.list.items[fine->first_root]);
+		fine->holder = group_fine(grouping, of_goroutine, fine);
 		if (fine->holder == UINT32_MAX)
 			return false;
 		group_of[i] = fine->holder;

@@ -6,6 +6,7 @@
 #include "graph/store.h"
 
 #include <stdlib.h>
+#include "base/error.h"
 
 #include "graph/pages.h"
 #include "graph/targets.h"
@@ -42,6 +43,20 @@ bool store_resize(struct store *store, uint64_t nodes)
 	store->lines = moved;
 	store->line_count = (uint32_t)lines;
 	return true;
+}
+
+// The offsets are found by counting `inner` bits: those behind the node's own move up by one.
+void store_forget(struct store *store, node_id node)
+{
+	struct node_line *line = store_line(store, node);
+	size_t size = line->flags & LINE_WIDE ? sizeof(uint64_t) : sizeof(uint16_t);
+	uint32_t rank = rank_in_line(line->inner, node);
+	uint32_t behind = (uint32_t)__builtin_popcountll(line->inner) - rank - 1;
+	uint8_t *offset = (uint8_t *)line->edges + rank * size;
+
+	BUG_ON(!(line->inner & node_bit(node)));
+	memmove(offset, offset + size, behind * size);
+	line->inner &= ~node_bit(node);
 }
 
 // Turns a line with two sizes into one with a size of its own for every node.

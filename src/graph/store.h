@@ -87,6 +87,9 @@ static inline uint64_t store_size(
 // The bytes of all nodes of line number `line` whose bit is set in `bits`.
 uint64_t store_line_bytes(const struct store *store, uint32_t line, uint64_t bits);
 
+// Takes all successors away from `node`, which has some.
+void store_forget(struct store *store, node_id node);
+
 // Walking the successors of a node.
 //
 //	struct edge_cursor cursor = edges_of(store, node);

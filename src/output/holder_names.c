@@ -88,14 +88,15 @@ const char *holder_kind_name(enum holder_kind kind)
 static const struct root *holder_root(
 	const struct analysis *analysis, const struct root_holder *fine, object_id to)
 {
-	const struct root *first = &analysis->roots.list.items[fine->first_root];
+	const struct roots *roots = &analysis->roots;
 
-	for (size_t i = fine->first_root; i < analysis->roots.list.count; i++) {
-		const struct root *root = &analysis->roots.list.items[i];
+	if (fine->first_root == UINT32_MAX)
+		return NULL;
+	const struct root *first = &roots->list.items[fine->first_root];
+	for (const struct root *root = first; root < roots->list.items + roots->list.count; root++)
 		if (root->kind == first->kind && root->owner == first->owner &&
 			heap_find(analysis->heap, root->value) == to)
 			return root;
-	}
 	return NULL;
 }
 

@@ -136,7 +136,9 @@ static bool path_holder(
 		.kind = holder_kind_name(holder->kind),
 		.name = clean_string(&paths->arena, name.bytes),
 		.type = clean_string(&paths->arena, type ? type->name : ""),
-		.address = analysis->roots.list.items[fine->first_root].slot,
+		.address = fine->goroutine == UINT32_MAX
+				   ? analysis->roots.list.items[fine->first_root].slot
+				   : 0,
 	};
 	return !name.failed && out->name && out->type;
 }

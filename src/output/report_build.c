@@ -90,7 +90,8 @@ static bool build_creator(struct report *report, const struct analysis *analysis
 	const struct go_module *module;
 	struct pcln_function function;
 
-	if (goroutine->created_at &&
+	// The first one was made before there were go statements.
+	if (goroutine->created_at && goroutine->id != 1 &&
 		go_find_function(
 			analysis->runtime, goroutine->created_at - 1, &module, &function) &&
 		!pclntab_positions(

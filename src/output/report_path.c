@@ -133,6 +133,7 @@ static const char *edge_name(struct pathfinder *finder, const char *edge, bool s
 {
 	_cleanup_text_ struct text name = TEXT_INIT;
 
+	edge += strspn(edge, " ");
 	for (const char *c = edge; *c; c++) {
 		text_append_char(&name, *c);
 		if (*c != '[' || !several || !isdigit((unsigned char)c[1]))
