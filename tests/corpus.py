@@ -38,8 +38,8 @@ class Subject:
         subject.ready['heap_alloc']
     """
 
-    def __init__(self, command, seconds=60):
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0)
+    def __init__(self, command, seconds=60, stderr=None):
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=stderr, bufsize=0)
         self.pid = self.process.pid
         try:
             self.ready = self.read_values(seconds)

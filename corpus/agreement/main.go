@@ -106,6 +106,8 @@ func report() {
 	b = strconv.AppendUint(b, after.HeapObjects, 10)
 	b = append(b, " gc="...)
 	b = strconv.AppendUint(b, uint64(after.NumGC), 10)
+	b = append(b, " goroutines="...)
+	b = strconv.AppendInt(b, int64(runtime.NumGoroutine()), 10)
 	b = append(b, '\n')
 	// Raw: the scheduler must not hear of it, it might start a thread, and threads are heap objects.
 	syscall.RawSyscall(syscall.SYS_WRITE, 1, uintptr(unsafe.Pointer(&line)), uintptr(len(b)))
