@@ -21,7 +21,7 @@
 #include "base/cleanup.h"
 #include "graph/pages.h"
 
-enum { BATCH = 48 };
+enum { BATCH = 48, AHEAD = 12, ARC_BATCH = 256 };
 
 // A node with successors that have not been looked at yet: pending ones on the stack from `base`
 // on, and perhaps more still encoded.
@@ -225,8 +225,8 @@ static struct error *arcs_lay_out(struct core *core, const struct graph *graph, 
 		node_id node = core->node[number];
 		const struct node_line *line = store_line(&graph->store, node);
 
-		if (number + 12 < core->count)
-			__builtin_prefetch(store_line(&graph->store, core->node[number + 12]));
+		if (number + AHEAD < core->count)
+			__builtin_prefetch(store_line(&graph->store, core->node[number + AHEAD]));
 		if (line->multi & node_bit(node)) {
 			uint32_t rank = multi_rank(line, node), count = counts[rank];
 
@@ -240,42 +240,74 @@ static struct error *arcs_lay_out(struct core *core, const struct graph *graph, 
 	return NULL;
 }
 
-static void arc_put(struct core *core, uint32_t *places, uint32_t rank, uint32_t source)
-{
-	uint32_t target = core->number[rank];
+// Edges on their way to becoming arcs. Each stage looks at memory that the stage before it has
+// asked for.
+struct arc_batch {
+	uint32_t count;
+	struct {
+		node_id target; // then its multi rank
+		uint32_t source;
+	} edges[ARC_BATCH];
+};
 
-	// Blocked targets were never entered; the tree edge is no arc.
-	if (target == NUMBER_NONE || core->parent[target] == source)
-		return;
-	core->arcs[places[rank]++] = source | (bitmap_add(core->has_arcs, target) ? ARC_FIRST : 0);
+static void arc_batch_finish(
+	struct arc_batch *batch, struct core *core, const struct store *store, uint32_t *places)
+{
+	uint32_t kept = 0;
+
+	for (uint32_t i = 0; i < batch->count; i++) {
+		node_id target = batch->edges[i].target;
+		const struct node_line *line = store_line(store, target);
+
+		if (!(line->multi & node_bit(target)))
+			continue;
+		uint32_t rank = multi_rank(line, target);
+		__builtin_prefetch(&core->number[rank]);
+		__builtin_prefetch(&places[rank]);
+		batch->edges[kept].source = batch->edges[i].source;
+		batch->edges[kept++].target = rank;
+	}
+	for (uint32_t i = 0; i < kept; i++) {
+		uint32_t number = core->number[batch->edges[i].target];
+
+		if (number != NUMBER_NONE)
+			__builtin_prefetch(&core->parent[number]);
+		__builtin_prefetch(&core->arcs[places[batch->edges[i].target]]);
+	}
+	for (uint32_t i = 0; i < kept; i++) {
+		uint32_t rank = batch->edges[i].target, source = batch->edges[i].source;
+		uint32_t number = core->number[rank];
+
+		// Blocked targets were never entered; the edge of the search tree is no arc.
+		if (number != NUMBER_NONE && core->parent[number] != source)
+			core->arcs[places[rank]++] =
+				source | (bitmap_add(core->has_arcs, number) ? ARC_FIRST : 0);
+	}
+	batch->count = 0;
 }
 
 static void arcs_fill(struct core *core, const struct graph *graph, uint32_t *places)
 {
 	const struct store *store = &graph->store;
-	node_id targets[BATCH];
+	struct arc_batch batch = {0};
 
 	for (uint32_t number = 0; number < core->count; number++) {
-		if (number + 24 < core->count)
-			__builtin_prefetch(store_line(store, core->node[number + 24]));
-		if (number + 12 < core->count)
-			__builtin_prefetch(store_line(store, core->node[number + 12])->edges);
-		struct edge_cursor cursor = edges_of(store, core->node[number]);
-		while (cursor.left) {
-			unsigned count = 0;
+		if (number + 2 * AHEAD < core->count)
+			__builtin_prefetch(store_line(store, core->node[number + 2 * AHEAD]));
+		if (number + AHEAD < core->count)
+			edges_prefetch(store, core->node[number + AHEAD]);
+		for (struct edge_cursor cursor = edges_of(store, core->node[number]);
+			cursor.left;) {
+			node_id target = edge_next(&cursor);
 
-			for (; cursor.left && count < BATCH; count++) {
-				targets[count] = edge_next(&cursor);
-				__builtin_prefetch(store_line(store, targets[count]));
-			}
-			for (unsigned i = 0; i < count; i++) {
-				const struct node_line *line = store_line(store, targets[i]);
-
-				if (line->multi & node_bit(targets[i]))
-					arc_put(core, places, multi_rank(line, targets[i]), number);
-			}
+			__builtin_prefetch(store_line(store, target));
+			batch.edges[batch.count].target = target;
+			batch.edges[batch.count++].source = number;
+			if (batch.count == ARC_BATCH)
+				arc_batch_finish(&batch, core, store, places);
 		}
 	}
+	arc_batch_finish(&batch, core, store, places);
 }
 
 static struct error *core_search(struct graph *graph, struct core *core, uint32_t *arc_counts)

@@ -11,46 +11,57 @@
 // 3. Retained sizes, numbers descending: a node's sum is complete when it is added to its
 // dominator's.
 //
-// The arrays of step 1 are used again by step 2.
 #include <stdlib.h>
 
 #include "base/cancel.h"
 #include "graph/core.h"
 #include "graph/pages.h"
 
-// The least label on the path from `node` up to its last ancestor that is not before `first`.
-// Afterwards all nodes of the path are linked to what lies above it.
-static inline uint32_t path_least(uint32_t *link, uint32_t *label, uint32_t node, uint32_t first)
+// What steps 1 and 2 keep about a number, side by side because they are needed together.
+union step {
+	struct {
+		uint32_t link; // an ancestor in the search tree; all that lies between is accounted
+			       // for in:
+		uint32_t least; // the least semidominator from this number up to before the link
+	};
+	struct {
+		uint32_t jump;  // an ancestor in the dominator tree, 2^k - 1 steps up
+		uint32_t depth; // in the dominator tree
+	};
+};
+
+// The least semidominator on the path from `node` up to its last ancestor that is not before
+// `first`. Afterwards all numbers of the path are linked to what lies above it.
+static inline uint32_t path_least(union step *steps, uint32_t number, uint32_t first)
 {
-	uint32_t below = NUMBER_NONE, at = node;
+	uint32_t below = NUMBER_NONE, at = number;
 
-	if (link[at] < first)
-		return label[at];
-	while (link[at] >= first) {
-		uint32_t above = link[at];
+	while (steps[at].link >= first) {
+		uint32_t above = steps[at].link;
 
-		link[at] = below;
+		steps[at].link = below;
 		below = at;
 		at = above;
 	}
-	uint32_t top = link[at], least = label[at];
+	uint32_t top = steps[at].link, least = steps[at].least;
 	for (at = below; at != NUMBER_NONE; at = below) {
-		below = link[at];
-		link[at] = top;
-		if (least < label[at])
-			label[at] = least;
+		below = steps[at].link;
+		steps[at].link = top;
+		if (least < steps[at].least)
+			steps[at].least = least;
 		else
-			least = label[at];
+			least = steps[at].least;
 	}
 	return least;
 }
 
 // Leaves the semidominator of each number with arcs in the first arc of its group.
-static void semidominators_find(struct core *core, uint32_t *link, uint32_t *label)
+static void semidominators_find(struct core *core, union step *steps)
 {
 	uint64_t arc = core->arc_count;
 
-	memcpy(link, core->parent, core->count * sizeof(*link));
+	for (uint32_t number = 0; number < core->count; number++)
+		steps[number].link = core->parent[number];
 	for (uint32_t number = core->count - 1; number > 0; number--) {
 		uint32_t semi = core->parent[number];
 
@@ -61,27 +72,26 @@ static void semidominators_find(struct core *core, uint32_t *link, uint32_t *lab
 				continue;
 			for (uint64_t i = arc; i < end; i++) {
 				uint32_t source = core->arcs[i] & ~ARC_FIRST;
-				uint32_t least = source <= number ? source
-								  : path_least(link, label, source,
-									    number + 1);
+				uint32_t least = source <= number
+							 ? source
+							 : path_least(steps, source, number + 1);
 				if (least < semi)
 					semi = least;
 			}
 			core->arcs[arc] = semi | ARC_FIRST;
 		}
-		label[number] = semi;
+		steps[number].least = semi;
 	}
 }
 
-// Turns core->parent into the dominators. jump[] skips 2^k - 1 nodes of the dominator tree at a
-// time.
-static void dominators_find(struct core *core, uint32_t *jump, uint32_t *depth)
+// Turns core->parent into the dominators.
+static void dominators_find(struct core *core, union step *steps)
 {
 	uint32_t *dominator = core->parent;
 	uint64_t arc = 0;
 
-	jump[0] = 0;
-	depth[0] = 0;
+	steps[0].jump = 0;
+	steps[0].depth = 0;
 	for (uint32_t number = 1; number < core->count; number++) {
 		uint32_t at = dominator[number];
 
@@ -91,14 +101,14 @@ static void dominators_find(struct core *core, uint32_t *jump, uint32_t *depth)
 			while (arc < core->arc_count && !(core->arcs[arc] & ARC_FIRST))
 				arc++;
 			while (at > semi)
-				at = jump[at] >= semi ? jump[at] : dominator[at];
+				at = steps[at].jump >= semi ? steps[at].jump : dominator[at];
 			dominator[number] = at;
 		}
-		uint32_t over = jump[at];
-		depth[number] = depth[at] + 1;
-		jump[number] = depth[at] - depth[over] == depth[over] - depth[jump[over]]
-				       ? jump[over]
-				       : at;
+		// Two jumps of the same length in a row become one.
+		union step above = steps[at], over = steps[above.jump];
+		bool same = above.depth - over.depth == over.depth - steps[over.jump].depth;
+		steps[number].depth = above.depth + 1;
+		steps[number].jump = same ? over.jump : at;
 	}
 }
 
@@ -148,18 +158,16 @@ struct error *graph_dominate(struct graph *graph)
 		return err;
 	pages_free(core.number, core.multi_count * sizeof(*core.number));
 	core.number = NULL;
-	size_t bytes = core.count * sizeof(uint32_t);
-	uint32_t *link = pages_alloc(graph->spill_directory, bytes);
-	uint32_t *label = pages_alloc(graph->spill_directory, bytes);
-	if (link && label) {
-		semidominators_find(&core, link, label);
-		dominators_find(&core, link, label);
+	size_t bytes = core.count * sizeof(union step);
+	union step *steps = pages_alloc(graph->spill_directory, bytes);
+	if (steps) {
+		semidominators_find(&core, steps);
+		dominators_find(&core, steps);
 		retained_sum(&core);
 	} else {
 		err = error_no_memory();
 	}
-	pages_free(link, bytes);
-	pages_free(label, bytes);
+	pages_free(steps, bytes);
 	if (!err)
 		err = core_index(graph, &core, &graph->number_by_rank);
 	if (err) {

@@ -5,8 +5,8 @@
 // memory is short, and a graph that is too big for the machine gets slow instead of killed.
 //
 //	uint32_t *numbers = pages_alloc(spill, count * sizeof(*numbers)); // NULL: no memory (or no
-//space, see errno) 	numbers = pages_resize(numbers, old_bytes, new_bytes); 	pages_free(numbers,
-//new_bytes);
+// space, see errno) 	numbers = pages_resize(numbers, old_bytes, new_bytes); 	pages_free(numbers,
+// new_bytes);
 #ifndef GRAPH_PAGES_H
 #define GRAPH_PAGES_H
 

@@ -85,8 +85,7 @@ static struct error *parents_find(const struct graph *graph, uint32_t *parents)
 				__builtin_prefetch(
 					store_line(store, frontier.now.items[i + 2 * AHEAD]));
 			if (i + AHEAD < frontier.now.count)
-				__builtin_prefetch(
-					store_line(store, frontier.now.items[i + AHEAD])->edges);
+				edges_prefetch(store, frontier.now.items[i + AHEAD]);
 			if (!parents_expand(
 				    graph, frontier.now.items[i], parents, found, &frontier))
 				return error_no_memory();

@@ -99,7 +99,7 @@ static struct error *marker_run(struct marker *marker)
 
 			if (!(line->inner & node_bit(node)))
 				continue;
-			__builtin_prefetch(line->edges + rank_in_line(line->inner, node) * 2);
+			edges_prefetch(store, node);
 			queue[(head + queued++) % AHEAD] = node;
 		}
 		if (!queued)

@@ -127,6 +127,18 @@ struct label_walk {
 	HW_VECTOR(node_id) pending;
 };
 
+// An object without anything below it needs no stack: its label is open already, or open for
+// nothing but itself.
+static void label_leaf(struct label_walk *walk, const struct node_line *line, node_id node)
+{
+	uint32_t label = walk->label_of(walk->context, node);
+	uint64_t size = store_size(&walk->graph->store, line, node);
+
+	if (label < walk->label_count && !walk->is_open[label])
+		walk->bytes[label] += size;
+	walk->walked += size;
+}
+
 // Opening notes how much had been walked before, closing how much after: the difference is what
 // lies below.
 static bool label_open(struct label_walk *walk, node_id node)
@@ -151,8 +163,18 @@ static void labels_close(struct label_walk *walk)
 	}
 }
 
-// Adds what `node` dominates immediately to the pending stack.
-static bool label_push_children(struct label_walk *walk, node_id node)
+// Something that the node being walked dominates. The pending stack has room.
+static inline void label_child(struct label_walk *walk, const struct node_line *line, node_id child)
+{
+	if ((line->inner & node_bit(child)) || !graph_is_object(walk->graph, child)) {
+		edges_prefetch(&walk->graph->store, child);
+		walk->pending.items[walk->pending.count++] = child;
+	} else {
+		label_leaf(walk, line, child);
+	}
+}
+
+static bool label_push_folded(struct label_walk *walk, node_id node)
 {
 	const struct graph *graph = walk->graph;
 	const struct store *store = &graph->store;
@@ -168,17 +190,36 @@ static bool label_push_children(struct label_walk *walk, node_id node)
 		}
 		if (!hw_vector_reserve(&walk->pending, count))
 			return false;
-		for (unsigned i = 0; i < count; i++)
-			if (!(store_line(store, targets[i])->visited & node_bit(targets[i])) &&
-				bitmap_get(graph->reached, targets[i]))
-				walk->pending.items[walk->pending.count++] = targets[i];
+		for (unsigned i = 0; i < count; i++) {
+			const struct node_line *line = store_line(store, targets[i]);
+
+			// The core's members have their own places in the tree; what is blocked is
+			// a free slot.
+			if (!((line->visited | line->multi) & node_bit(targets[i])))
+				label_child(walk, line, targets[i]);
+		}
 	}
-	if (!graph_is_core(graph, node))
-		return true;
-	for (uint32_t child = walk->children->first[graph_core_number(graph, node)]; child;
-		child = walk->children->sibling[child])
-		if (!hw_vector_push(&walk->pending, graph->core_node[child]))
+	return true;
+}
+
+static bool label_push_core(struct label_walk *walk, uint32_t number)
+{
+	const struct graph *graph = walk->graph;
+	const uint32_t *sibling = walk->children->sibling;
+	node_id nodes[BATCH];
+
+	for (uint32_t child = walk->children->first[number]; child;) {
+		unsigned count = 0;
+
+		for (; child && count < BATCH; child = sibling[child]) {
+			nodes[count] = graph->core_node[child];
+			__builtin_prefetch(store_line(&graph->store, nodes[count++]));
+		}
+		if (!hw_vector_reserve(&walk->pending, count))
 			return false;
+		for (unsigned i = 0; i < count; i++)
+			label_child(walk, store_line(&graph->store, nodes[i]), nodes[i]);
+	}
 	return true;
 }
 
@@ -199,7 +240,9 @@ static struct error *label_walk_run(struct label_walk *walk)
 				return error_no_memory();
 			walk->walked += store_size(store, store_line(store, node), node);
 		}
-		if (!label_push_children(walk, node))
+		if (!label_push_folded(walk, node) ||
+			(graph_is_core(walk->graph, node) &&
+				!label_push_core(walk, graph_core_number(walk->graph, node))))
 			return error_no_memory();
 		labels_close(walk);
 	}

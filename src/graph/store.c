@@ -1,27 +1,29 @@
 // Writing the compressed edge store. See store.h.
 //
-// Encoded edges live in blocks of 1 MiB that never move, so lines can point into them and threads
-// need not agree on anything. A line that is bigger than a block (arrays of millions of pointers)
-// gives its own buffer away as a block.
+// Encoded edges live in blocks that never move, so lines can point into them, and each thread has
+// its own. A line that is bigger than a block (arrays of millions of pointers) gets one to itself.
 #include "graph/store.h"
 
-#include <stdlib.h>
 #include "base/error.h"
-
 #include "graph/pages.h"
 #include "graph/targets.h"
 
 enum {
-	BLOCK_BYTES = 1 << 20,
-	VARINT_MAX = 5,                            // bytes of an encoded 32-bit number
-	HEADER_MAX = LINE_NODES * sizeof(uint64_t) // room for the widest offsets
+	BLOCK_BYTES = 32 << 20, // address space; memory is taken as it is filled
+	BUFFER_KEPT = 1 << 20,
+	VARINT_MAX = 5, // bytes of an encoded 32-bit number
 };
+
+static void blocks_deinit(struct edge_blocks *blocks)
+{
+	for (size_t i = 0; i < blocks->list.count; i++)
+		pages_free(blocks->list.items[i].bytes, blocks->list.items[i].size);
+	hw_vector_deinit(&blocks->list);
+}
 
 void store_deinit(struct store *store)
 {
-	for (size_t i = 0; i < store->blocks.count; i++)
-		free(store->blocks.items[i]);
-	hw_vector_deinit(&store->blocks);
+	blocks_deinit(&store->blocks);
 	hw_vector_deinit(&store->odd_sizes);
 	pages_free(store->lines, store->line_count * sizeof(*store->lines));
 	*store = (struct store){0};
@@ -130,9 +132,7 @@ void line_writer_init(struct line_writer *writer, struct store *store)
 
 void line_writer_deinit(struct line_writer *writer)
 {
-	for (size_t i = 0; i < writer->blocks.count; i++)
-		free(writer->blocks.items[i]);
-	hw_vector_deinit(&writer->blocks);
+	blocks_deinit(&writer->blocks);
 	hw_vector_deinit(&writer->bytes);
 }
 
@@ -151,18 +151,13 @@ bool line_writer_add(struct line_writer *writer, node_id node, const struct targ
 			return false;
 		writer->line = node >> LINE_SHIFT;
 	}
-	if (!writer->bytes.count) {
-		if (!hw_vector_reserve(&writer->bytes, HEADER_MAX))
-			return false;
-		writer->bytes.count = HEADER_MAX;
-	}
 	size_t most = (targets->count + 1) * VARINT_MAX;
 	// A dense set of a whole heap has differences of a byte or two: do not reserve for the
 	// worst.
 	if (!hw_vector_reserve(&writer->bytes, targets->dense ? VARINT_MAX * 2 : most))
 		return false;
 
-	writer->offsets[__builtin_popcountll(writer->inner)] = writer->bytes.count - HEADER_MAX;
+	writer->offsets[__builtin_popcountll(writer->inner)] = writer->bytes.count;
 	writer->inner |= node_bit(node);
 	uint8_t *start = writer->bytes.items + writer->bytes.count;
 	uint8_t *at = varint_write(start, (uint32_t)targets->count);
@@ -185,35 +180,23 @@ bool line_writer_add(struct line_writer *writer, node_id node, const struct targ
 }
 
 // Room for `bytes` bytes that will not move. NULL: out of memory.
-static uint8_t *writer_block(struct line_writer *writer, size_t bytes)
+static uint8_t *blocks_take(struct edge_blocks *blocks, size_t bytes)
 {
-	if (writer->block_left < bytes) {
-		if (!hw_vector_reserve(&writer->blocks, 1))
-			return NULL;
-		uint8_t *block = malloc(BLOCK_BYTES);
-		if (!block)
-			return NULL;
-		writer->blocks.items[writer->blocks.count++] = block;
-		writer->block = block;
-		writer->block_left = BLOCK_BYTES;
-	}
-	uint8_t *room = writer->block;
-	writer->block += bytes;
-	writer->block_left -= bytes;
-	return room;
-}
+	struct edge_block *last = blocks->list.items + blocks->list.count - 1;
 
-// The line's buffer becomes a block of its own.
-static uint8_t *writer_give_buffer(struct line_writer *writer)
-{
-	if (!hw_vector_reserve(&writer->blocks, 1))
-		return NULL;
-	hw_vector_shrink(&writer->bytes);
-	uint8_t *buffer = writer->bytes.items;
-	writer->blocks.items[writer->blocks.count++] = buffer;
-	writer->bytes.items = NULL;
-	writer->bytes.count = writer->bytes.capacity = 0;
-	return buffer;
+	if (!blocks->list.count || last->size - last->used < bytes) {
+		size_t size = bytes > BLOCK_BYTES ? bytes : BLOCK_BYTES;
+
+		if (!hw_vector_reserve(&blocks->list, 1))
+			return NULL;
+		last = blocks->list.items + blocks->list.count;
+		*last = (struct edge_block){pages_alloc(NULL, size), size, 0};
+		if (!last->bytes)
+			return NULL;
+		blocks->list.count++;
+	}
+	last->used += bytes;
+	return last->bytes + last->used - bytes;
 }
 
 bool line_writer_flush(struct line_writer *writer)
@@ -223,23 +206,17 @@ bool line_writer_flush(struct line_writer *writer)
 	if (!nodes)
 		return true;
 	struct node_line *line = &writer->store->lines[writer->line];
-	size_t bytes = writer->bytes.count - HEADER_MAX;
+	size_t bytes = writer->bytes.count;
 	bool wide = writer->offsets[nodes - 1] + nodes * sizeof(uint16_t) > UINT16_MAX;
 	size_t header = nodes * (wide ? sizeof(uint64_t) : sizeof(uint16_t));
-	uint8_t *edges;
+	uint8_t *edges = blocks_take(&writer->blocks, header + bytes);
 
-	if (header + bytes > BLOCK_BYTES / 4) {
-		edges = writer_give_buffer(writer);
-		if (!edges)
-			return false;
-		edges += HEADER_MAX - header;
-	} else {
-		edges = writer_block(writer, header + bytes);
-		if (!edges)
-			return false;
-		memcpy(edges + header, writer->bytes.items + HEADER_MAX, bytes);
-		writer->bytes.count = HEADER_MAX;
-	}
+	if (!edges)
+		return false;
+	memcpy(edges + header, writer->bytes.items, bytes);
+	writer->bytes.count = 0;
+	if (bytes > BUFFER_KEPT)
+		hw_vector_deinit(&writer->bytes);
 	for (unsigned i = 0; i < nodes; i++) {
 		uint64_t offset = header + writer->offsets[i];
 		uint16_t narrow = (uint16_t)offset;
@@ -261,11 +238,14 @@ bool line_writer_finish(struct line_writer *writer)
 {
 	struct store *store = writer->store;
 
-	if (!line_writer_flush(writer) || !hw_vector_reserve(&store->blocks, writer->blocks.count))
+	if (!line_writer_flush(writer))
 		return false;
-	for (size_t i = 0; i < writer->blocks.count; i++)
-		store->blocks.items[store->blocks.count++] = writer->blocks.items[i];
-	writer->blocks.count = 0;
+	size_t count = writer->blocks.list.count;
+	if (!hw_vector_reserve(&store->blocks.list, count))
+		return false;
+	for (size_t i = 0; i < count; i++)
+		store->blocks.list.items[store->blocks.list.count++] = writer->blocks.list.items[i];
+	writer->blocks.list.count = 0;
 	store->edge_count += writer->edge_count;
 	store->edge_bytes += writer->edge_bytes;
 	return true;

@@ -41,10 +41,19 @@ struct node_line {
 	uint8_t flags;
 } __attribute__((aligned(64)));
 
+struct edge_block {
+	uint8_t *bytes; // pages
+	size_t size, used;
+};
+
+struct edge_blocks {
+	HW_VECTOR(struct edge_block) list;
+};
+
 struct store {
 	struct node_line *lines;
 	uint32_t line_count;
-	HW_VECTOR(void *) blocks;      // of encoded edges
+	struct edge_blocks blocks;
 	HW_VECTOR(uint64_t) odd_sizes; // LINE_NODES for each line with LINE_ODD_SIZES
 	uint64_t edge_count, edge_bytes;
 };
@@ -152,6 +161,15 @@ static inline struct edge_cursor edges_of(const struct store *store, node_id nod
 	return cursor;
 }
 
+// Asks for the beginning of a node's edges, whose line should be here already.
+static inline void edges_prefetch(const struct store *store, node_id node)
+{
+	const struct node_line *line = store_line(store, node);
+
+	if (line->inner & node_bit(node))
+		__builtin_prefetch(line->edges + rank_in_line(line->inner, node) * 2);
+}
+
 static inline node_id edge_next(struct edge_cursor *cursor)
 {
 	node_id node = cursor->next;
@@ -169,9 +187,7 @@ struct line_writer {
 	uint64_t inner;
 	uint64_t offsets[LINE_NODES]; // from the first successor byte of the line
 	HW_VECTOR(uint8_t) bytes;     // starts with room for the offsets
-	HW_VECTOR(void *) blocks;
-	uint8_t *block; // the newest one's free part
-	size_t block_left;
+	struct edge_blocks blocks;    // the last one is being filled
 	uint64_t edge_count, edge_bytes;
 };
 
