@@ -321,7 +321,7 @@ static void test_random_graphs(void **state)
 {
 	struct model *model = malloc(sizeof(*model));
 
-	for (uint32_t round = 0; round < 3000; round++) {
+	for (uint32_t round = 0; round < 1500; round++) {
 		model_random(model, round);
 		struct graph *graph = model_graph(model, 1 + round % 3);
 		check_reached(model, graph);
