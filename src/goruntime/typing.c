@@ -125,6 +125,7 @@ static void step_headers(struct typing *typing)
 static void (*const steps[])(struct typing *typing) = {
 	step_headers,
 	typing_code_claim,
+	typing_claim_frames,
 	typing_claim_interfaces,
 	typing_claim_words,
 };

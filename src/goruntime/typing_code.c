@@ -9,12 +9,7 @@
 #include "debuginfo/pclntab.h"
 #include "goruntime/typing_flow.h"
 
-enum {
-	SCAN_THREADS = 2,
-	FUNCTIONS_A_TURN = 256,
-	TEXT_BYTES_MAX = 1 << 30,
-	CONSTRUCTOR_DEPTH_MAX = 8
-};
+enum { SCAN_THREADS = 2, FUNCTIONS_A_TURN = 256, TEXT_BYTES_MAX = 1 << 30, RESULT_DEPTH_MAX = 8 };
 
 // Calls whose arguments or results tell types. Names as in pclntab; a final '*' stands for any rest.
 static const struct {
@@ -41,6 +36,7 @@ static const struct {
 	{"runtime.convT", CALL_BOX},
 	{"runtime.convTnoptr", CALL_BOX},
 	{"runtime.gcWriteBarrier*", CALL_BARRIER},
+	{"runtime.morestack*", CALL_MORE_STACK},
 	{"runtime.duff*", CALL_DUFF},
 };
 
@@ -86,7 +82,7 @@ static const struct go_type *method_receiver(struct type_table *types, const cha
 
 struct scan {
 	struct typing *typing;
-	struct flow_program program;
+	struct flow_program *program;
 	pthread_mutex_t lock;
 	uint32_t next, count; // functions
 	bool no_memory;
@@ -95,7 +91,7 @@ struct scan {
 
 static bool scan_prepare_calls(struct scan *scan)
 {
-	struct flow_program *program = &scan->program;
+	struct flow_program *program = scan->program;
 	struct pcln_function function;
 
 	for (uint32_t i = 0; i < scan->count; i++) {
@@ -124,7 +120,7 @@ static void *scan_work(void *argument)
 {
 	struct worker *worker = argument;
 	struct scan *scan = worker->scan;
-	struct flow *flow = flow_create(&scan->program, worker->findings);
+	struct flow *flow = flow_create(scan->program, worker->findings);
 
 	for (uint32_t first = 0; flow && first < scan->count;) {
 		pthread_mutex_lock(&scan->lock);
@@ -133,7 +129,7 @@ static void *scan_work(void *argument)
 		pthread_mutex_unlock(&scan->lock);
 		for (uint32_t i = first; i < scan->count && i < first + FUNCTIONS_A_TURN; i++) {
 			struct pcln_function function;
-			if (pclntab_function(scan->program.pclntab, i, &function))
+			if (pclntab_function(scan->program->pclntab, i, &function))
 				flow_function(flow, i, function.entry, function.end);
 		}
 	}
@@ -179,36 +175,25 @@ static int compare_references(const void *left, const void *right)
 	return a->function < b->function ? -1 : a->function > b->function;
 }
 
-// What a call to the function at `entry` returns, through functions that return what others return.
-static struct flow_value constructor_result(const struct scan *scan, remote_addr entry)
+struct flow_value code_result(const struct typing_code *code, struct flow_value value)
 {
-	struct flow_value value = {.kind = VALUE_RESULT, .what = entry};
+	uint64_t index;
 
-	for (unsigned depth = 0; value.kind == VALUE_RESULT && depth < CONSTRUCTOR_DEPTH_MAX;
-		depth++) {
-		struct flow_value next = {0};
-		for (unsigned i = 0; i < SCAN_THREADS; i++) {
-			const struct flow_findings *findings = &scan->findings[i];
-			uint64_t index;
-			if (hw_map_get(&findings->returns, value.what, &index))
-				next = findings->return_values.items[index];
-		}
-		value = next;
+	for (unsigned depth = 0; value.kind == VALUE_RESULT && depth < RESULT_DEPTH_MAX; depth++) {
+		if (!hw_map_get(&code->returns, value.what, &index))
+			return (struct flow_value){0};
+		value = code->return_values.items[index];
 	}
-	return value;
+	return value.kind == VALUE_RESULT ? (struct flow_value){0} : value;
 }
 
 // A value stored to a global becomes a fact.
-static bool code_add_store(
-	struct typing_code *code, const struct scan *scan, const struct flow_store *store)
+static bool code_add_store(struct typing_code *code, const struct flow_store *store)
 {
-	struct flow_value value = store->value;
-
-	if (value.kind == VALUE_RESULT)
-		value = constructor_result(scan, value.what);
+	struct flow_value value = code_result(code, store->value);
 	struct code_fact fact = {.address = store->address, .votes = 1};
 	switch (value.kind) {
-	case VALUE_NEW:
+	case VALUE_POINTER:
 		fact.kind = FACT_POINTER;
 		break;
 	case VALUE_ARRAY:
@@ -220,8 +205,14 @@ static bool code_add_store(
 	default:
 		return true;
 	}
-	fact.type = (const struct go_type *)(uintptr_t)value.what;
+	fact.type = flow_value_type(&value);
 	return hw_vector_push(&code->facts, fact);
+}
+
+// A map's type beats the header that it is made of, which is all that its allocation shows.
+static uint64_t fact_weight(const struct code_fact *fact)
+{
+	return (uint64_t)(fact->kind == FACT_VALUE) << 32 | fact->votes;
 }
 
 // Equal facts become one with as many votes; the strongest about an address comes first.
@@ -241,7 +232,7 @@ static void code_count_votes(struct typing_code *code)
 	for (size_t i = 0; i < kept;) {
 		size_t end = i + 1;
 		for (; end < kept && facts[end].address == facts[i].address; end++) {
-			if (facts[end].votes > facts[i].votes) {
+			if (fact_weight(&facts[end]) > fact_weight(&facts[i])) {
 				struct code_fact better = facts[end];
 				facts[end] = facts[i];
 				facts[i] = better;
@@ -264,8 +255,22 @@ static void code_unique_references(struct typing_code *code)
 	hw_vector_shrink(&code->references);
 }
 
+static bool code_collect_returns(struct typing_code *code, const struct flow_findings *findings)
+{
+	hw_map_each (&findings->returns, entry) {
+		if (!hw_map_put(&code->returns, entry->key, code->return_values.count) ||
+			!hw_vector_push(
+				&code->return_values, findings->return_values.items[entry->value]))
+			return false;
+	}
+	return true;
+}
+
 static bool code_collect(struct typing_code *code, struct scan *scan)
 {
+	for (unsigned t = 0; t < SCAN_THREADS; t++)
+		if (!code_collect_returns(code, &scan->findings[t]))
+			return false;
 	for (unsigned t = 0; t < SCAN_THREADS; t++) {
 		struct flow_findings *findings = &scan->findings[t];
 		if (findings->no_memory)
@@ -274,7 +279,7 @@ static bool code_collect(struct typing_code *code, struct scan *scan)
 			if (!hw_vector_push(&code->facts, findings->facts.items[i]))
 				return false;
 		for (size_t i = 0; i < findings->stores.count; i++)
-			if (!code_add_store(code, scan, &findings->stores.items[i]))
+			if (!code_add_store(code, &findings->stores.items[i]))
 				return false;
 		for (size_t i = 0; i < findings->references.count; i++)
 			if (!hw_vector_push(&code->references, findings->references.items[i]))
@@ -288,8 +293,6 @@ static bool code_collect(struct typing_code *code, struct scan *scan)
 		}
 		code->bytes += findings->bytes;
 		code->functions += findings->functions;
-		code->typed_allocations += findings->allocations.count;
-		code->allocations += findings->allocation_calls;
 	}
 	code_count_votes(code);
 	code_unique_references(code);
@@ -304,7 +307,7 @@ static void code_set_captures(struct typing *typing, const struct scan *scan)
 		for (size_t i = 0; i < findings->closures.count; i++) {
 			const struct flow_closure *closure = &findings->closures.items[i];
 			struct pcln_function function;
-			if (!pclntab_find(scan->program.pclntab, closure->code, &function) ||
+			if (!pclntab_find(scan->program->pclntab, closure->code, &function) ||
 				function.entry != closure->code)
 				continue;
 			struct go_type *type = type_create(typing->types);
@@ -326,8 +329,6 @@ static void code_set_captures(struct typing *typing, const struct scan *scan)
 
 static void scan_deinit(struct scan *scan)
 {
-	hw_map_deinit(&scan->program.calls);
-	hw_map_deinit(&scan->program.receivers);
 	for (unsigned i = 0; i < SCAN_THREADS; i++)
 		flow_findings_deinit(&scan->findings[i]);
 	pthread_mutex_destroy(&scan->lock);
@@ -344,6 +345,7 @@ struct error *typing_code_scan(struct typing *typing)
 	if (!typing->code)
 		return error_no_memory();
 	hw_map_init(&typing->code->allocated);
+	hw_map_init(&typing->code->returns);
 	if (runtime->target->arch != ARCH_AMD64 || module->etext <= module->text ||
 		module->etext - module->text > TEXT_BYTES_MAX)
 		return NULL;
@@ -353,7 +355,10 @@ struct error *typing_code_scan(struct typing *typing)
 		error_destroy(err);
 		return NULL;
 	}
-	scan.program = (struct flow_program){
+	scan.program = typing->code->program = calloc(1, sizeof(*scan.program));
+	if (!scan.program)
+		return error_no_memory();
+	*scan.program = (struct flow_program){
 		.types = typing->types,
 		.pclntab = module->pclntab,
 		.text = text,
@@ -363,8 +368,8 @@ struct error *typing_code_scan(struct typing *typing)
 		.data_end = module->end,
 		.grow_slice_type_first = runtime->layout.minor < 20,
 	};
-	hw_map_init(&scan.program.calls);
-	hw_map_init(&scan.program.receivers);
+	hw_map_init(&scan.program->calls);
+	hw_map_init(&scan.program->receivers);
 	pthread_mutex_init(&scan.lock, NULL);
 	for (unsigned i = 0; i < SCAN_THREADS; i++)
 		flow_findings_init(&scan.findings[i]);
@@ -374,6 +379,7 @@ struct error *typing_code_scan(struct typing *typing)
 	good = good && code_collect(typing->code, &scan);
 	if (good)
 		code_set_captures(typing, &scan);
+	scan.program->captures = &typing->captures;
 	scan_deinit(&scan);
 	return good ? NULL : error_no_memory();
 }
@@ -382,6 +388,13 @@ void typing_code_destroy(struct typing_code *code)
 {
 	if (!code)
 		return;
+	if (code->program) {
+		hw_map_deinit(&code->program->calls);
+		hw_map_deinit(&code->program->receivers);
+		free(code->program);
+	}
+	hw_map_deinit(&code->returns);
+	hw_vector_deinit(&code->return_values);
 	hw_vector_deinit(&code->facts);
 	hw_vector_deinit(&code->references);
 	hw_map_deinit(&code->allocated);
@@ -404,6 +417,31 @@ const struct code_fact *code_fact_at(const struct typing_code *code, remote_addr
 		       : NULL;
 }
 
+// The headers of maps and channels say nothing of what they hold.
+static bool is_plain_header(const struct typing *typing, const struct go_type *type)
+{
+	const struct known_types *known = &typing->known;
+
+	return type == known->hmap || type == known->swiss_map || type == known->hchan;
+}
+
+static void typing_claim_pointed(
+	struct typing *typing, remote_addr address, const struct go_type *type)
+{
+	if (flow_is_closure_type(type))
+		typing_claim_closure(typing, address);
+	else if (!is_plain_header(typing, type))
+		typing_claim(typing, address, type, 1);
+}
+
+void typing_claim_flow(struct typing *typing, remote_addr word, const struct flow_value *value)
+{
+	if (value->kind == VALUE_POINTER || value->kind == VALUE_ARRAY)
+		typing_claim_pointed(typing, word, flow_value_type(value));
+	else if (value->kind == VALUE_TYPED)
+		typing_follow_pointer(typing, flow_value_type(value), word);
+}
+
 // Claims what a global leads to by a fact about it.
 static void claim_fact(struct typing *typing, const struct code_fact *fact)
 {
@@ -412,7 +450,7 @@ static void claim_fact(struct typing *typing, const struct code_fact *fact)
 
 	switch (fact->kind) {
 	case FACT_POINTER:
-		typing_claim(typing, memory_u64(memory, fact->address), fact->type, 1);
+		typing_claim_pointed(typing, memory_u64(memory, fact->address), fact->type);
 		break;
 	case FACT_SLICE:
 		memory_read(memory, fact->address, words, sizeof(words));

@@ -8,38 +8,28 @@
 #ifndef GORUNTIME_TYPING_CODE_H
 #define GORUNTIME_TYPING_CODE_H
 
-#include "goruntime/typing_private.h"
-
-enum fact_kind {
-	FACT_POINTER, // the word points to a `type`
-	FACT_SLICE,   // the three words are a []type
-	FACT_VALUE,   // the word is a value of the pointer-shaped `type` (map, chan)
-	FACT_IS,      // a `type` lies there
-};
-
-// Something the code says about a word of a module's data.
-struct code_fact {
-	remote_addr address;
-	const struct go_type *type;
-	enum fact_kind kind;
-	uint32_t votes;
-};
-
-// Function `function` of module 0 refers to a word of data.
-struct code_reference {
-	remote_addr address;
-	uint32_t function;
-};
+#include "goruntime/typing_flow.h"
 
 struct typing_code {
+	struct flow_program *program; // NULL: not amd64, or the text could not be read
+	struct hw_map returns;        // entry of a function -> index in return_values
+	HW_VECTOR(struct flow_value)
+	return_values; // what every call of it returns; never another function's result
 	HW_VECTOR(struct code_fact) facts;           // by address; the best one first
 	HW_VECTOR(struct code_reference) references; // by address
 	struct hw_map
 		allocated; // ids of types that the code allocates -> bit 0: one, bit 1: arrays
-	uint64_t bytes, functions, allocations, typed_allocations;
+	uint64_t bytes, functions;
 };
 
 // The fact about `address` with the most votes, or NULL.
 const struct code_fact *code_fact_at(const struct typing_code *code, remote_addr address);
+
+// What `value` is when it is the result of a call: what that function returns, through functions that return others'
+// results. Other values stay what they are; VALUE_NONE when unknown.
+struct flow_value code_result(const struct typing_code *code, struct flow_value value);
+
+// Claims what `word` points to, if it holds `value`.
+void typing_claim_flow(struct typing *typing, remote_addr word, const struct flow_value *value);
 
 #endif

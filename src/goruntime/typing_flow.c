@@ -1,69 +1,65 @@
-// How a function is run: decode, apply each instruction's effect to the state, save the state at branch targets ahead.
+// How a function is run: its steps are applied to the state in order; at a branch the state is saved for the target.
 //
-// Loops: the first run notes what is jumped back to; if there is such a place, what was found is thrown away and the
-// function is run again, now starting from nothing at these places. That keeps the common case, no loop, at one decoding.
+// A target that something jumps back to (a loop's head) starts from what comes in from above, met with what the last run
+// saw at the jumps back; the function is run again until these agree. What still changes after a few runs is forgotten.
+// Only the last run's findings count.
 //
 // Go's calling convention since 1.17 (cmd/compile/abi-internal.md): arguments in RAX, RBX, RCX, RDI, RSI, R8 ..., results
-// from RAX on, no register survives a call but RSP, RBP and R14; what does is spilled to slots relative to RSP, which
-// moves only in prologue and epilogue.
+// from RAX on, a closure's object in RDX; no register survives a call but RSP, RBP and R14; what does is spilled to
+// slots relative to RSP, which moves only in prologue and epilogue.
 #include "goruntime/typing_flow.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#include <Zydis/Zydis.h>
-
-enum { RAX, RCX, RDX, RBX, RSP, RBP, RSI, RDI, R11 = 11, REGISTERS = 16 };
-
 enum {
-	SLOTS_MAX = 32,
-	JOINS_MAX = 512,  // branch targets ahead at any moment; functions with more are left out
-	HEADS_MAX = 4096, // places jumped back to
+	TARGETS_MAX = 4096, // branch targets of a function; those with more are left out
+	RUNS_MAX = 6,
 	FUNCTION_BYTES_MAX = 1 << 20,
-};
-
-struct slot {
-	int64_t offset; // from RSP
-	struct flow_value value;
+	HIDDEN_BYTES = 256, // how much of the frame a stack address may be used to change
 };
 
 struct state {
 	struct flow_value registers[REGISTERS];
-	struct slot slots[SLOTS_MAX];
+	struct flow_slot slots[FLOW_SLOTS_MAX];
 	unsigned slot_count;
 };
 
-struct join {
+// A place that is jumped to.
+struct flow_target {
 	remote_addr address;
-	struct state state;
+	bool reached;    // `ahead` holds a state in this run
+	bool head;       // it is jumped back to
+	bool has_before; // `before` holds a state
+	bool has_back;
+	struct state ahead;  // met from jumps forward
+	struct state back;   // met from jumps back in this run
+	struct state before; // what `back` was in the runs so far
 };
 
 struct flow {
 	const struct flow_program *program;
 	struct flow_findings *findings;
-	ZydisDecoder decoder;
-	ZydisDecodedInstruction instruction;
-	ZydisDecodedOperand operands[ZYDIS_MAX_OPERAND_COUNT];
+	struct decoder *decoder;
+	struct steps steps;
+	struct flow_target *targets; // by address
+	size_t target_count, target_capacity;
 
 	uint32_t function;
-	remote_addr entry, end, next; // `next`: the instruction behind the current one
-	bool dead;                    // nothing falls through to here
-	bool failed;                  // too many branch targets
+	remote_addr entry, end;
+	bool dead;       // nothing falls through to here
+	bool jump_table; // the function has jumps to computed places
 	struct state state;
-	uint32_t serial;
-	struct join *joins; // waiting states, in no order
-	unsigned join_count;
-	remote_addr *heads;
-	unsigned head_count;
-	bool heads_known; // the second run
 	struct flow_value returned;
 	bool returns, returns_differ;
+	remote_addr frame_pc; // flow_frame(): whose slots are wanted
+	struct flow_slot *frame_slots;
+	unsigned frame_count;
 };
 
 // How much had been found before this function.
 struct mark {
-	size_t facts, stores, references, closures, allocations;
-	uint64_t allocation_calls;
+	size_t facts, stores, closures, allocations;
 };
 
 void flow_findings_init(struct flow_findings *findings)
@@ -91,10 +87,8 @@ struct flow *flow_create(const struct flow_program *program, struct flow_finding
 		return NULL;
 	flow->program = program;
 	flow->findings = findings;
-	flow->joins = malloc(JOINS_MAX * sizeof(*flow->joins));
-	flow->heads = malloc(HEADS_MAX * sizeof(*flow->heads));
-	ZydisDecoderInit(&flow->decoder, ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_STACK_WIDTH_64);
-	if (!flow->joins || !flow->heads) {
+	flow->decoder = decoder_create();
+	if (!flow->decoder) {
 		flow_destroy(flow);
 		return NULL;
 	}
@@ -105,24 +99,55 @@ void flow_destroy(struct flow *flow)
 {
 	if (!flow)
 		return;
-	free(flow->joins);
-	free(flow->heads);
+	decoder_destroy(flow->decoder);
+	hw_vector_deinit(&flow->steps.list);
+	hw_vector_deinit(&flow->steps.references);
+	free(flow->targets);
 	free(flow);
 }
+
+// ---- values and states
 
 static const struct flow_value nothing;
 
 static bool value_equal(const struct flow_value *a, const struct flow_value *b)
 {
-	return a->kind == b->kind && a->what == b->what && a->serial == b->serial;
+	return a->kind == b->kind && a->what == b->what && a->maker == b->maker;
 }
 
-// ---- states
+static bool value_is_typed(const struct flow_value *value)
+{
+	return value->kind == VALUE_POINTER || value->kind == VALUE_ARRAY ||
+	       value->kind == VALUE_TYPED;
+}
+
+// What is true of both. A nil agrees with any pointer; pointers to one type from different places lose their maker.
+static struct flow_value value_meet(struct flow_value a, struct flow_value b)
+{
+	if (value_equal(&a, &b))
+		return a;
+	if (a.kind == VALUE_NIL && (value_is_typed(&b) || b.kind == VALUE_RESULT))
+		return b;
+	if (b.kind == VALUE_NIL && (value_is_typed(&a) || a.kind == VALUE_RESULT))
+		return a;
+	if (a.kind == b.kind && a.what == b.what && value_is_typed(&a)) {
+		a.maker = 0;
+		return a;
+	}
+	return nothing;
+}
 
 static void state_clear(struct state *state)
 {
 	memset(state->registers, 0, sizeof(state->registers));
 	state->slot_count = 0;
+}
+
+static void state_copy(struct state *to, const struct state *from)
+{
+	memcpy(to->registers, from->registers, sizeof(to->registers));
+	memcpy(to->slots, from->slots, from->slot_count * sizeof(to->slots[0]));
+	to->slot_count = from->slot_count;
 }
 
 static struct flow_value state_slot(const struct state *state, int64_t offset)
@@ -150,37 +175,38 @@ static void state_store(struct state *state, int64_t offset, struct flow_value v
 	state_forget(state, offset, 8);
 	if (value.kind == VALUE_NONE)
 		return;
-	if (state->slot_count == SLOTS_MAX) {
-		memmove(state->slots, state->slots + 1, (SLOTS_MAX - 1) * sizeof(state->slots[0]));
+	if (state->slot_count == FLOW_SLOTS_MAX) {
+		memmove(state->slots, state->slots + 1,
+			(FLOW_SLOTS_MAX - 1) * sizeof(state->slots[0]));
 		state->slot_count--;
 	}
-	state->slots[state->slot_count++] = (struct slot){offset, value};
+	state->slots[state->slot_count++] = (struct flow_slot){offset, value};
 }
 
-// Keeps what both states agree on.
-static void state_meet(struct state *state, const struct state *other)
+// Keeps what both states agree on. True when `state` lost anything by it.
+static bool state_meet(struct state *state, const struct state *other)
 {
 	unsigned kept = 0;
+	bool changed = false;
 
-	for (unsigned i = 0; i < REGISTERS; i++)
-		if (!value_equal(&state->registers[i], &other->registers[i]))
-			state->registers[i] = nothing;
+	for (unsigned i = 0; i < REGISTERS; i++) {
+		struct flow_value met = value_meet(state->registers[i], other->registers[i]);
+		changed |= !value_equal(&met, &state->registers[i]);
+		state->registers[i] = met;
+	}
 	for (unsigned i = 0; i < state->slot_count; i++) {
-		struct flow_value value = state_slot(other, state->slots[i].offset);
-		if (value_equal(&value, &state->slots[i].value))
-			state->slots[kept++] = state->slots[i];
+		struct flow_slot slot = state->slots[i];
+		struct flow_value met = value_meet(slot.value, state_slot(other, slot.offset));
+		changed |= !value_equal(&met, &slot.value);
+		slot.value = met;
+		if (met.kind != VALUE_NONE)
+			state->slots[kept++] = slot;
 	}
 	state->slot_count = kept;
+	return changed;
 }
 
-static void state_copy(struct state *to, const struct state *from)
-{
-	memcpy(to->registers, from->registers, sizeof(to->registers));
-	memcpy(to->slots, from->slots, from->slot_count * sizeof(to->slots[0]));
-	to->slot_count = from->slot_count;
-}
-
-// The value that an instruction made now turns out to be of another kind; all copies of it change.
+// What an instruction made turns out to be something else; all copies of it change.
 static void state_retag(struct state *state, struct flow_value old, struct flow_value new)
 {
 	for (unsigned i = 0; i < REGISTERS; i++)
@@ -191,72 +217,6 @@ static void state_retag(struct state *state, struct flow_value old, struct flow_
 			state->slots[i].value = new;
 }
 
-// ---- control flow
-
-static struct join *flow_join_at(struct flow *flow, remote_addr address)
-{
-	for (unsigned i = 0; i < flow->join_count; i++)
-		if (flow->joins[i].address == address)
-			return &flow->joins[i];
-	return NULL;
-}
-
-static bool flow_is_head(const struct flow *flow, remote_addr address)
-{
-	for (unsigned i = 0; i < flow->head_count; i++)
-		if (flow->heads[i] == address)
-			return true;
-	return false;
-}
-
-static void flow_branch(struct flow *flow, remote_addr target, remote_addr here)
-{
-	if (target < flow->entry || target >= flow->end)
-		return;
-	if (target <= here) {
-		if (flow->heads_known || flow_is_head(flow, target))
-			return;
-		if (flow->head_count == HEADS_MAX)
-			flow->failed = true;
-		else
-			flow->heads[flow->head_count++] = target;
-		return;
-	}
-	struct join *join = flow_join_at(flow, target);
-	if (join) {
-		state_meet(&join->state, &flow->state);
-	} else if (flow->join_count == JOINS_MAX) {
-		flow->failed = true;
-	} else {
-		join = &flow->joins[flow->join_count++];
-		join->address = target;
-		state_copy(&join->state, &flow->state);
-	}
-}
-
-// The state in which the instruction at `here` starts.
-static void flow_arrive(struct flow *flow, remote_addr here)
-{
-	struct join *join = flow_join_at(flow, here);
-
-	if (join) {
-		if (flow->dead)
-			state_copy(&flow->state, &join->state);
-		else
-			state_meet(&flow->state, &join->state);
-		struct join *last = &flow->joins[--flow->join_count];
-		if (join != last) {
-			join->address = last->address;
-			state_copy(&join->state, &last->state);
-		}
-	} else if (flow->dead) {
-		state_clear(&flow->state);
-	}
-	flow->dead = false;
-	if (flow->heads_known && flow_is_head(flow, here))
-		state_clear(&flow->state);
-}
-
 // ---- findings
 
 #define FLOW_ADD(flow, list, ...)                                          \
@@ -264,6 +224,20 @@ static void flow_arrive(struct flow *flow, remote_addr here)
 		if (!hw_vector_push(&(flow)->findings->list, __VA_ARGS__)) \
 			(flow)->findings->no_memory = true;                \
 	} while (0)
+
+static struct mark mark_get(const struct flow_findings *findings)
+{
+	return (struct mark){findings->facts.count, findings->stores.count,
+		findings->closures.count, findings->allocations.count};
+}
+
+static void mark_return(struct flow_findings *findings, const struct mark *mark)
+{
+	findings->facts.count = mark->facts;
+	findings->stores.count = mark->stores;
+	findings->closures.count = mark->closures;
+	findings->allocations.count = mark->allocations;
+}
 
 static bool in_data(const struct flow *flow, remote_addr address)
 {
@@ -277,6 +251,8 @@ static void flow_fact(
 		FLOW_ADD(flow, facts, (struct code_fact){address, type, kind, 1});
 }
 
+// ---- calls
+
 static const struct go_type *flow_type_argument(const struct flow *flow, unsigned reg)
 {
 	const struct flow_value *value = &flow->state.registers[reg];
@@ -284,21 +260,33 @@ static const struct go_type *flow_type_argument(const struct flow *flow, unsigne
 	return value->kind == VALUE_ADDRESS ? type_known(flow->program->types, value->what) : NULL;
 }
 
-static struct flow_value flow_made(struct flow *flow, enum value_kind kind, uint64_t what)
+static struct flow_value flow_made(const struct flow *flow, const struct step *step,
+	enum value_kind kind, const struct go_type *type)
 {
-	return (struct flow_value){.what = what, .kind = kind, .serial = ++flow->serial};
+	return (struct flow_value){
+		.what = (uintptr_t)type, .kind = kind, .maker = step->next - flow->entry};
 }
 
 static struct flow_value flow_allocate(
-	struct flow *flow, unsigned type_register, enum value_kind kind)
+	struct flow *flow, const struct step *step, unsigned type_register, enum value_kind kind)
 {
 	const struct go_type *type = flow_type_argument(flow, type_register);
 
-	flow->findings->allocation_calls++;
 	if (!type)
 		return nothing;
 	FLOW_ADD(flow, allocations, (struct flow_allocation){type, kind == VALUE_ARRAY});
-	return flow_made(flow, kind, (uintptr_t)type);
+	return flow_made(flow, step, kind, type);
+}
+
+static struct flow_value flow_grow_slice(struct flow *flow, const struct step *step)
+{
+	bool type_first = flow->program->grow_slice_type_first;
+	struct flow_value old = flow->state.registers[type_first ? RBX : RAX];
+	struct flow_value result = flow_allocate(flow, step, type_first ? RAX : RSI, VALUE_ARRAY);
+
+	if (result.kind == VALUE_ARRAY && old.kind == VALUE_LOADED)
+		flow_fact(flow, FACT_SLICE, old.what, flow_value_type(&result));
+	return result;
 }
 
 // A map operation tells the type of the map, which is in a global or was made a moment ago.
@@ -311,8 +299,10 @@ static void flow_map_operation(struct flow *flow)
 		return;
 	if (map.kind == VALUE_LOADED)
 		flow_fact(flow, FACT_VALUE, map.what, type);
-	else if (map.kind == VALUE_NEW)
-		state_retag(&flow->state, map, flow_made(flow, VALUE_TYPED, (uintptr_t)type));
+	else if (map.kind == VALUE_POINTER && map.maker)
+		state_retag(&flow->state, map,
+			(struct flow_value){
+				.what = (uintptr_t)type, .kind = VALUE_TYPED, .maker = map.maker});
 }
 
 static void flow_method_call(struct flow *flow, remote_addr target)
@@ -328,56 +318,64 @@ static void flow_method_call(struct flow *flow, remote_addr target)
 		(const struct go_type *)(uintptr_t)receiver);
 }
 
-static void flow_call(struct flow *flow, remote_addr target)
+static void flow_note_frame(struct flow *flow, const struct step *step)
+{
+	if (!flow->frame_slots || step->next != flow->frame_pc || flow->dead)
+		return;
+	memcpy(flow->frame_slots, flow->state.slots,
+		flow->state.slot_count * sizeof(struct flow_slot));
+	flow->frame_count = flow->state.slot_count;
+}
+
+static void flow_call(struct flow *flow, const struct step *step)
 {
 	struct state *state = &flow->state;
 	struct flow_value result = nothing;
 	uint64_t kind = CALL_OTHER;
 
-	if (target)
-		hw_map_get(&flow->program->calls, target, &kind);
+	flow_note_frame(flow, step);
+	if (step->target)
+		hw_map_get(&flow->program->calls, step->target, &kind);
 	switch ((enum call_kind)kind) {
 	case CALL_BARRIER: // returns a buffer in R11 (1.21 on)
 		state->registers[R11] = nothing;
+		return;
+	case CALL_MORE_STACK: // runs the function anew
+		result = state->registers[RDX];
+		memset(state->registers, 0, sizeof(state->registers));
+		state->registers[RDX] = result;
 		return;
 	case CALL_DUFF:
 		state->registers[RSI] = state->registers[RDI] = nothing;
 		return;
 	case CALL_NEW:
-		result = flow_allocate(flow, RAX, VALUE_NEW);
+		result = flow_allocate(flow, step, RAX, VALUE_POINTER);
 		break;
 	case CALL_MALLOC:
-		result = flow_allocate(flow, RBX, VALUE_NEW);
+		result = flow_allocate(flow, step, RBX, VALUE_POINTER);
 		break;
 	case CALL_BOX:
-		flow_allocate(flow, RAX, VALUE_NEW);
+		flow_allocate(flow, step, RAX, VALUE_POINTER);
 		break;
 	case CALL_MAKE_SLICE:
-		result = flow_allocate(flow, RAX, VALUE_ARRAY);
+		result = flow_allocate(flow, step, RAX, VALUE_ARRAY);
 		break;
-	case CALL_GROW_SLICE: {
-		unsigned type = flow->program->grow_slice_type_first ? RAX : RSI;
-		struct flow_value *old =
-			&state->registers[flow->program->grow_slice_type_first ? RBX : RAX];
-		result = flow_allocate(flow, type, VALUE_ARRAY);
-		if (result.kind == VALUE_ARRAY && old->kind == VALUE_LOADED)
-			flow_fact(flow, FACT_SLICE, old->what,
-				(const struct go_type *)(uintptr_t)result.what);
+	case CALL_GROW_SLICE:
+		result = flow_grow_slice(flow, step);
 		break;
-	}
 	case CALL_MAP:
 		flow_map_operation(flow);
 		break;
 	case CALL_MAKE_VALUE: {
 		const struct go_type *type = flow_type_argument(flow, RAX);
 		if (type && (type->kind == GO_MAP || type->kind == GO_CHAN))
-			result = flow_made(flow, VALUE_TYPED, (uintptr_t)type);
+			result = flow_made(flow, step, VALUE_TYPED, type);
 		break;
 	}
 	case CALL_OTHER:
-		if (target) {
-			flow_method_call(flow, target);
-			result = flow_made(flow, VALUE_RESULT, target);
+		if (step->target) {
+			flow_method_call(flow, step->target);
+			result = (struct flow_value){.what = step->target, .kind = VALUE_RESULT};
 		}
 		break;
 	}
@@ -389,257 +387,411 @@ static void flow_return(struct flow *flow)
 {
 	struct flow_value value = flow->state.registers[RAX];
 
-	value.serial = 0;
-	if (value.kind != VALUE_NEW && value.kind != VALUE_RESULT && value.kind != VALUE_TYPED)
+	value.maker = 0;
+	if (!value_is_typed(&value) && value.kind != VALUE_RESULT && value.kind != VALUE_NIL)
 		flow->returns_differ = true;
-	else if (flow->returns && !value_equal(&value, &flow->returned))
+	if (flow->returns)
+		value = value_meet(value, flow->returned);
+	if (value.kind == VALUE_NONE)
 		flow->returns_differ = true;
 	flow->returned = value;
 	flow->returns = true;
 }
 
-// ---- instructions
+// ---- memory
 
-// Number of the general register that `reg` is or is a part of, or -1.
-static int register_number(ZydisRegister reg)
+// The leaf or, for an address, the outermost struct or array that begins at `offset` of `type`.
+static const struct go_type *type_at(const struct go_type *type, uint64_t offset, bool leaf)
 {
-	if (reg >= ZYDIS_REGISTER_RAX && reg <= ZYDIS_REGISTER_R15)
-		return reg - ZYDIS_REGISTER_RAX;
-	if (reg >= ZYDIS_REGISTER_EAX && reg <= ZYDIS_REGISTER_R15D)
-		return reg - ZYDIS_REGISTER_EAX;
-	if (reg >= ZYDIS_REGISTER_AX && reg <= ZYDIS_REGISTER_R15W)
-		return reg - ZYDIS_REGISTER_AX;
-	if (reg >= ZYDIS_REGISTER_AL && reg <= ZYDIS_REGISTER_R15B) {
-		ZydisRegister wide =
-			ZydisRegisterGetLargestEnclosing(ZYDIS_MACHINE_MODE_LONG_64, reg);
-		return wide - ZYDIS_REGISTER_RAX;
+	for (unsigned depth = 0; depth < TYPE_DEPTH_MAX && offset < type->size; depth++) {
+		const struct go_type *inner = NULL;
+		if (type->kind == GO_STRUCT) {
+			for (uint32_t i = 0; i < type->field_count; i++) {
+				const struct go_field *field = &type->fields[i];
+				if (offset - field->offset < field->type->size) {
+					inner = field->type;
+					offset -= field->offset;
+					break;
+				}
+			}
+		} else if (type->kind == GO_ARRAY && type->elem && type->elem->size) {
+			inner = type->elem;
+			offset %= inner->size;
+		}
+		if (!inner)
+			return offset ? NULL : type;
+		type = inner;
+		if (!leaf && !offset)
+			return type;
 	}
-	return -1;
+	return NULL;
 }
 
-static bool is_stack_slot(const ZydisDecodedOperand *operand)
+// Where base + offset + index * scale leads, as an offset in the type that `base` points to (or to an array of).
+static bool access_offset(const struct flow_value *base, const struct step *step, uint64_t *offset)
 {
-	return operand->type == ZYDIS_OPERAND_TYPE_MEMORY &&
-	       operand->mem.base == ZYDIS_REGISTER_RSP && operand->mem.index == ZYDIS_REGISTER_NONE;
+	const struct go_type *type = flow_value_type(base);
+
+	if (!type->size || step->offset < 0)
+		return false;
+	if (base->kind == VALUE_ARRAY && (!step->indexed || step->size == type->size)) {
+		*offset = (uint64_t)step->offset % type->size;
+		return true;
+	}
+	*offset = step->offset;
+	return base->kind == VALUE_POINTER && !step->indexed;
 }
 
-// The address of a RIP-relative operand, or 0.
-static remote_addr relative_address(const struct flow *flow, const ZydisDecodedOperand *operand)
+// The word that a typed pointer leads to, by the type of the field that is loaded.
+static struct flow_value flow_load(const struct flow *flow, const struct step *step)
 {
-	return operand->type == ZYDIS_OPERAND_TYPE_MEMORY && operand->mem.base == ZYDIS_REGISTER_RIP
-		       ? flow->next + operand->mem.disp.value
-		       : 0;
-}
+	uint64_t offset;
 
-static void flow_note_references(struct flow *flow)
-{
-	for (unsigned i = 0; i < flow->instruction.operand_count_visible; i++) {
-		remote_addr address = relative_address(flow, &flow->operands[i]);
-		if (address && in_data(flow, address))
-			FLOW_ADD(
-				flow, references, (struct code_reference){address, flow->function});
+	if (step->base >= REGISTERS)
+		return nothing;
+	const struct flow_value *base = &flow->state.registers[step->base];
+	if ((base->kind != VALUE_POINTER && base->kind != VALUE_ARRAY) ||
+		!access_offset(base, step, &offset))
+		return nothing;
+	const struct go_type *field = type_at(flow_value_type(base), offset, true);
+	if (!field)
+		return nothing;
+	switch (field->kind) {
+	case GO_POINTER:
+		return field->elem ? (struct flow_value){.what = (uintptr_t)field->elem,
+					     .kind = VALUE_POINTER}
+				   : nothing;
+	case GO_SLICE:
+		return field->elem ? (struct flow_value){.what = (uintptr_t)field->elem,
+					     .kind = VALUE_ARRAY}
+				   : nothing;
+	case GO_MAP:
+	case GO_CHAN:
+	case GO_FUNC:
+		return (struct flow_value){.what = (uintptr_t)field, .kind = VALUE_TYPED};
+	default:
+		return nothing;
 	}
 }
 
-static bool is_code_word(const struct go_type *type)
+static struct flow_value flow_offset(const struct flow *flow, const struct step *step)
 {
-	const char *name = type->field_count ? type->fields[0].name : "";
+	uint64_t offset;
 
-	return type->kind == GO_STRUCT && (!strcmp(name, "F") || !strcmp(name, ".F")) &&
+	if (step->base >= REGISTERS)
+		return nothing;
+	const struct flow_value *base = &flow->state.registers[step->base];
+	if ((base->kind != VALUE_POINTER && base->kind != VALUE_ARRAY) ||
+		!access_offset(base, step, &offset))
+		return nothing;
+	if (base->kind == VALUE_ARRAY && !offset)
+		return *base;
+	const struct go_type *field = type_at(flow_value_type(base), offset, false);
+	return field ? (struct flow_value){.what = (uintptr_t)field, .kind = VALUE_POINTER}
+		     : nothing;
+}
+
+bool flow_is_closure_type(const struct go_type *type)
+{
+	const char *name = type->kind == GO_STRUCT && type->field_count ? type->fields[0].name : "";
+
+	return (!strcmp(name, "F") || !strcmp(name, ".F")) && !*type->package &&
 	       type->fields[0].type->kind == GO_UINTPTR;
 }
 
-// A register stored through another one: the code word of a fresh closure?
-static void flow_store_indirect(
-	struct flow *flow, const ZydisDecodedOperand *to, const struct flow_value *value)
+static void flow_store(struct flow *flow, const struct step *step)
 {
-	int base = register_number(to->mem.base);
 	const struct flow_program *program = flow->program;
+	const struct flow_value *value = &flow->state.registers[step->reg];
 
-	if (base < 0 || to->mem.disp.value || to->mem.index != ZYDIS_REGISTER_NONE ||
+	if (step->base >= REGISTERS || step->offset || step->indexed ||
 		value->kind != VALUE_ADDRESS || value->what < program->start ||
-		value->what >= program->end || flow->state.registers[base].kind != VALUE_NEW)
+		value->what >= program->end)
 		return;
-	const struct go_type *type =
-		(const struct go_type *)(uintptr_t)flow->state.registers[base].what;
-	if (is_code_word(type))
-		FLOW_ADD(flow, closures, (struct flow_closure){value->what, type});
+	const struct flow_value *base = &flow->state.registers[step->base];
+	if (base->kind == VALUE_POINTER && flow_is_closure_type(flow_value_type(base)))
+		FLOW_ADD(flow, closures, (struct flow_closure){value->what, flow_value_type(base)});
 }
 
-static struct flow_value operand_value(const struct flow *flow, const ZydisDecodedOperand *operand)
+static void flow_set(struct flow *flow, unsigned reg, struct flow_value value)
 {
-	if (operand->size != 64)
-		return nothing;
-	if (operand->type == ZYDIS_OPERAND_TYPE_REGISTER) {
-		int number = register_number(operand->reg.value);
-		return number >= 0 ? flow->state.registers[number] : nothing;
-	}
-	if (operand->type != ZYDIS_OPERAND_TYPE_MEMORY)
-		return nothing;
-	remote_addr address = relative_address(flow, operand);
-	if (address)
-		return (struct flow_value){.kind = VALUE_LOADED, .what = address};
-	return is_stack_slot(operand) ? state_slot(&flow->state, operand->mem.disp.value) : nothing;
-}
-
-static void flow_set_register(
-	struct flow *flow, const ZydisDecodedOperand *operand, struct flow_value value)
-{
-	int number = register_number(operand->reg.value);
-
-	if (number == RSP)
+	if (reg == RSP)
 		flow->state.slot_count = 0;
-	else if (number >= 0)
-		flow->state.registers[number] = value;
+	else if (reg < REGISTERS)
+		flow->state.registers[reg] = value;
 }
 
-static void flow_move(struct flow *flow)
-{
-	const ZydisDecodedOperand *to = &flow->operands[0];
-	struct flow_value value = operand_value(flow, &flow->operands[1]);
+// ---- control flow
 
-	if (to->type == ZYDIS_OPERAND_TYPE_REGISTER) {
-		flow_set_register(flow, to, value);
+static struct flow_target *flow_target(struct flow *flow, remote_addr address)
+{
+	size_t low = 0, high = flow->target_count;
+
+	while (low < high) {
+		size_t middle = (low + high) / 2;
+		if (flow->targets[middle].address < address)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low < flow->target_count && flow->targets[low].address == address
+		       ? &flow->targets[low]
+		       : NULL;
+}
+
+static void flow_branch(struct flow *flow, const struct step *step)
+{
+	struct flow_target *target = flow_target(flow, step->target);
+
+	if (!target || flow->dead)
+		return;
+	bool back = step->target <= step->address;
+	bool *has = back ? &target->has_back : &target->reached;
+	struct state *state = back ? &target->back : &target->ahead;
+	if (*has)
+		state_meet(state, &flow->state);
+	else
+		state_copy(state, &flow->state);
+	*has = true;
+}
+
+static void flow_arrive(struct flow *flow, const struct flow_target *target)
+{
+	const struct state *in = target->reached ? &target->ahead : &target->before;
+
+	if (flow->jump_table) { // whatever state the table is used in comes here too
+		state_clear(&flow->state);
+		flow->dead = false;
 		return;
 	}
-	remote_addr address = relative_address(flow, to);
-	if (is_stack_slot(to)) {
-		state_forget(&flow->state, to->mem.disp.value, to->size / 8);
-		if (to->size == 64)
-			state_store(&flow->state, to->mem.disp.value, value);
-	} else if (address) {
-		if (in_data(flow, address) && value.kind >= VALUE_NEW)
-			FLOW_ADD(flow, stores, (struct flow_store){address, value});
-	} else {
-		flow_store_indirect(flow, to, &value);
-	}
+	if (!target->reached && !target->has_before)
+		return; // only from behind, and that was not run yet
+	if (flow->dead)
+		state_copy(&flow->state, in);
+	else
+		state_meet(&flow->state, in);
+	flow->dead = false;
+	if (target->reached && target->has_before)
+		state_meet(&flow->state, &target->before);
 }
 
-static void flow_load_address(struct flow *flow)
+static void flow_step(struct flow *flow, const struct step *step)
 {
-	const ZydisDecodedOperand *to = &flow->operands[0], *from = &flow->operands[1];
-	remote_addr address = relative_address(flow, from);
+	struct state *state = &flow->state;
 
-	flow_set_register(flow, to,
-		address ? (struct flow_value){.kind = VALUE_ADDRESS, .what = address} : nothing);
-	if (is_stack_slot(from)) // a variable there may now change behind our back
-		state_forget(&flow->state, from->mem.disp.value, 256);
-}
-
-// What any other instruction writes is unknown afterwards.
-static void flow_other(struct flow *flow)
-{
-	for (unsigned i = 0; i < flow->instruction.operand_count; i++) {
-		const ZydisDecodedOperand *operand = &flow->operands[i];
-		if (!(operand->actions & ZYDIS_OPERAND_ACTION_MASK_WRITE))
-			continue;
-		if (operand->type == ZYDIS_OPERAND_TYPE_REGISTER)
-			flow_set_register(flow, operand, nothing);
-		else if (is_stack_slot(operand))
-			state_forget(&flow->state, operand->mem.disp.value, operand->size / 8);
-	}
-}
-
-static void flow_instruction(struct flow *flow, remote_addr here)
-{
-	const ZydisDecodedOperand *first = &flow->operands[0];
-	remote_addr target = 0;
-
-	if (flow->instruction.operand_count_visible &&
-		first->type == ZYDIS_OPERAND_TYPE_IMMEDIATE && first->imm.is_relative)
-		target = flow->next + first->imm.value.s;
-	flow_note_references(flow);
-	switch (flow->instruction.mnemonic) {
-	case ZYDIS_MNEMONIC_LEA:
-		flow_load_address(flow);
-		return;
-	case ZYDIS_MNEMONIC_MOV:
-		flow_move(flow);
-		return;
-	case ZYDIS_MNEMONIC_CALL:
-		flow_call(flow, target);
-		return;
-	case ZYDIS_MNEMONIC_RET:
+	switch (step->kind) {
+	case STEP_ADDRESS:
+		flow_set(flow, step->reg,
+			(struct flow_value){.what = step->target, .kind = VALUE_ADDRESS});
+		break;
+	case STEP_LOAD_GLOBAL:
+		flow_set(flow, step->reg,
+			(struct flow_value){.what = step->target, .kind = VALUE_LOADED});
+		break;
+	case STEP_STORE_GLOBAL:
+		if (in_data(flow, step->target) &&
+			state->registers[step->reg].kind >= VALUE_POINTER)
+			FLOW_ADD(flow, stores,
+				(struct flow_store){step->target, state->registers[step->reg]});
+		break;
+	case STEP_LOAD_STACK:
+		flow_set(flow, step->reg, state_slot(state, step->offset));
+		break;
+	case STEP_STORE_STACK:
+		state_forget(state, step->offset, step->size);
+		if (step->reg < REGISTERS)
+			state_store(state, step->offset, state->registers[step->reg]);
+		break;
+	case STEP_ZERO_STACK:
+		state_store(state, step->offset, (struct flow_value){.kind = VALUE_NIL});
+		break;
+	case STEP_STACK_ADDRESS:
+		flow_set(flow, step->reg, nothing);
+		state_forget(state, step->offset, HIDDEN_BYTES);
+		break;
+	case STEP_LOAD:
+		flow_set(flow, step->reg, flow_load(flow, step));
+		break;
+	case STEP_STORE:
+		flow_store(flow, step);
+		break;
+	case STEP_OFFSET:
+		flow_set(flow, step->reg, flow_offset(flow, step));
+		break;
+	case STEP_MOVE:
+		flow_set(flow, step->reg,
+			step->base < REGISTERS ? state->registers[step->base] : nothing);
+		break;
+	case STEP_ZERO:
+		flow_set(flow, step->reg, (struct flow_value){.kind = VALUE_NIL});
+		break;
+	case STEP_CALL:
+		flow_call(flow, step);
+		break;
+	case STEP_BRANCH:
+		flow_branch(flow, step);
+		break;
+	case STEP_JUMP:
+		if (flow_target(flow, step->target))
+			flow_branch(flow, step);
+		else // what a function returns that is jumped to is not followed
+			flow->returns_differ = true;
+		flow->dead = true;
+		break;
+	case STEP_RETURN:
 		flow_return(flow);
 		flow->dead = true;
-		return;
-	case ZYDIS_MNEMONIC_UD2:
+		break;
+	case STEP_STOP:
 		flow->dead = true;
-		return;
-	default:
+		break;
+	case STEP_CLOBBER:
+		for (unsigned i = 0; i < REGISTERS; i++)
+			if (step->mask >> i & 1)
+				flow_set(flow, i, nothing);
 		break;
 	}
-	if (flow->instruction.meta.category == ZYDIS_CATEGORY_COND_BR ||
-		flow->instruction.meta.category == ZYDIS_CATEGORY_UNCOND_BR) {
-		if (target)
-			flow_branch(flow, target, here);
-		if (flow->instruction.meta.category == ZYDIS_CATEGORY_UNCOND_BR) {
-			// A jump out of the function returns what that one returns, which is not followed.
-			if (target < flow->entry || target >= flow->end)
-				flow->returns_differ = true;
-			flow->dead = true;
-		}
-		return;
-	}
-	flow_other(flow);
 }
 
-static void flow_run(struct flow *flow)
+static void flow_start(struct flow *flow)
 {
 	const struct flow_program *program = flow->program;
+	uint64_t type;
 
 	state_clear(&flow->state);
-	flow->join_count = 0;
-	flow->dead = flow->failed = false;
+	flow->dead = false;
 	flow->returns = flow->returns_differ = false;
-	for (remote_addr here = flow->entry; here < flow->end && !flow->failed; here = flow->next) {
-		const uint8_t *code = program->text + (here - program->start);
-		if (*code == 0xcc) { // padding
-			flow->next = here + 1;
-			continue;
+	if (hw_map_get(&program->receivers, flow->entry, &type))
+		flow->state.registers[RAX] =
+			(struct flow_value){.what = type, .kind = VALUE_POINTER};
+	if (program->captures && hw_map_get(program->captures, flow->entry, &type))
+		flow->state.registers[RDX] =
+			(struct flow_value){.what = type, .kind = VALUE_POINTER};
+	for (size_t i = 0; i < flow->target_count; i++)
+		flow->targets[i].reached = flow->targets[i].has_back = false;
+}
+
+static void flow_run_once(struct flow *flow)
+{
+	size_t next = 0;
+
+	flow_start(flow);
+	for (size_t i = 0; i < flow->steps.list.count; i++) {
+		const struct step *step = &flow->steps.list.items[i];
+		while (next < flow->target_count && flow->targets[next].address <= step->address)
+			flow_arrive(flow, &flow->targets[next++]);
+		if (flow->dead && flow->jump_table) {
+			state_clear(&flow->state);
+			flow->dead = false;
 		}
-		if (!ZYAN_SUCCESS(ZydisDecoderDecodeFull(&flow->decoder, code, flow->end - here,
-			    &flow->instruction, flow->operands))) {
-			flow->next = here + 1;
-			flow->dead = true;
-			continue;
-		}
-		flow->next = here + flow->instruction.length;
-		flow_arrive(flow, here);
-		flow_instruction(flow, here);
+		if (!flow->dead)
+			flow_step(flow, step);
 	}
 }
 
-static struct mark mark_get(const struct flow_findings *findings)
+// Takes what the jumps back brought into account. True when that changes what the loops start from.
+static bool flow_feed_back(struct flow *flow, bool last)
 {
-	return (struct mark){findings->facts.count, findings->stores.count,
-		findings->references.count, findings->closures.count, findings->allocations.count,
-		findings->allocation_calls};
+	bool changed = false;
+
+	for (size_t i = 0; i < flow->target_count; i++) {
+		struct flow_target *target = &flow->targets[i];
+		if (!target->has_back)
+			continue;
+		if (!target->has_before) {
+			state_copy(&target->before, &target->back);
+			target->has_before = changed = true;
+		} else if (state_meet(&target->before, &target->back)) {
+			changed = true;
+			if (last)
+				state_clear(&target->before);
+		}
+	}
+	return changed;
 }
 
-static void mark_return(struct flow_findings *findings, const struct mark *mark)
+static int compare_targets(const void *left, const void *right)
 {
-	findings->facts.count = mark->facts;
-	findings->stores.count = mark->stores;
-	findings->references.count = mark->references;
-	findings->closures.count = mark->closures;
-	findings->allocations.count = mark->allocations;
-	findings->allocation_calls = mark->allocation_calls;
+	const remote_addr *a = left, *b = right;
+
+	return *a < *b ? -1 : *a > *b;
+}
+
+// Lists the places that the function jumps to within itself. False: too many, or out of memory.
+static bool flow_find_targets(struct flow *flow)
+{
+	remote_addr addresses[TARGETS_MAX];
+	size_t count = 0, kept = 0;
+
+	flow->jump_table = false;
+	for (size_t i = 0; i < flow->steps.list.count; i++) {
+		const struct step *step = &flow->steps.list.items[i];
+		flow->jump_table |= step->kind == STEP_JUMP && !step->target;
+		if ((step->kind != STEP_BRANCH && step->kind != STEP_JUMP) ||
+			step->target < flow->entry || step->target >= flow->end)
+			continue;
+		if (count == TARGETS_MAX)
+			return false;
+		addresses[count++] = step->target;
+	}
+	qsort(addresses, count, sizeof(addresses[0]), compare_targets);
+	if (count > flow->target_capacity) {
+		struct flow_target *grown = realloc(flow->targets, count * sizeof(*grown));
+		if (!grown)
+			return false;
+		flow->targets = grown;
+		flow->target_capacity = count;
+	}
+	for (size_t i = 0; i < count; i++) {
+		if (kept && flow->targets[kept - 1].address == addresses[i])
+			continue;
+		flow->targets[kept].address = addresses[i];
+		flow->targets[kept].has_before = false;
+		kept++;
+	}
+	flow->target_count = kept;
+	return true;
+}
+
+static bool flow_run(struct flow *flow, remote_addr entry, remote_addr end)
+{
+	const struct flow_program *program = flow->program;
+	struct mark mark = mark_get(flow->findings);
+
+	flow->entry = entry;
+	flow->end = end;
+	decoder_run(flow->decoder, program->text + (entry - program->start), end - entry, entry,
+		&flow->steps);
+	if (flow->steps.no_memory || !flow_find_targets(flow))
+		return false;
+	for (unsigned run = 0; run < 2 * RUNS_MAX; run++) {
+		mark_return(flow->findings, &mark);
+		flow_run_once(flow);
+		if (!flow_feed_back(flow, run >= RUNS_MAX))
+			return true;
+	}
+	mark_return(flow->findings, &mark);
+	return false;
+}
+
+static bool flow_is_in_text(const struct flow *flow, remote_addr entry, remote_addr end)
+{
+	return entry >= flow->program->start && end <= flow->program->end && end > entry &&
+	       end - entry <= FUNCTION_BYTES_MAX;
 }
 
 // Could the function tell anything? A look at its bytes, without decoding: a call to one of the known functions, or a
 // displacement that leads to data.
-static bool flow_is_worthwhile(const struct flow *flow)
+static bool flow_is_worthwhile(const struct flow *flow, remote_addr entry, remote_addr end)
 {
 	const struct flow_program *program = flow->program;
-	const uint8_t *code = program->text + (flow->entry - program->start);
-	uint64_t bytes = flow->end - flow->entry;
-	uint64_t data_bytes = program->data_end - program->data_start + 8;
+	const uint8_t *code = program->text + (entry - program->start);
+	uint64_t bytes = end - entry, data_bytes = program->data_end - program->data_start + 8;
 
 	for (uint64_t i = 1; i + 4 <= bytes; i++) {
 		int32_t displacement;
 		memcpy(&displacement, code + i, sizeof(displacement));
-		remote_addr target = flow->entry + i + 4 + displacement;
+		remote_addr target = entry + i + 4 + displacement;
 		// Up to 4 bytes of immediate operand may lie behind the displacement.
 		if (target + 4 - program->data_start < data_bytes)
 			return true;
@@ -652,33 +804,37 @@ static bool flow_is_worthwhile(const struct flow *flow)
 void flow_function(struct flow *flow, uint32_t index, remote_addr entry, remote_addr end)
 {
 	struct flow_findings *findings = flow->findings;
-	struct mark mark = mark_get(findings);
 
-	if (entry < flow->program->start || end > flow->program->end || end <= entry ||
-		end - entry > FUNCTION_BYTES_MAX)
+	if (!flow_is_in_text(flow, entry, end))
 		return;
-	flow->function = index;
-	flow->entry = entry;
-	flow->end = end;
 	findings->bytes += end - entry;
-	if (!flow_is_worthwhile(flow))
+	if (!flow_is_worthwhile(flow, entry, end))
 		return;
 	findings->functions++;
-	flow->head_count = 0;
-	flow->heads_known = false;
-	flow_run(flow);
-	if (flow->head_count && !flow->failed) {
-		mark_return(findings, &mark);
-		flow->heads_known = true;
-		flow_run(flow);
-	}
-	if (flow->failed) {
-		mark_return(findings, &mark);
+	if (!flow_run(flow, entry, end)) {
+		findings->no_memory |= flow->steps.no_memory;
 		return;
 	}
-	if (!flow->returns || flow->returns_differ)
+	for (size_t i = 0; i < flow->steps.references.count; i++)
+		if (in_data(flow, flow->steps.references.items[i]))
+			FLOW_ADD(flow, references,
+				(struct code_reference){flow->steps.references.items[i], index});
+	if (!flow->returns || flow->returns_differ || flow->returned.kind == VALUE_NIL)
 		return;
 	FLOW_ADD(flow, return_values, flow->returned);
 	if (!hw_map_put(&findings->returns, entry, findings->return_values.count - 1))
 		findings->no_memory = true;
+}
+
+unsigned flow_frame(struct flow *flow, remote_addr entry, remote_addr end, remote_addr pc,
+	struct flow_slot slots[FLOW_SLOTS_MAX])
+{
+	if (!flow_is_in_text(flow, entry, end))
+		return 0;
+	flow->frame_pc = pc;
+	flow->frame_slots = slots;
+	flow->frame_count = 0;
+	bool good = flow_run(flow, entry, end);
+	flow->frame_slots = NULL;
+	return good ? flow->frame_count : 0;
 }

@@ -1,12 +1,34 @@
-// Inside typing: following constants through one function's instructions.
+// Inside typing: following values through one function's code.
 //
-// An abstract run over the code from top to bottom: what each register and stack slot holds, as far as that is an address,
-// a freshly allocated value, or the result of a call. States meet at branch targets, where only what is equal on all ways
-// survives; a target that something jumps back to starts from nothing.
+// An abstract run over the steps of a function: what each register and stack slot holds, as far as that is an address, a
+// pointer to a value of known type, or the result of a call. States meet where ways through the code meet, and only
+// what is equal on all of them survives; loops are run until nothing changes.
 #ifndef GORUNTIME_TYPING_FLOW_H
 #define GORUNTIME_TYPING_FLOW_H
 
-#include "goruntime/typing_code.h"
+#include "goruntime/typing_private.h"
+#include "goruntime/typing_decode.h"
+
+enum fact_kind {
+	FACT_POINTER, // the word points to a `type`
+	FACT_SLICE,   // the three words are a []type
+	FACT_VALUE,   // the word is a value of the pointer-shaped `type` (map, chan)
+	FACT_IS,      // a `type` lies there
+};
+
+// Something the code says about a word of a module's data.
+struct code_fact {
+	remote_addr address;
+	const struct go_type *type;
+	enum fact_kind kind;
+	uint32_t votes;
+};
+
+// Function `function` of module 0 refers to a word of data.
+struct code_reference {
+	remote_addr address;
+	uint32_t function;
+};
 
 enum call_kind {
 	CALL_OTHER,
@@ -18,15 +40,17 @@ enum call_kind {
 	CALL_MAKE_VALUE, // (map or chan type, ...) -> map or chan
 	CALL_BOX,        // (type, value) -> pointer that goes into an interface
 	CALL_BARRIER,    // write barrier: keeps all registers
+	CALL_MORE_STACK, // keeps the closure's object
 	CALL_DUFF,       // zeroes or copies memory: keeps most registers
 };
 
 enum value_kind {
 	VALUE_NONE,
+	VALUE_NIL,
 	VALUE_ADDRESS, // `what` is the address
 	VALUE_LOADED,  // the word at address `what`
-	VALUE_NEW,     // pointer to a fresh *(struct go_type *)what
-	VALUE_ARRAY,   // pointer to a fresh array of them
+	VALUE_POINTER, // pointer to a *(struct go_type *)what
+	VALUE_ARRAY,   // pointer to an array of them
 	VALUE_TYPED,   // a value of that pointer-shaped type
 	VALUE_RESULT,  // what the function at `what` returned
 };
@@ -34,9 +58,16 @@ enum value_kind {
 struct flow_value {
 	uint64_t what;
 	enum value_kind kind;
-	uint32_t serial; // tells apart what different instructions made
+	uint32_t
+		maker; // tells apart what different instructions allocated: offset in the function, 0: none
 };
 
+static inline const struct go_type *flow_value_type(const struct flow_value *value)
+{
+	return (const struct go_type *)(uintptr_t)value->what;
+}
+
+// What all functions have in common.
 struct flow_program {
 	struct type_table *types;
 	const struct pclntab *pclntab;
@@ -46,6 +77,8 @@ struct flow_program {
 	bool grow_slice_type_first; // growslice(type, slice, cap) to 1.19; (ptr, len, cap, n, type) from 1.20
 	struct hw_map calls;     // entry -> enum call_kind
 	struct hw_map receivers; // entry of a method -> struct go_type of its pointer receiver
+	const struct hw_map *
+		captures; // entry of a closure -> struct go_type that RDX points to; NULL: not known yet
 };
 
 struct flow_store {
@@ -71,16 +104,32 @@ struct flow_findings {
 	struct hw_map
 		returns; // entry of a function -> index in return_values, if all its returns agree
 	HW_VECTOR(struct flow_value) return_values;
-	uint64_t bytes, functions, allocation_calls;
+	uint64_t bytes, functions;
 	bool no_memory;
 };
 void flow_findings_init(struct flow_findings *findings);
 void flow_findings_deinit(struct flow_findings *findings);
 
+// A word of the frame that holds a known value while a call is running.
+struct flow_slot {
+	int64_t offset; // from RSP
+	struct flow_value value;
+};
+enum { FLOW_SLOTS_MAX = 48 };
+
+// Is it the struct of a closure object: struct { F uintptr; captured variables }?
+bool flow_is_closure_type(const struct go_type *type);
+
 struct flow;
 struct flow *flow_create(
 	const struct flow_program *program, struct flow_findings *findings); // NULL: out of memory
 void flow_destroy(struct flow *flow);                                        // accepts NULL
+
+// Adds what the function tells to the findings, if a look at its bytes promises anything.
 void flow_function(struct flow *flow, uint32_t index, remote_addr entry, remote_addr end);
+
+// What the frame of the function holds during the call that returns to `pc`. Returns how many of `slots` were filled.
+unsigned flow_frame(struct flow *flow, remote_addr entry, remote_addr end, remote_addr pc,
+	struct flow_slot slots[FLOW_SLOTS_MAX]);
 
 #endif

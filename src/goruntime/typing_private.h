@@ -170,4 +170,7 @@ struct error *typing_code_scan(struct typing *typing);
 void typing_code_claim(struct typing *typing);
 void typing_code_destroy(struct typing_code *code);
 
+// ---- typing_frames.c
+void typing_claim_frames(struct typing *typing);
+
 #endif
