@@ -162,6 +162,15 @@ def start_esbuild(home):
 PROGRAMS = {name[len("start_"):]: start for name, start in list(globals().items()) if name.startswith("start_")}
 
 
+def largest(pid):
+    """The process with the most memory among `pid` and its children: syncthing watches over itself."""
+    def resident(process):
+        return int(pathlib.Path(f"/proc/{process}/statm").read_text().split()[1])
+
+    children = pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return max([pid, *map(int, children)], key=resident)
+
+
 def examine(name, heapwhy, save):
     """Runs one program under load and takes its reports. Returns what is wrong with them."""
     wrong = []
@@ -177,13 +186,14 @@ def examine(name, heapwhy, save):
             next(steps, None)
             if process.poll() is not None:
                 return [f"{name} ended by itself: {(home / 'log').read_text(errors='replace')[-400:]}"]
-            text = subprocess.run([heapwhy, str(process.pid)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            pid = largest(process.pid)
+            text = subprocess.run([heapwhy, str(pid)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
                                   env={**os.environ, "COLUMNS": "120", "LC_ALL": "C.UTF-8"})
-            data = subprocess.run([heapwhy, str(process.pid), "--json"], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            data = subprocess.run([heapwhy, str(pid), "--json"], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                                   text=True)
             if text.returncode or data.returncode:
                 return [f"heapwhy ended with {text.returncode} and {data.returncode}: {text.stderr}{data.stderr}"]
-            if process.poll() is not None:
+            if process.poll() is not None or largest(process.pid) != pid:
                 wrong.append("the program did not survive")
             report = json.loads(data.stdout)
             wrong += judge(report)
