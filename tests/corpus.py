@@ -43,6 +43,7 @@ class Subject:
         self.pid = self.process.pid
         try:
             self.ready = self.read_values(seconds)
+            time.sleep(0.05)  # it says so a moment before it blocks
         except Exception:
             self.stop()
             raise
@@ -62,7 +63,9 @@ class Subject:
     def again(self):
         """Tell the program to collect, and read what it says then."""
         self.process.stdin.write(b'\n')
-        return self.read_values()
+        self.ready = self.read_values()
+        time.sleep(0.05)
+        return self.ready
 
     def stop(self):
         self.process.stdin.close()

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 )
 
 var (
@@ -81,11 +82,12 @@ func wideAt(i int) *wide {
 	return w
 }
 
-var sunk any
+var sunk atomic.Pointer[any]
 
+// sink makes x escape to the heap, and drops it.
 func sink(x any) {
-	sunk = x
-	sunk = nil
+	sunk.Store(&x)
+	sunk.Store(nil)
 }
 
 func selectMany(i int) {

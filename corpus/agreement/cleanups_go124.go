@@ -2,10 +2,13 @@
 
 package main
 
-import "runtime"
+import (
+	"runtime"
+	"sync/atomic"
+)
 
 var (
-	cleaned  int
+	cleaned  atomic.Int64
 	attended []*resource
 	stopped  runtime.Cleanup
 )
@@ -14,17 +17,17 @@ func init() {
 	register("cleanups", func() {
 		for i := 0; i < 300; i++ {
 			r := newResource(i)
-			runtime.AddCleanup(r, func(p *pair) { cleaned++ }, &pair{text(i), 0})
-			runtime.AddCleanup(r, func(n int) { cleaned += n }, i)
-			runtime.AddCleanup(&r.body[5], func(s string) { cleaned += len(s) }, text(i))
+			runtime.AddCleanup(r, func(p *pair) { cleaned.Add(1) }, &pair{text(i), 0})
+			runtime.AddCleanup(r, func(n int) { cleaned.Add(int64(n)) }, i)
+			runtime.AddCleanup(&r.body[5], func(s string) { cleaned.Add(int64(len(s))) }, text(i))
 			attended = append(attended, r)
-			runtime.AddCleanup(newResource(i), func(p *pair) { cleaned++ }, &pair{text(i), 0})
-			stopped = runtime.AddCleanup(r, func(p *pair) { cleaned++ }, &pair{text(i), 1})
+			runtime.AddCleanup(newResource(i), func(p *pair) { cleaned.Add(1) }, &pair{text(i), 0})
+			stopped = runtime.AddCleanup(r, func(p *pair) { cleaned.Add(1) }, &pair{text(i), 1})
 			if i%2 == 0 {
 				stopped.Stop()
 			}
 			both := newResource(i)
-			runtime.AddCleanup(both, func(p *pair) { cleaned++ }, &pair{text(i), 0})
+			runtime.AddCleanup(both, func(p *pair) { cleaned.Add(1) }, &pair{text(i), 0})
 			runtime.SetFinalizer(both, func(r *resource) { risen = append(risen, r) })
 		}
 		collect(4)
@@ -45,7 +48,7 @@ func init() {
 		}
 		for i := 0; i < 300; i++ {
 			r := newResource(i)
-			runtime.AddCleanup(r, func(p *pair) { cleaned++ }, &pair{text(i), 0})
+			runtime.AddCleanup(r, func(p *pair) { cleaned.Add(1) }, &pair{text(i), 0})
 		}
 		collect(3)
 	}).last = true

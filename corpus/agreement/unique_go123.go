@@ -18,10 +18,8 @@ func init() {
 		for i := 0; i < 1000; i++ {
 			h := unique.Make(text(i % 300))
 			g := unique.Make(pair{text(i), int32(i)})
-			if i%3 == 0 {
-				handles = append(handles, h)
-				handles2[g] = i
-			}
+			handles = append(handles, h)
+			handles2[g] = i
 		}
 		for i := 0; i < 50; i++ {
 			addresses = append(addresses, netip.MustParseAddr("fe80::1%zone"+string(rune('a'+i%26))))
