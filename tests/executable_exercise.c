@@ -88,7 +88,7 @@ static void dwarf_exercise(struct dwarf *dwarf, remote_addr first_code)
 			continue;
 		if (pc < function.low || pc >= function.high)
 			__builtin_trap();
-		dwarf_locals(dwarf, pc, variable_touch, &walk);
+		dwarf_locals(dwarf, pc, pc + 8, variable_touch, &walk);
 		dwarf_captures(dwarf, function.low, field_touch, &walk);
 	}
 	dwarf_constant(dwarf, "main.limit", &value);

@@ -281,7 +281,7 @@ static void check_locals(struct opened *opened)
 	remote_addr handle = opened->handle.address;
 
 	// Outside the location list and the block: the parameter and the indirect variable.
-	dwarf_locals(opened->dwarf, handle, variable_collect, &at);
+	dwarf_locals(opened->dwarf, handle, 0, variable_collect, &at);
 	assert_int_equal(at.count, 2);
 	assert_string_equal(at.list[0].name, "o");
 	assert_true(at.list[0].parameter);
@@ -293,7 +293,7 @@ static void check_locals(struct opened *opened)
 
 	// Inside both.
 	at.count = 0;
-	dwarf_locals(opened->dwarf, handle + 20, variable_collect, &at);
+	dwarf_locals(opened->dwarf, handle + 20, 0, variable_collect, &at);
 	assert_int_equal(at.count, 4);
 	const struct dwarf_variable *text = &at.list[1];
 	assert_string_equal(text->name, "text");
@@ -307,12 +307,22 @@ static void check_locals(struct opened *opened)
 	assert_string_equal(at.list[3].name, "&boxed");
 	assert_int_equal(at.list[3].pieces[0].offset, -48);
 
+	// A call that ends where the location list begins: what was saved for it; one that ends where the list does.
+	at.count = 0;
+	dwarf_locals(opened->dwarf, handle + 7, handle + 8, variable_collect, &at);
+	assert_int_equal(at.count, 3);
+	assert_string_equal(at.list[1].name, "text");
+	at.count = 0;
+	dwarf_locals(opened->dwarf, handle + 31, handle + 32, variable_collect, &at);
+	assert_int_equal(at.count, 4);
+	assert_int_equal(at.list[1].piece_count, 2);
+
 	// Behind the location list, still in the block.
 	at.count = 0;
-	dwarf_locals(opened->dwarf, handle + 32, variable_collect, &at);
+	dwarf_locals(opened->dwarf, handle + 32, 0, variable_collect, &at);
 	assert_int_equal(at.count, 3);
 	at.count = 0;
-	dwarf_locals(opened->dwarf, handle + 4096, variable_collect, &at);
+	dwarf_locals(opened->dwarf, handle + 4096, 0, variable_collect, &at);
 	assert_int_equal(at.count, 0);
 }
 

@@ -127,15 +127,21 @@ struct dwarf_variable {
 	dwarf_ref type;
 	bool parameter;
 	bool indirect; // the place holds the address of the variable (versions that do not say
-		       // "&x")
+		// "&x")
 	unsigned piece_count;
 	struct dwarf_piece pieces[DWARF_PIECES_MAX];
 };
 
-// Calls `visit` for each variable of the function, and of the calls inlined into it, that has a
-// place at `pc` (an address inside the instruction: return address - 1), until it returns false.
+// Calls `visit` for each variable of the function, and of the calls inlined into it, that has a place at `pc`, until it
+// returns false.
+//
+// In a frame that waits for a call to return, `pc` lies inside the call instruction (return address - 1) and `resume`
+// is the return address; otherwise 0. Go describes registers up to the end of the call that clobbers them, and the
+// stack words they were saved to from there on: so a variable that is in a register at `pc` is taken from where it is
+// at `resume`.
 typedef bool (*dwarf_variable_visit)(void *context, const struct dwarf_variable *variable);
-void dwarf_locals(struct dwarf *dwarf, remote_addr pc, dwarf_variable_visit visit, void *context);
+void dwarf_locals(struct dwarf *dwarf, remote_addr pc, remote_addr resume,
+	dwarf_variable_visit visit, void *context);
 
 // Calls `visit` for each variable that the closure whose code starts at `code` captured: `offset`
 // is its place in the closure object. go 1.23 on; earlier versions do not tell.

@@ -184,19 +184,45 @@ static bool pieces_read(const struct operations *operations, struct dwarf_variab
 	return any;
 }
 
-static bool variable_read(Dwarf_Die *entry, Dwarf_Addr pc, struct dwarf_variable *variable)
+// The variable's pieces at `pc`. False when it has no place there.
+static bool place_read(Dwarf_Die *entry, Dwarf_Addr pc, struct dwarf_variable *variable)
 {
 	struct operations operations;
 
-	if (!location_at(entry, pc, &operations))
-		return false;
+	variable->piece_count = 0;
+	variable->indirect = false;
+	return location_at(entry, pc, &operations) && pieces_read(&operations, variable);
+}
+
+static bool is_on_stack(const struct dwarf_variable *variable)
+{
+	for (unsigned i = 0; i < variable->piece_count; i++) {
+		if (variable->pieces[i].place != PLACE_STACK)
+			return false;
+	}
+	return true;
+}
+
+static bool variable_read(
+	Dwarf_Die *entry, Dwarf_Addr pc, Dwarf_Addr resume, struct dwarf_variable *variable)
+{
+	struct dwarf_variable saved;
+
 	*variable = (struct dwarf_variable){
 		.parameter = dwarf_tag(entry) == DW_TAG_formal_parameter,
 		.type = entry_reference(entry, DW_AT_type),
 	};
 	const char *name = dwarf_diename(entry);
 	variable->name = name ? name : "";
-	return variable->type && pieces_read(&operations, variable);
+	if (!variable->type)
+		return false;
+	saved = *variable;
+	bool found = place_read(entry, pc, variable);
+	if (resume && (!found || !is_on_stack(variable)) && place_read(entry, resume, &saved)) {
+		*variable = saved;
+		found = true;
+	}
+	return found;
 }
 
 static bool is_variable(Dwarf_Die *entry)
@@ -213,12 +239,13 @@ static bool is_scope(Dwarf_Die *entry)
 	return tag == DW_TAG_lexical_block || tag == DW_TAG_inlined_subroutine;
 }
 
-void dwarf_locals(struct dwarf *dwarf, remote_addr pc, dwarf_variable_visit visit, void *context)
+void dwarf_locals(struct dwarf *dwarf, remote_addr pc, remote_addr resume,
+	dwarf_variable_visit visit, void *context)
 {
 	struct dwarf_function function;
 	Dwarf_Die stack[NESTING_MAX], scope;
 	unsigned depth = 0, visited = 0;
-	Dwarf_Addr at = pc - dwarf->bias;
+	Dwarf_Addr at = pc - dwarf->bias, back = resume ? resume - dwarf->bias : 0;
 
 	if (!dwarf_function_at(dwarf, pc, &function) || !dwarf_entry(dwarf, function.ref, &scope) ||
 		dwarf_child(&scope, &stack[0]) != 0)
@@ -229,7 +256,7 @@ void dwarf_locals(struct dwarf *dwarf, remote_addr pc, dwarf_variable_visit visi
 		if (++visited > VISITED_MAX)
 			return;
 		if (is_variable(entry)) {
-			if (variable_read(entry, at, &variable) && !visit(context, &variable))
+			if (variable_read(entry, at, back, &variable) && !visit(context, &variable))
 				return;
 		} else if (is_scope(entry) && depth + 1 < NESTING_MAX &&
 			   dwarf_haspc(entry, at) > 0 &&

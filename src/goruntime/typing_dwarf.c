@@ -191,14 +191,15 @@ static bool local_take(void *context, const struct dwarf_variable *variable)
 	return !dwarf->no_memory;
 }
 
-static struct locals_at locals_at(struct typing_dwarf *dwarf, remote_addr pc)
+// `calls`: the frame waits for a call to return.
+static struct locals_at locals_at(struct typing_dwarf *dwarf, remote_addr pc, bool calls)
 {
 	uint64_t index;
 
 	if (hw_map_get(&dwarf->by_pc, pc, &index))
 		return dwarf->places.items[index];
 	struct locals_at at = {.first = dwarf->locals.count};
-	dwarf_locals(dwarf->dwarf, pc, local_take, dwarf);
+	dwarf_locals(dwarf->dwarf, pc, calls ? pc + 1 : 0, local_take, dwarf);
 	at.count = dwarf->locals.count - at.first;
 	dwarf->no_memory |= !hw_map_put(&dwarf->by_pc, pc, dwarf->places.count) ||
 			    !hw_vector_push(&dwarf->places, at);
@@ -308,7 +309,8 @@ static void claim_locals(struct typing_dwarf *dwarf)
 		const struct frame *frame = &dwarf->goroutines->frames[i];
 		if (frame->flags & FRAME_CONSERVATIVE)
 			continue;
-		struct locals_at at = locals_at(dwarf, frame->pc);
+		struct locals_at at = locals_at(
+			dwarf, frame->pc, !(frame->flags & (FRAME_INNERMOST | FRAME_PANICKED)));
 		for (uint32_t l = 0; l < at.count; l++)
 			claim_local(dwarf, &dwarf->locals.items[at.first + l], frame->fp);
 	}
