@@ -15,9 +15,12 @@
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 
+#include "base/cleanup.h"
 #include "goruntime/bits.h"
 #include "goruntime/goroutine.h"
+#include "goruntime/specials.h"
 
 // Objects that may have been allocated since the collection: a few by the runtime itself, and one
 // in so many.
@@ -131,23 +134,94 @@ static void unallocated_count(
 	}
 }
 
-static uint64_t missing_count(const struct heap *heap, const uint64_t *reached, uint64_t *tiny)
+// What the collector marks though nothing refers to it: floating garbage, which the next collection
+// frees. These objects, and what only they refer to, are missing in any honest count; `why` says
+// what they are.
+struct floating {
+	const struct heap *heap;
+	uint64_t *bits; // missing objects that no other unreached one refers to; of these:
+	// Each P's current block for tiny objects (gcMarkTinyAllocs, 1.19 to 1.27).
+	uint64_t tiny;
+	// Made strong from weak while the collector marked, as the unique package does with all of
+	// its values (runtime/mheap.go, internal_weak_runtime_makeStrongFromWeak, 1.23 on).
+	uint64_t weak;
+	// The others: allocated, or let go, while the collector marked.
+	uint64_t unowned;
+};
+
+static bool successor_drop(void *context, node_id node)
 {
-	uint64_t total = 0;
+	struct floating *floating = context;
 
-	*tiny = 0;
-	for (uint64_t word = 0; word < bits_words(heap->object_count); word++) {
-		uint64_t missing = heap->marked[word] & ~reached[word];
+	if (node < floating->heap->object_count)
+		floating->bits[node / 64] &= ~(UINT64_C(1) << node % 64);
+	return true;
+}
 
-		for (; missing; missing &= missing - 1) {
-			object_id id = (object_id)(word * 64 + (uint64_t)__builtin_ctzll(missing));
+static bool weak_count(void *context, const struct special *special)
+{
+	struct floating *floating = context;
+	uint64_t bit = UINT64_C(1) << special->object % 64;
+
+	if (special->kind == floating->heap->runtime->layout.special_weak &&
+		floating->bits[special->object / 64] & bit) {
+		floating->bits[special->object / 64] &= ~bit;
+		floating->weak++;
+	}
+	return true;
+}
+
+// False when out of memory.
+static bool floating_count(
+	const struct heap *heap, struct graph *graph, const uint64_t *reached, struct floating *out)
+{
+	uint64_t words = bits_words(heap->object_count);
+	_cleanup_free_ uint64_t *bits = calloc(words + 1, sizeof(*bits));
+	struct floating floating = {.heap = heap, .bits = bits};
+
+	if (!bits)
+		return false;
+	for (uint64_t i = 0; i < words; i++)
+		bits[i] = heap->marked[i] & ~reached[i];
+	for (uint64_t i = 0; i < words; i++) {
+		for (uint64_t unreached = heap->allocated[i] & ~reached[i]; unreached;
+			unreached &= unreached - 1)
+			graph_successors(graph,
+				(node_id)(i * 64 + (uint64_t)__builtin_ctzll(unreached)),
+				successor_drop, &floating);
+	}
+	for (uint32_t i = 0; i < heap->span_count; i++) {
+		const struct span *span = &heap->spans[i];
+
+		if (span->count && span->specials)
+			specials_walk(heap, span, weak_count, &floating);
+	}
+	for (uint64_t i = 0; i < words; i++) {
+		for (uint64_t left = bits[i]; left; left &= left - 1) {
+			object_id id = (object_id)(i * 64 + (uint64_t)__builtin_ctzll(left));
 			const struct span *span = heap_span_of(heap, id);
+			bool tiny = span->noscan && span->elem_size == TINY_BLOCK_BYTES;
 
-			total++;
-			*tiny += span->noscan && span->elem_size == TINY_BLOCK_BYTES;
+			floating.tiny += tiny;
+			floating.unowned += !tiny;
 		}
 	}
-	return total;
+	*out = floating;
+	return true;
+}
+
+static void missing_explain(const struct heap *heap, struct graph *graph, const uint64_t *reached,
+	struct agreement *out)
+{
+	struct floating floating;
+
+	if (floating_count(heap, graph, reached, &floating))
+		say(out,
+			"of those missing nothing refers to %" PRIu64 ": %" PRIu64
+			" blocks for tiny objects, %" PRIu64 " with weak pointers, %" PRIu64
+			" let go while the collector marked; the rest hangs on these",
+			floating.tiny + floating.weak + floating.unowned, floating.tiny,
+			floating.weak, floating.unowned);
 }
 
 void agreement_compute(const struct heap *heap, struct graph *graph,
@@ -155,20 +229,18 @@ void agreement_compute(const struct heap *heap, struct graph *graph,
 {
 	const uint64_t *reached = graph_reached(graph);
 	struct agreement agreement = {.marked = bits_count(heap->marked, heap->object_count)};
-	uint64_t tiny;
 
-	for (uint64_t i = 0; i < bits_words(heap->object_count); i++)
+	for (uint64_t i = 0; i < bits_words(heap->object_count); i++) {
 		agreement.reached +=
 			(uint64_t)__builtin_popcountll(reached[i] & heap->allocated[i]);
-	agreement.missing = missing_count(heap, reached, &tiny);
+		agreement.missing += (uint64_t)__builtin_popcountll(heap->marked[i] & ~reached[i]);
+	}
 	unallocated_count(heap, reached, &agreement);
 	agreement.comparable = state_is_comparable(heap, goroutines, &agreement);
-	if (agreement.comparable && agreement.missing && agreement.missing == tiny)
-		// runtime/mgcmark.go, gcMarkTinyAllocs: 1.19 to 1.27.
-		say(&agreement, "what is missing are blocks for tiny objects: the collector keeps "
-				"the current one of each P");
-	else if (agreement.comparable && goroutines->truncated_stacks)
+	if (agreement.comparable && goroutines->truncated_stacks)
 		say(&agreement, "%" PRIu64 " stacks could not be followed to their end",
 			goroutines->truncated_stacks);
+	else if (agreement.comparable && agreement.missing)
+		missing_explain(heap, graph, reached, &agreement);
 	*out = agreement;
 }
