@@ -244,8 +244,8 @@ static bool source_open(struct heap_reader *reader, const struct span *span, rem
 
 	if (layout->pointer_bits != POINTER_BITS_HEADER) {
 		source.bits = reader->pointers;
-		// The window may begin inside a large object: modulo 2^64, `first` plus a word in the
-		// window is right then, too.
+		// The window may begin inside a large object: modulo 2^64, `first` plus a word in
+		// the window is right then, too.
 		source.first = address / 8 - reader->start / 8;
 		if (layout->pointer_bits == POINTER_BITS_TWO_BIT_ARENA)
 			source.scans = reader->scans;
