@@ -65,6 +65,19 @@ bool name_is_plumbing(const char *function)
 	return false;
 }
 
+bool name_is_map_part(const char *type)
+{
+	static const char *const prefixes[] = {"map.group[", "map.bucket[", "map.table["};
+	const char *element = !strncmp(type, "[]", 2) ? type + 2 : type;
+	size_t length = strlen(type);
+
+	for (size_t i = 0; i < ARRAY_COUNT(prefixes); i++)
+		if (!strncmp(element, prefixes[i], strlen(prefixes[i])))
+			return true;
+	// typing's names for the parts that have no type of their own: "map[int]string (table)".
+	return !strncmp(element, "map[", 4) && length && type[length - 1] == ')';
+}
+
 // The number of leading bytes that fit into `width` columns.
 static size_t fitting_head(const char *string, unsigned width)
 {

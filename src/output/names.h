@@ -20,6 +20,9 @@ bool name_is_plumbing(const char *function);
 // in main.worker, not in runtime.gopark.
 bool name_is_plumbing(const char *function);
 
+// A type that is how Go builds maps: directories, tables, groups, buckets.
+bool name_is_map_part(const char *type);
+
 // Appends `string` cut to `width` columns. What is left out is in the middle, where Go's names
 // differ least: the package is at the front and the method, the field or the closure's number at
 // the end.

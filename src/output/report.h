@@ -36,6 +36,7 @@ struct report_step {
 	uint64_t count; // objects
 	uint64_t bytes; // retained by them
 	bool at_least;  // counting stopped here: there are more
+	bool internal;  // how Go builds a map, say: of no interest to most readers
 };
 
 struct report_holder {

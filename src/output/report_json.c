@@ -94,10 +94,11 @@ static json_t *path_json(const struct report_holder *holder)
 
 	for (uint32_t i = 0; i < holder->path_count; i++) {
 		const struct report_step *step = &holder->path[i];
-		list = array_with(list, json_pack("{s:s, s:s, s:s, s:o, s:o, s:b}", "kind",
-						step->kind, "name", step->name, "type", step->type,
-						"count", json_u64(step->count), "retained_bytes",
-						json_u64(step->bytes), "at_least", step->at_least));
+		list = array_with(list,
+			json_pack("{s:s, s:s, s:s, s:o, s:o, s:b, s:b}", "kind", step->kind, "name",
+				step->name, "type", step->type, "count", json_u64(step->count),
+				"retained_bytes", json_u64(step->bytes), "at_least", step->at_least,
+				"internal", step->internal));
 	}
 	return list;
 }

@@ -19,6 +19,7 @@
 #include "heapwhy/vector.h"
 #include "output/clean.h"
 #include "output/holder_names.h"
+#include "output/names.h"
 
 enum {
 	STEPS_MAX = 8,
@@ -145,6 +146,13 @@ static const char *edge_name(struct pathfinder *finder, const char *edge, bool s
 	return name.failed ? NULL : clean_string(&finder->report->arena, name.bytes);
 }
 
+// A map variable points to the map itself, which would be shown twice.
+static bool path_is_internal(const struct report_holder *holder, const char *type)
+{
+	return name_is_map_part(type) || (holder->path_count == 1 && !strcmp(holder->type, type) &&
+						 !strncmp(type, "map[", 4));
+}
+
 static bool path_add(
 	struct pathfinder *finder, struct report_holder *out, const struct tally *tally)
 {
@@ -164,6 +172,8 @@ static bool path_add(
 		.count = tally->count,
 		.bytes = tally->bytes,
 		.at_least = finder->cut,
+		.internal =
+			path_is_internal(out, typing_label_name(analysis->typing, tally->label)),
 	};
 	out->path_count++;
 	return step->name && step->type;

@@ -130,7 +130,7 @@ static void write_memory(const struct report *report, const struct style *style,
 		const struct report_account *account = &report->ledger[i];
 		const struct look *look = account_look(account->name);
 		char entry[96];
-		if (!account->bytes)
+		if (account->bytes < report->resident_bytes / 200)
 			continue;
 		int length = snprintf(entry, sizeof(entry), "%s %s %.0f%%", account->name,
 			bytes_text(buffer, account->bytes),
@@ -162,17 +162,21 @@ static void append_step_objects(
 static void append_path(
 	struct text *text, const struct report_holder *holder, const struct style *style)
 {
-	uint32_t shown = style->width >= 130 ? 3 : 2;
-	uint32_t first = holder->path_count > shown + 1 ? holder->path_count - shown : 1;
+	uint32_t shown = style->width >= 130 ? 3 : 2, left = 0;
 
-	if (first > 1)
+	for (uint32_t i = 1; i < holder->path_count; i++)
+		left += !holder->path[i].internal;
+	if (left > shown)
 		text_printf(text, "%s ", style_ellipsis(style));
-	for (uint32_t i = first; i < holder->path_count; i++) {
+	for (uint32_t i = 1; i < holder->path_count; i++) {
 		const struct report_step *step = &holder->path[i];
-		text_printf(text, "%s%s ", i > first ? " " : "", style_arrow(style));
+		if (step->internal || left-- > shown)
+			continue;
+		text_printf(text, "%s ", style_arrow(style));
 		if (*step->name)
 			text_printf(text, "%s ", step->name);
 		append_step_objects(text, step, style);
+		text_append(text, left ? " " : "");
 	}
 }
 
@@ -193,11 +197,12 @@ static struct error *write_culprit(
 	text_printf(text, " keeps %s%s%s: %.0f%% of all that is alive.\n", style_bold(style),
 		bytes_text(buffer, holder->retained_bytes), style_reset(style),
 		percent(holder->retained_bytes, report->heap.live_bytes));
-	for (uint32_t i = 0; i < holder->path_count; i++) {
+	for (uint32_t i = 0, depth = 0; i < holder->path_count; i++) {
 		const struct report_step *step = &holder->path[i];
+		if (step->internal)
+			continue;
 		text_clear(&line);
-		for (uint32_t indent = 0; indent < i; indent++)
-			text_append(&line, "  ");
+		text_printf(&line, "%*s", (int)(2 * depth++), "");
 		if (i)
 			text_append(&line, style->utf8 ? "└ " : "+ ");
 		if (*step->name) {
