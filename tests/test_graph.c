@@ -209,6 +209,34 @@ static void check_labels(struct model *model, struct graph *graph, bool (*domina
 		assert_int_equal(bytes[label], expected[label]);
 }
 
+static bool clear_bit(void *context, node_id node)
+{
+	bool *expected = context;
+
+	assert_true(expected[node]);
+	expected[node] = false;
+	return true;
+}
+
+static void check_shared(const struct model *model, struct graph *graph)
+{
+	bool expected[NODES_MAX] = {false};
+
+	assert_success(graph_prepare_paths(graph));
+	for (uint32_t n = 0; n < model->objects; n++) {
+		node_id keeper = n, above = graph_dominator(graph, n);
+
+		expected[n] = above == graph_root_node(graph);
+		for (; above != NODE_NONE && above != graph_root_node(graph);
+			above = graph_dominator(graph, above))
+			keeper = above;
+		assert_int_equal(graph_keeper(graph, n), model->reached[n] ? keeper : NODE_NONE);
+	}
+	graph_shared(graph, clear_bit, expected);
+	for (uint32_t n = 0; n < model->objects; n++)
+		assert_false(expected[n]);
+}
+
 static void check_dominators(struct model *model, struct graph *graph)
 {
 	static bool dominates[NODES_MAX][NODES_MAX]; // [d][n]: every path to n passes d
@@ -250,6 +278,7 @@ static void check_dominators(struct model *model, struct graph *graph)
 		assert_int_equal(graph_dominator(graph, graph_of_model(model, graph, n)), expected);
 	}
 	check_labels(model, graph, dominates);
+	check_shared(model, graph);
 }
 
 static void check_retained_set(const struct model *model, struct graph *graph)

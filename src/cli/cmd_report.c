@@ -6,12 +6,12 @@
 #include "output/report_json.h"
 #include "output/report_text.h"
 
-enum { TOP_DEFAULT = 10, TOP_MAX = 1000 };
+enum { TOP_DEFAULT = 10, TOP_MAX = 1000, PATHS_LEAST = 20 };
 
 struct report_arguments {
 	struct common_arguments common;
 	const char *target;
-	unsigned top;
+	unsigned top;     // 0: not said
 	uint64_t fail_on; // UINT64_MAX: never
 };
 
@@ -62,7 +62,8 @@ static const struct argp argp = {
 // The target is let go by report_build(), the analysis's memory given back before anything is printed.
 static struct error *make_report(const struct report_arguments *arguments, struct report **out)
 {
-	struct report_options report_options = {.paths = arguments->top};
+	struct report_options report_options = {
+		.paths = arguments->top > PATHS_LEAST ? arguments->top : PATHS_LEAST};
 	struct analysis *analysis;
 	struct error *err = common_open(&arguments->common, arguments->target, &analysis);
 
@@ -76,8 +77,12 @@ static struct error *make_report(const struct report_arguments *arguments, struc
 static struct error *write_report(
 	const struct report_arguments *arguments, const struct report *report)
 {
-	struct style style = terminal_style(arguments->common.color, arguments->top);
+	struct style style = terminal_style(
+		arguments->common.color, arguments->top ? arguments->top : TOP_DEFAULT);
 	_cleanup_text_ struct text text = TEXT_INIT;
+
+	// Who asks for rows gets them.
+	style.everything = arguments->top != 0;
 	struct error *err = arguments->common.json ? report_json(report, &text)
 						   : report_text(report, &style, &text);
 
@@ -86,7 +91,7 @@ static struct error *write_report(
 
 static struct error *run(const struct command *command, int argc, char **argv, int *status)
 {
-	struct report_arguments arguments = {.top = TOP_DEFAULT, .fail_on = UINT64_MAX};
+	struct report_arguments arguments = {.fail_on = UINT64_MAX};
 	struct report *report;
 	struct error *err = command_parse(command, argc, argv, &arguments);
 

@@ -39,7 +39,8 @@ struct holder_edge {
 };
 
 // Adds the holders and marks what is reachable: first from precise edges, then from conservative ones.
-struct error *graph_connect(struct graph *graph, uint32_t holder_count, const struct holder_edge *edges, size_t count);
+struct error *graph_connect(
+	struct graph *graph, uint32_t holder_count, const struct holder_edge *edges, size_t count);
 
 // Puts a layer between the root and the holders: holder h hangs below group group_of[h] (0 .. group_count - 1; copied).
 // A group's retained size is exact: what its members keep only together belongs to it. So holders can be fine (a word of
@@ -49,8 +50,9 @@ struct error *graph_group(struct graph *graph, uint32_t group_count, const uint3
 node_id graph_group_node(const struct graph *graph, uint32_t group);
 
 // Bitmaps over object ids, valid after graph_connect.
-const uint64_t *graph_reached(const struct graph *graph);         // reachable at all
-const uint64_t *graph_reached_precisely(const struct graph *graph); // reachable from precise roots alone
+const uint64_t *graph_reached(const struct graph *graph); // reachable at all
+const uint64_t *graph_reached_precisely(
+	const struct graph *graph); // reachable from precise roots alone
 uint64_t graph_reached_count(const struct graph *graph);
 uint64_t graph_reached_bytes(const struct graph *graph);
 
@@ -80,8 +82,16 @@ typedef uint32_t graph_label_of(void *context, object_id object);
 struct error *graph_retained_by_label(struct graph *graph, graph_label_of *label_of, void *context,
 	uint32_t label_count, uint64_t *bytes);
 
-// Calls visit for each distinct successor, ascending. False stops.
+// Visits, ascending, the objects that no holder keeps alone: their dominator is the root. Together with the holders they
+// partition what is alive. False stops.
 typedef bool (*node_visit)(void *context, node_id node);
+bool graph_shared(const struct graph *graph, node_visit visit, void *context);
+
+// The child of the root above `node` in the dominator tree: what has to go for it to go, a holder or group or a shared
+// object, or itself. NODE_NONE for the root and the unreachable. Climbs. Only after graph_prepare_paths.
+node_id graph_keeper(struct graph *graph, node_id node);
+
+// Calls visit for each distinct successor, ascending. False stops.
 bool graph_successors(const struct graph *graph, node_id node, node_visit visit, void *context);
 
 // Paths need a parent for each reachable node (4 bytes each), and so does graph_dominator of an object with one
@@ -99,7 +109,8 @@ size_t graph_path(struct graph *graph, node_id node, node_id *nodes, size_t max,
 
 // Retained size of a set of objects, exactly: what would go if all of them went at once (for "all objects of a type").
 // `set` has a bit for each object. Marks once round the set: about as long as graph_connect.
-struct error *graph_retained_set(struct graph *graph, const uint64_t *set, uint64_t *bytes, uint64_t *count);
+struct error *graph_retained_set(
+	struct graph *graph, const uint64_t *set, uint64_t *bytes, uint64_t *count);
 
 uint64_t graph_edge_count(const struct graph *graph);
 

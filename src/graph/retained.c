@@ -27,6 +27,35 @@ node_id graph_dominator(struct graph *graph, node_id node)
 	return err ? NODE_NONE : graph_parent(graph, node);
 }
 
+bool graph_shared(const struct graph *graph, node_visit visit, void *context)
+{
+	BUG_ON(!graph->core_count);
+	// Only nodes with several predecessors can be dominated by the root, and those are core nodes.
+	for (uint32_t i = 0; i < graph->store.line_count; i++) {
+		uint64_t bits =
+			store_line(&graph->store, i * LINE_NODES)->visited & graph->reached[i];
+		for (; bits; bits &= bits - 1) {
+			node_id node = i * LINE_NODES + (node_id)__builtin_ctzll(bits);
+			if (graph_is_object(graph, node) &&
+				!graph->dominator[graph_core_number(graph, node)] &&
+				!visit(context, node))
+				return false;
+		}
+	}
+	return true;
+}
+
+node_id graph_keeper(struct graph *graph, node_id node)
+{
+	node_id keeper = NODE_NONE;
+
+	if (!graph_is_reached(graph, node))
+		return NODE_NONE;
+	for (; node != NODE_NONE && node != graph->root; node = graph_dominator(graph, node))
+		keeper = node;
+	return keeper;
+}
+
 struct total {
 	uint64_t bytes, objects;
 };

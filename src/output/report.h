@@ -44,6 +44,10 @@ struct report_holder {
 	const char *kind; // "global", "goroutine", "finalizer", "other"
 	const char *type; // of a global, "" when unknown
 	bool name_exact;  // false: the name was derived from the code that refers to it
+	uint64_t shared;  // not a holder: so many objects that several holders keep; 0 otherwise
+	const char **held_by; // some of those that refer to a shared object
+	uint32_t held_by_count;
+	uint64_t held_by_more; // how many others were seen
 	uint64_t retained_bytes, objects;
 	struct report_step *path;
 	uint32_t path_count;
@@ -108,6 +112,7 @@ struct report {
 	uint32_t type_count;
 	struct report_holder *holders;
 	uint32_t holder_count;
+	uint64_t holders_left_out; // small ones
 	struct report_goroutines *goroutines;
 	uint32_t goroutines_count; // groups
 

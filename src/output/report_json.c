@@ -103,18 +103,29 @@ static json_t *path_json(const struct report_holder *holder)
 	return list;
 }
 
+static json_t *held_by_json(const struct report_holder *holder)
+{
+	json_t *list = json_array();
+
+	for (uint32_t i = 0; i < holder->held_by_count; i++)
+		list = array_with(list, json_string(holder->held_by[i]));
+	return list;
+}
+
 static json_t *holders_json(const struct report *report)
 {
 	json_t *list = json_array();
 
 	for (uint32_t i = 0; i < report->holder_count; i++) {
 		const struct report_holder *holder = &report->holders[i];
-		list = array_with(
-			list, json_pack("{s:s, s:s, s:s, s:b, s:o, s:o, s:o}", "name", holder->name,
-				      "kind", holder->kind, "type", holder->type, "name_exact",
-				      holder->name_exact, "retained_bytes",
-				      json_u64(holder->retained_bytes), "objects",
-				      json_u64(holder->objects), "path", path_json(holder)));
+		list = array_with(list,
+			json_pack("{s:s, s:s, s:s, s:b, s:o, s:o, s:o, s:o, s:o, s:o}", "name",
+				holder->name, "kind", holder->kind, "type", holder->type,
+				"name_exact", holder->name_exact, "retained_bytes",
+				json_u64(holder->retained_bytes), "objects",
+				json_u64(holder->objects), "path", path_json(holder), "shared",
+				json_u64(holder->shared), "held_by", held_by_json(holder),
+				"held_by_more", json_u64(holder->held_by_more)));
 	}
 	return list;
 }

@@ -6,7 +6,7 @@
 // type. A type that refers to itself (a list, a tree) stays one step, however deep it is. The path
 // ends where no type below has a considerable share of what is looked at: that is where the bytes
 // are.
-#include "output/report_path.h"
+#include "output/report_parts.h"
 
 #include <ctype.h>
 #include <stdlib.h>
@@ -202,14 +202,8 @@ static bool path_has_label(const struct pathfinder *finder, uint32_t label)
 	return false;
 }
 
-static bool path_find(struct pathfinder *finder, uint32_t holder, struct report_holder *out)
+static bool path_find(struct pathfinder *finder, struct report_holder *out)
 {
-	struct analysis *analysis = finder->analysis;
-
-	for (uint32_t i = 0; i < analysis->root_holder_count; i++)
-		if (analysis->root_holders[i].holder == holder &&
-			!hw_vector_push(&finder->step, graph_holder_node(analysis->graph, i)))
-			return false;
 	while (out->path_count < STEPS_MAX) {
 		const struct tally *best = path_look_below(finder);
 		struct report_step *above = &out->path[out->path_count - 1];
@@ -220,8 +214,7 @@ static bool path_find(struct pathfinder *finder, uint32_t holder, struct report_
 			above->count = finder->step.count;
 			above->at_least |= finder->cut;
 		}
-		// A type that comes again two steps later (node, []node, node) would go on like
-		// that.
+		// A type that comes again two steps later (node, []node, node) would go on like that.
 		if (!best || path_has_label(finder, best->label))
 			return true;
 		if (!path_add(finder, out, best) || !path_descend(finder, best))
@@ -230,31 +223,44 @@ static bool path_find(struct pathfinder *finder, uint32_t holder, struct report_
 	return true;
 }
 
-struct error *report_path(struct report *report, struct analysis *analysis, uint32_t holder,
-	size_t budget, struct report_holder *out)
+static bool path_begin(
+	struct pathfinder *finder, const struct path_start *start, struct report_holder *out)
+{
+	out->path = hw_arena_calloc(&finder->report->arena, STEPS_MAX, sizeof(*out->path));
+	if (!out->path)
+		return false;
+	out->path[0] = (struct report_step){
+		.kind = out->shared ? "object" : out->kind,
+		.name = out->shared ? "" : out->name,
+		.type = out->type,
+		.count = start->nodes.count,
+		.bytes = out->retained_bytes,
+	};
+	out->path_count = 1;
+	for (size_t i = 0; i < start->nodes.count; i++) {
+		node_id node = start->nodes.items[i];
+		if (!hw_vector_push(&finder->step, node) ||
+			(out->shared && !hw_map_put(&finder->visited, node, 0)))
+			return false;
+	}
+	if (out->shared)
+		finder->labels[finder->label_count++] = start->label;
+	return true;
+}
+
+struct error *report_path(struct report *report, struct analysis *analysis,
+	const struct path_start *start, size_t budget, struct report_holder *out)
 {
 	struct pathfinder finder = {
 		.report = report,
 		.analysis = analysis,
 		.budget = budget,
-		.current_label = UINT32_MAX,
+		.current_label = start->label,
 	};
 
 	hw_map_init(&finder.visited);
 	hw_map_init(&finder.tally_of);
-	out->path = hw_arena_calloc(&report->arena, STEPS_MAX, sizeof(*out->path));
-	bool found = out->path != NULL;
-	if (found) {
-		out->path[0] = (struct report_step){
-			.kind = out->kind,
-			.name = out->name,
-			.type = out->type,
-			.count = analysis->holders[holder].goroutines,
-			.bytes = out->retained_bytes,
-		};
-		out->path_count = 1;
-		found = path_find(&finder, holder, out);
-	}
+	bool found = path_begin(&finder, start, out) && path_find(&finder, out);
 	hw_map_deinit(&finder.visited);
 	hw_map_deinit(&finder.tally_of);
 	hw_vector_deinit(&finder.step);

@@ -27,6 +27,16 @@ static const char *count_text(char *buffer, uint64_t count)
 	return format_count(buffer, 24, count);
 }
 
+// Whether row number `row` of a table, worth `bytes`, is worth a line: what is less than a thousandth of the live heap
+// only makes it harder to see what matters. A few rows are always there.
+static bool row_matters(
+	const struct report *report, const struct style *style, uint32_t row, uint64_t bytes)
+{
+	if (row >= style->top)
+		return false;
+	return style->everything || row < 3 || bytes >= report->heap.live_bytes / 1000;
+}
+
 static void write_heading(struct text *text, const struct style *style, const char *heading)
 {
 	text_printf(text, "\n%s%s%s\n", style_bold(style), heading, style_reset(style));
@@ -164,6 +174,14 @@ static void append_path(
 {
 	uint32_t shown = style->width >= 130 ? 3 : 2, left = 0;
 
+	if (holder->held_by_count) {
+		text_printf(text, "%s ", style_arrow_back(style));
+		name_append_plain(text, holder->held_by[0]);
+		if (holder->held_by_count + holder->held_by_more > 1)
+			text_printf(text, " +%" PRIu64,
+				holder->held_by_count + holder->held_by_more - 1);
+		text_append_char(text, ' ');
+	}
 	for (uint32_t i = 1; i < holder->path_count; i++)
 		left += !holder->path[i].internal;
 	if (left > shown)
@@ -178,6 +196,31 @@ static void append_path(
 		append_step_objects(text, step, style);
 		text_append(text, left ? " " : "");
 	}
+}
+
+// "Held by main.db, goroutine 1 in main.main and 7 others."
+static void write_held_by(
+	const struct report_holder *holder, const struct style *style, struct text *text)
+{
+	_cleanup_text_ struct text line = TEXT_INIT;
+	uint64_t others = holder->held_by_more;
+
+	if (!holder->held_by_count)
+		return;
+	text_append(&line, "No single holder: held by");
+	for (uint32_t i = 0; i < holder->held_by_count; i++) {
+		text_append(&line, !i                                        ? " "
+				   : i + 1 < holder->held_by_count || others ? ", "
+									     : " and ");
+		name_append_plain(&line, holder->held_by[i]);
+	}
+	if (others)
+		text_printf(&line, " and %" PRIu64 " other%s", others, others > 1 ? "s" : "");
+	text_append_char(&line, '.');
+	text_append(text, "  ");
+	sentence_append(text, line.bytes, style);
+	if (line.failed)
+		text->failed = true;
 }
 
 static struct error *write_culprit(
@@ -197,6 +240,7 @@ static struct error *write_culprit(
 	text_printf(text, " keeps %s%s%s: %.0f%% of all that is alive.\n", style_bold(style),
 		bytes_text(buffer, holder->retained_bytes), style_reset(style),
 		percent(holder->retained_bytes, report->heap.live_bytes));
+	write_held_by(holder, style, text);
 	for (uint32_t i = 0, depth = 0; i < holder->path_count; i++) {
 		const struct report_step *step = &holder->path[i];
 		if (step->internal)
@@ -235,9 +279,9 @@ static struct error *write_holders(
 	uint32_t shown = 0;
 
 	table_init(&table, style, columns, ARRAY_COUNT(columns));
-	for (; shown < report->holder_count && shown < style->top; shown++) {
+	for (; shown < report->holder_count; shown++) {
 		const struct report_holder *holder = &report->holders[shown];
-		if (!holder->retained_bytes)
+		if (!row_matters(report, style, shown, holder->retained_bytes))
 			break;
 		table_cell(&table, bytes_text(buffer, holder->retained_bytes));
 		text_clear(&cell);
@@ -277,8 +321,10 @@ static struct error *write_types(
 	uint32_t shown = 0;
 
 	table_init(&table, style, columns, ARRAY_COUNT(columns));
-	for (; shown < report->type_count && shown < style->top; shown++) {
+	for (; shown < report->type_count; shown++) {
 		const struct report_type *type = &report->types[shown];
+		if (!row_matters(report, style, shown, type->bytes))
+			break;
 		table_cell(&table, bytes_text(buffer, type->bytes));
 		text_clear(&cell);
 		text_printf(&cell, "%.1f", percent(type->bytes, report->heap.live_bytes));

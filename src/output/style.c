@@ -41,6 +41,11 @@ const char *style_arrow(const struct style *style)
 	return style->utf8 ? "→" : "->";
 }
 
+const char *style_arrow_back(const struct style *style)
+{
+	return style->utf8 ? "←" : "<-";
+}
+
 const char *style_times(const struct style *style)
 {
 	return style->utf8 ? "×" : "x";

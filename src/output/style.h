@@ -6,10 +6,11 @@
 #include <stddef.h>
 
 struct style {
-	unsigned width; // columns
-	bool color;     // ANSI colours and bold
-	bool utf8;      // the locale can show ●, │ and bars
-	unsigned top;   // rows a table
+	unsigned width;  // columns
+	bool color;      // ANSI colours and bold
+	bool utf8;       // the locale can show ●, │ and bars
+	unsigned top;    // rows a table, at most
+	bool everything; // also rows that hardly matter
 };
 
 enum { STYLE_NARROWEST = 64, STYLE_WIDEST = 160 };
@@ -23,7 +24,8 @@ const char *style_strong(const struct style *style); // bold red: the one thing 
 const char *style_reset(const struct style *style);
 
 // Signs that exist in ASCII too.
-const char *style_arrow(const struct style *style);    // "→" or "->"
+const char *style_arrow(const struct style *style); // "→" or "->"
+const char *style_arrow_back(const struct style *style);
 const char *style_times(const struct style *style);    // "×" or "x"
 const char *style_ellipsis(const struct style *style); // "…" or "..."
 const char *style_dot(const struct style *style);      // "·" or "|"

@@ -1,0 +1,33 @@
+// Inside the report: how its parts are made. Strings and lists go into the report's arena.
+#ifndef OUTPUT_REPORT_PARTS_H
+#define OUTPUT_REPORT_PARTS_H
+
+#include "graph/analysis.h"
+#include "heapwhy/vector.h"
+#include "output/report.h"
+
+// Holders, and the objects that no holder keeps alone; the largest get paths. Needs the target (typing_edge).
+struct error *report_holders(
+	struct report *report, struct analysis *analysis, const struct report_options *options);
+
+struct error *report_goroutines(struct report *report, struct analysis *analysis);
+
+struct error *report_types(struct report *report, struct analysis *analysis);
+
+// Where a path starts: the nodes of a holder, or objects of one type.
+struct path_start {
+	HW_VECTOR(node_id) nodes;
+	uint32_t label; // of the objects; UINT32_MAX for a holder
+};
+
+// Fills in the path of `out`, whose name, kind, type and size are known. Looks at no more than `budget` objects; steps
+// that were not counted to their end say so. Needs the target (typing_edge).
+struct error *report_path(struct report *report, struct analysis *analysis,
+	const struct path_start *start, size_t budget, struct report_holder *out);
+
+// Tells who holds what no single holder keeps: fills in held_by of each of the `count` holders that stands for shared
+// objects, by whatever refers to objects[i], one of them (OBJECT_NONE: not asked).
+struct error *report_held_by(struct report *report, struct analysis *analysis,
+	const object_id *objects, struct report_holder *holders, uint32_t count);
+
+#endif
