@@ -8,11 +8,15 @@
 #include <string.h>
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 // What rax holds when an interrupted system call is to be started again: -ERESTARTSYS to
 // -ERESTART_RESTARTBLOCK (the kernel's include/linux/errno.h).
 enum { RESTART_FIRST = 512, RESTART_BLOCK = 516 };
+
+// How often a call is tried again because of signals.
+enum { ATTEMPTS_MAX = 64 };
 
 enum { SYSCALL_STOP = SIGTRAP | 0x80 };
 
@@ -56,13 +60,9 @@ bool borrowed_begin(
 		.syscall_address = syscall_address,
 		.options = options | PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACECLONE,
 		.deadline_ns = UINT64_MAX};
-	uint64_t all = ~UINT64_C(0);
 
 	if (ptrace(PTRACE_GETREGS, tid, NULL, &borrowed.registers) ||
-		ptrace(PTRACE_GETSIGMASK, tid, (void *)sizeof(borrowed.signal_mask),
-			&borrowed.signal_mask) ||
-		ptrace(PTRACE_SETOPTIONS, tid, NULL, borrowed.options) ||
-		ptrace(PTRACE_SETSIGMASK, tid, (void *)sizeof(all), &all))
+		ptrace(PTRACE_SETOPTIONS, tid, NULL, borrowed.options))
 		return false;
 	*out = borrowed;
 	return true;
@@ -81,8 +81,6 @@ bool borrowed_suspend_seccomp(struct borrowed *borrowed)
 void borrowed_end(struct borrowed *borrowed)
 {
 	ptrace(PTRACE_SETOPTIONS, borrowed->tid, NULL, PTRACE_O_TRACESYSGOOD);
-	ptrace(PTRACE_SETSIGMASK, borrowed->tid, (void *)sizeof(borrowed->signal_mask),
-		&borrowed->signal_mask);
 }
 
 bool tracees_borrow(struct tracees *tracees, remote_addr syscall_address, struct borrowed *out)
@@ -117,71 +115,26 @@ static bool next_stop(struct borrowed *borrowed, int *status)
 	return false;
 }
 
-// A new process, at the moment of its birth. It dies when we do.
-static pid_t adopt_child(pid_t parent)
+// The process that the thread, stopped in PTRACE_EVENT_CLONE, has just created. It inherits
+// PTRACE_O_EXITKILL from an expendable thread; if the thread is the target's, it gets it here.
+static void adopt_child(const struct borrowed *parent, pid_t *child)
 {
 	unsigned long message = 0;
 	int status;
 
-	if (ptrace(PTRACE_GETEVENTMSG, parent, NULL, &message))
-		return 0;
-	pid_t child = (pid_t)message;
-	if (tracee_wait(child, UINT64_MAX, &status) != WAIT_STOPPED)
-		return 0;
-	ptrace(PTRACE_SETOPTIONS, child, NULL, PTRACE_O_EXITKILL | PTRACE_O_TRACESYSGOOD);
-	return child;
+	if (ptrace(PTRACE_GETEVENTMSG, parent->tid, NULL, &message))
+		return;
+	// Noted first, should we die in the next moment.
+	*child = (pid_t)message;
+	if (parent->expendable)
+		return;
+	if (tracee_wait(*child, UINT64_MAX, &status) == WAIT_STOPPED)
+		ptrace(PTRACE_SETOPTIONS, *child, NULL, PTRACE_O_EXITKILL | PTRACE_O_TRACESYSGOOD);
 }
 
-// From a thread with our registers in PTRACE_EVENT_STOP to the end of its system call.
-static bool run_to_exit(struct borrowed *borrowed, pid_t *child)
-{
-	bool entered = false;
-
-	for (;;) {
-		int status;
-
-		if (!next_stop(borrowed, &status))
-			return false;
-		if (status == SYSCALL_STOP && entered)
-			return true;
-		if (status == SYSCALL_STOP)
-			entered = true;
-		else if (status >> 8 == PTRACE_EVENT_CLONE && child)
-			*child = adopt_child(borrowed->tid);
-		// Only SIGKILL, SIGSTOP and faults are not blocked: the first needs no help, the
-		// second must not be lost, the third means that the instruction is not there.
-		else if (status == SIGSEGV || status == SIGBUS || status == SIGILL)
-			return false;
-		long signal = status == SIGSTOP ? SIGSTOP : 0;
-		ptrace(PTRACE_SYSCALL, borrowed->tid, NULL, signal);
-	}
-}
-
-// Back to PTRACE_EVENT_STOP, without an instruction in between, and the thread's own registers into
-// place: only there the kernel will look at them when it decides about restarting the call they may
-// stand in.
-static void restore(struct borrowed *borrowed)
-{
-	ptrace(PTRACE_INTERRUPT, borrowed->tid, NULL, NULL);
-	ptrace(PTRACE_CONT, borrowed->tid, NULL, 0L);
-	for (;;) {
-		int status;
-
-		if (!next_stop(borrowed, &status))
-			return;
-		if (status >> 8 == PTRACE_EVENT_STOP)
-			break;
-		long signal = status == SIGSTOP ? SIGSTOP : 0;
-		ptrace(PTRACE_CONT, borrowed->tid, NULL, signal);
-	}
-	ptrace(PTRACE_SETREGS, borrowed->tid, NULL, &borrowed->registers);
-}
-
-long borrowed_call(
-	struct borrowed *borrowed, long number, const unsigned long arguments[4], pid_t *child)
+static void set_call(struct borrowed *borrowed, long number, const unsigned long arguments[3])
 {
 	struct user_regs_struct regs = borrowed->registers;
-	long result = -EINTR;
 
 	regs.rip = borrowed->syscall_address;
 	regs.rax = (unsigned long)number;
@@ -190,26 +143,125 @@ long borrowed_call(
 	regs.rdi = arguments[0];
 	regs.rsi = arguments[1];
 	regs.rdx = arguments[2];
-	regs.r10 = arguments[3];
-	// A process-wide stop that arrives just now makes clone() start over.
-	for (int attempt = 0; attempt < 16 && !borrowed->gone; attempt++) {
+	regs.r10 = 0;
+	ptrace(PTRACE_SETREGS, borrowed->tid, NULL, &regs);
+}
+
+static bool is_fault(pid_t tid, int signal)
+{
+	siginfo_t info;
+
+	return (signal == SIGSEGV || signal == SIGBUS || signal == SIGILL) &&
+	       (ptrace(PTRACE_GETSIGINFO, tid, NULL, &info) || info.si_code > 0);
+}
+
+// A signal came first. The thread takes it in its own state, as if we were not there, and is then
+// borrowed again, from wherever that has led it: before the first instruction of a handler, mostly.
+static bool take_signal(struct borrowed *borrowed, int signal)
+{
+	bool fault = is_fault(borrowed->tid, signal);
+	int status = signal;
+
+	ptrace(PTRACE_SETREGS, borrowed->tid, NULL, &borrowed->registers);
+	ptrace(PTRACE_INTERRUPT, borrowed->tid, NULL, NULL);
+	// There is no `syscall` instruction where we thought: our fault, not the target's.
+	if (fault)
+		status = 0;
+	do {
+		ptrace(PTRACE_CONT, borrowed->tid, NULL, (long)status);
+		if (!next_stop(borrowed, &status))
+			return false;
+	} while (status >> 8 != PTRACE_EVENT_STOP);
+	ptrace(PTRACE_GETREGS, borrowed->tid, NULL, &borrowed->registers);
+	return !fault;
+}
+
+// Takes the thread into a system call. False: it is as it was before, or gone.
+static bool enter_call(struct borrowed *borrowed, long number, const unsigned long arguments[3])
+{
+	set_call(borrowed, number, arguments);
+	for (int attempt = 0; attempt < ATTEMPTS_MAX; attempt++) {
+		int status;
+
+		ptrace(PTRACE_SYSCALL, borrowed->tid, NULL, 0L);
+		if (!next_stop(borrowed, &status))
+			return false;
+		if (status == SYSCALL_STOP)
+			return true;
+		// A stop of the whole process, or a signal to a process that will not live to see
+		// it.
+		if (status >> 8 || borrowed->expendable)
+			continue;
+		if (!take_signal(borrowed, status))
+			return false;
+		set_call(borrowed, number, arguments);
+	}
+	ptrace(PTRACE_SETREGS, borrowed->tid, NULL, &borrowed->registers);
+	return false;
+}
+
+// From inside its call to PTRACE_EVENT_STOP, without an instruction of the thread's own in between,
+// and its registers into place: only there the kernel will look at them when it decides about
+// restarting the call they may stand in.
+static long leave_call(struct borrowed *borrowed)
+{
+	struct user_regs_struct after = {.rax = (unsigned long)-ESRCH};
+	int status;
+
+	ptrace(PTRACE_INTERRUPT, borrowed->tid, NULL, NULL);
+	do {
+		// Asked to stop, it stops before it looks at signals.
+		ptrace(PTRACE_CONT, borrowed->tid, NULL, 0L);
+		if (!next_stop(borrowed, &status))
+			return -ESRCH;
+	} while (status >> 8 != PTRACE_EVENT_STOP);
+	ptrace(PTRACE_GETREGS, borrowed->tid, NULL, &after);
+	ptrace(PTRACE_SETREGS, borrowed->tid, NULL, &borrowed->registers);
+	return (long)after.rax;
+}
+
+long borrowed_wait4(struct borrowed *borrowed, pid_t pid)
+{
+	const unsigned long arguments[3] = {(unsigned long)pid, 0, __WALL | WNOHANG};
+
+	if (!enter_call(borrowed, SYS_wait4, arguments))
+		return borrowed->gone ? -ESRCH : -EFAULT;
+	return leave_call(borrowed);
+}
+
+static long clone_once(
+	struct borrowed *borrowed, unsigned long flags, remote_addr stack, pid_t *child)
+{
+	const unsigned long arguments[3] = {flags, stack};
+	int status;
+
+	if (!enter_call(borrowed, SYS_clone, arguments))
+		return borrowed->gone ? -ESRCH : -EFAULT;
+	ptrace(PTRACE_SYSCALL, borrowed->tid, NULL, 0L);
+	if (!next_stop(borrowed, &status))
+		return -ESRCH;
+	if (status >> 8 == PTRACE_EVENT_CLONE) {
+		adopt_child(borrowed, child);
+		if (borrowed->expendable)
+			return *child;
+	} else if (borrowed->expendable) {
 		struct user_regs_struct after;
 
-		if (ptrace(PTRACE_SETREGS, borrowed->tid, NULL, &regs) ||
-			ptrace(PTRACE_SYSCALL, borrowed->tid, NULL, 0L)) {
-			borrowed->gone = true;
-			break;
-		}
-		if (!run_to_exit(borrowed, child)) {
-			result = -EFAULT;
-		} else {
-			ptrace(PTRACE_GETREGS, borrowed->tid, NULL, &after);
-			result = (long)after.rax;
-		}
-		if (!borrowed->gone)
-			restore(borrowed);
+		return ptrace(PTRACE_GETREGS, borrowed->tid, NULL, &after) ? -ESRCH
+									   : (long)after.rax;
+	}
+	return leave_call(borrowed);
+}
+
+long borrowed_clone(struct borrowed *borrowed, unsigned long flags, remote_addr stack, pid_t *child)
+{
+	long result = -EAGAIN;
+
+	// A signal that arrives during clone() makes it start over.
+	for (int attempt = 0; attempt < ATTEMPTS_MAX; attempt++) {
+		result = clone_once(borrowed, flags, stack, child);
 		if (result > -RESTART_FIRST || result < -RESTART_BLOCK)
 			break;
 	}
-	return borrowed->gone ? -ESRCH : result;
+	return result;
 }

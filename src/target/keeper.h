@@ -24,11 +24,15 @@ struct extent {
 
 struct keeper_request {
 	pid_t pid;
+	pid_t reap; // not 0: capture nothing, only have the target reap this process
 	enum capture_method method;  // CAPTURE_FORK or CAPTURE_STOP
 	remote_addr syscall_address; // of a `syscall` instruction in the target, for CAPTURE_FORK
 	size_t thread_count;         // about as many
 	uint64_t copy_bytes;         // CAPTURE_STOP: about as much to copy
 };
+
+// How many descriptors of the frozen copy are sent: mem, maps, pagemap.
+enum { COPY_FDS = 3 };
 
 // The part of the shared memory that has a fixed size.
 struct keeper_result {
@@ -36,8 +40,8 @@ struct keeper_result {
 	bool fork_refused;      // the failure is the target's system refusing clone()
 	bool copy_too_small;    // the failure is that the target has grown beyond the request
 	uint64_t pause_ns, total_ns;
-	pid_t child;              // the frozen copy
-	pid_t child_in_namespace; // as the target calls it
+	pid_t child;  // the frozen copy; 0 when it is gone
+	pid_t orphan; // a process that the target must reap, but does not know of; 0: none
 	size_t thread_count;
 	size_t extent_count;
 	uint64_t byte_count;
@@ -46,6 +50,7 @@ struct keeper_result {
 
 // Everything behind a pointer is shared by the two processes.
 struct keeper {
+	struct keeper_request request;
 	pid_t process;
 	int socket;
 	int memory_fd, maps_fd, pagemap_fd; // of the frozen copy; -1 in CAPTURE_STOP
@@ -72,7 +77,11 @@ void keeper_release(struct keeper *keeper);
 
 void keeper_destroy(struct keeper *keeper);
 
-// Copies what is resident of the stopped process's private memory. Runs in the keeper.
+// The rest runs in the keeper.
+
+void keeper_main(struct keeper *keeper, int socket) __attribute__((noreturn));
+
+// Copies what is resident of the stopped process's private memory.
 bool keeper_copy(
 	struct keeper *keeper, struct tracees *tracees, int pagemap_fd, int maps_fd, int socket);
 

@@ -162,8 +162,11 @@ struct directory_entry {
 	char name[];
 };
 
-// Seizes all threads that are not attached yet. `*added` counts them.
-static bool seize_new(struct tracees *tracees, size_t *added, struct failure *failure)
+// Applies `visit` to all threads that are not known yet. `*added` counts how many more are known
+// then.
+static bool each_new(struct tracees *tracees,
+	bool (*visit)(struct tracees *tracees, pid_t tid, struct failure *failure), size_t *added,
+	struct failure *failure)
 {
 	size_t before = tracees->count;
 
@@ -185,12 +188,26 @@ static bool seize_new(struct tracees *tracees, size_t *added, struct failure *fa
 			at += entry->length;
 			if (tid <= 0 || tid >= PID_COUNT_MAX || known(tracees, (pid_t)tid))
 				continue;
-			if (!seize(tracees, (pid_t)tid, failure))
+			if (!visit(tracees, (pid_t)tid, failure))
 				return false;
 		}
 	}
 	*added = tracees->count - before;
 	return true;
+}
+
+static bool note(struct tracees *tracees, pid_t tid, struct failure *failure)
+{
+	if (tracees->count < tracees->capacity)
+		tracees->items[tracees->count++] = (struct tracee){tid, TRACEE_GONE};
+	return true;
+}
+
+bool tracees_list(struct tracees *tracees, struct failure *failure)
+{
+	size_t added;
+
+	return each_new(tracees, note, &added, failure);
 }
 
 // What became of a thread that does not stop. False: it should have.
@@ -246,7 +263,7 @@ bool tracees_stop(struct tracees *tracees, struct failure *failure)
 	// Attach to all first, then stop all: attaching does not stop anything, so it is not part
 	// of the pause.
 	do {
-		if (!seize_new(tracees, &added, failure))
+		if (!each_new(tracees, seize, &added, failure))
 			return false;
 	} while (added);
 	// A thread that was not attached yet may have created others. Once a listing shows nothing
@@ -255,7 +272,7 @@ bool tracees_stop(struct tracees *tracees, struct failure *failure)
 		if (!interrupt_new(tracees, first, failure))
 			return false;
 		first = tracees->count;
-		if (!seize_new(tracees, &added, failure))
+		if (!each_new(tracees, seize, &added, failure))
 			return false;
 	} while (added);
 	for (size_t i = 0; i < tracees->count; i++)
@@ -285,12 +302,12 @@ bool tracees_stop_one(struct tracees *tracees, size_t index, uint64_t limit_ns)
 	return true;
 }
 
-void tracees_resume(struct tracees *tracees)
+void tracees_resume(struct tracees *tracees, pid_t except)
 {
 	for (size_t i = 0; i < tracees->count; i++) {
 		struct tracee *tracee = &tracees->items[i];
 
-		if (tracee->state != TRACEE_STOPPED)
+		if (tracee->state != TRACEE_STOPPED || tracee->tid == except)
 			continue;
 		ptrace(PTRACE_DETACH, tracee->tid, NULL, 0L);
 		tracee_gone(tracees, tracee);

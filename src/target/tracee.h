@@ -55,10 +55,13 @@ enum { PID_COUNT_MAX = 4 << 20 };
 // be stopped: the caller resumes in any case.
 bool tracees_stop(struct tracees *tracees, struct failure *failure);
 
-// Lets every stopped thread go. Stuck ones stay attached; tracees_service lets go of those that
-// have come to a stop.
-void tracees_resume(struct tracees *tracees);
+// Lets every stopped thread but `except` (0: none) go. Stuck ones stay attached; tracees_service
+// lets go of those that have come to a stop.
+void tracees_resume(struct tracees *tracees, pid_t except);
 void tracees_service(struct tracees *tracees);
+
+// Lists the threads without attaching to them, for tracees_stop_one.
+bool tracees_list(struct tracees *tracees, struct failure *failure);
 
 // Stops the one thread `index`, which is not attached any more.
 bool tracees_stop_one(struct tracees *tracees, size_t index, uint64_t limit_ns);
@@ -68,14 +71,15 @@ bool tracees_stop_one(struct tracees *tracees, size_t index, uint64_t limit_ns);
 bool tracees_registers(
 	struct tracees *tracees, struct target_thread *out, size_t *count, struct failure *failure);
 
-// A stopped thread that runs system calls for us. All its signals are blocked meanwhile.
+// A stopped thread that runs system calls for us. Signals that it takes
+// meanwhile it takes in its own state.
 struct borrowed {
 	pid_t tid;
 	remote_addr syscall_address;       // of a `syscall` instruction
 	struct user_regs_struct registers; // its own
-	uint64_t signal_mask;
-	unsigned long options; // PTRACE_O_*
-	uint64_t deadline_ns;  // of a call; by default there is none
+	unsigned long options;             // PTRACE_O_*
+	uint64_t deadline_ns;              // of a call; by default there is none
+	bool expendable;                   // ours to kill: its registers are never put back
 	bool gone;
 };
 
@@ -91,12 +95,15 @@ bool borrowed_begin(
 // wants CAP_SYS_ADMIN).
 bool borrowed_suspend_seccomp(struct borrowed *borrowed);
 
-// Runs one system call and puts the thread's own registers back. Returns what the call returned;
-// `borrowed->gone` says that the thread died meanwhile. A process that the call creates is traced
-// from birth: `child` (may be NULL) is its pid, and it gets PTRACE_O_EXITKILL before the call
-// returns.
-long borrowed_call(
-	struct borrowed *borrowed, long number, const unsigned long arguments[4], pid_t *child);
+// Both run one system call in the thread, put its registers back and return what the call returned,
+// or -ESRCH with `borrowed->gone` when the thread died.
+//
+// borrowed_wait4 reaps a dead child of the target without waiting. borrowed_clone creates a process
+// that is traced from birth and has PTRACE_O_EXITKILL. An expendable thread is left inside the
+// call.
+long borrowed_wait4(struct borrowed *borrowed, pid_t pid);
+long borrowed_clone(
+	struct borrowed *borrowed, unsigned long flags, remote_addr stack, pid_t *child);
 
 void borrowed_end(struct borrowed *borrowed);
 
