@@ -16,7 +16,8 @@
 #include "graph/source.h"
 
 struct shape;
-typedef uint32_t shape_targets(const struct shape *shape, uint32_t id, uint32_t *targets); // up to 64
+typedef uint32_t shape_targets(
+	const struct shape *shape, uint32_t id, uint32_t *targets); // up to 64
 
 struct shape {
 	const char *name;
@@ -28,7 +29,8 @@ struct shape {
 // A permutation of 0 .. 2^k - 1 >= count, walked until it falls below count.
 static uint32_t shuffle(uint32_t id, uint32_t count)
 {
-	uint32_t bits = 32 - (uint32_t)__builtin_clz(count | 1), mask = (uint32_t)((UINT64_C(1) << bits) - 1);
+	uint32_t bits = 32 - (uint32_t)__builtin_clz(count | 1),
+		 mask = (uint32_t)((UINT64_C(1) << bits) - 1);
 
 	do {
 		id = (id * 0x9e3779b1u + 0x7f4a7c15u) & mask;
@@ -197,8 +199,9 @@ static double phase_end(const char *name, uint64_t *since, uint32_t count, uint6
 	uint64_t now = cpu_ns();
 	double ms = (double)(now - *since) / 1e6;
 
-	printf(", \"%s_ms\": %.0f, \"%s_ns_object\": %.1f, \"%s_peak_bytes_object\": %.1f", name, ms, name,
-		ms * 1e6 / count, name, (double)(status_kib("VmHWM:") - base_kib) * 1024 / count);
+	printf(", \"%s_ms\": %.0f, \"%s_ns_object\": %.1f, \"%s_peak_bytes_object\": %.1f", name,
+		ms, name, ms * 1e6 / count, name,
+		(double)(status_kib("VmHWM:") - base_kib) * 1024 / count);
 	peak_reset();
 	*since = cpu_ns();
 	return ms;
@@ -224,7 +227,8 @@ static struct error *run(struct shape *shape)
 	size_t skipped;
 	uint64_t bytes[1000], base = status_kib("VmRSS:"), since;
 
-	printf("{\"shape\": \"%s\", \"shuffled\": %s, \"objects\": %" PRIu32, shape->name, shuffled ? "true" : "false", shape->count);
+	printf("{\"shape\": \"%s\", \"shuffled\": %s, \"objects\": %" PRIu32, shape->name,
+		shuffled ? "true" : "false", shape->count);
 	peak_reset();
 	since = cpu_ns();
 	struct error *err = graph_extract_from(&source, 2, &graph);
@@ -243,8 +247,8 @@ static struct error *run(struct shape *shape)
 		err = graph_prepare_paths(graph);
 	phase_end("paths", &since, shape->count, base);
 	size_t length = err ? 0 : graph_path(graph, shape->count - 1, path, 8, &skipped);
-	printf(", \"reached\": %" PRIu64 ", \"edges\": %" PRIu64 ", \"path\": %zu}\n", graph_reached_count(graph),
-		graph_edge_count(graph), length ? length + skipped : 0);
+	printf(", \"reached\": %" PRIu64 ", \"edges\": %" PRIu64 ", \"path\": %zu}\n",
+		graph_reached_count(graph), graph_edge_count(graph), length ? length + skipped : 0);
 	graph_destroy(graph);
 	return err;
 }

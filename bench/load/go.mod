@@ -1,0 +1,3 @@
+module heapwhy.test/load
+
+go 1.19
