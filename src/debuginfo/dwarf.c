@@ -224,14 +224,6 @@ const struct dwarf_function *dwarf_functions(const struct dwarf *dwarf, size_t *
 	return dwarf->functions.items;
 }
 
-const char *dwarf_function_name(struct dwarf *dwarf, const struct dwarf_function *function)
-{
-	Dwarf_Die entry;
-	const char *name = dwarf_entry(dwarf, function->ref, &entry) ? dwarf_diename(&entry) : NULL;
-
-	return name ? name : "";
-}
-
 bool dwarf_function_at(const struct dwarf *dwarf, remote_addr pc, struct dwarf_function *out)
 {
 	const struct dwarf_function *functions = dwarf->functions.items;

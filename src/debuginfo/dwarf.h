@@ -99,9 +99,6 @@ struct dwarf_function {
 // All functions of Go that have code, by address.
 const struct dwarf_function *dwarf_functions(const struct dwarf *dwarf, size_t *count);
 
-// "net/http.(*Server).Serve"; "" when it has none.
-const char *dwarf_function_name(struct dwarf *dwarf, const struct dwarf_function *function);
-
 // The function whose code holds `pc`. O(log functions).
 bool dwarf_function_at(const struct dwarf *dwarf, remote_addr pc, struct dwarf_function *out);
 

@@ -442,6 +442,14 @@ void typing_set_captures(
 		*place = (uintptr_t)captures;
 }
 
+const struct go_type *typing_captures(const struct typing *typing, remote_addr code)
+{
+	uint64_t found;
+
+	return hw_map_get(&typing->captures, code, &found) ? (const struct go_type *)(uintptr_t)found
+							   : NULL;
+}
+
 void *typing_alloc(struct typing *typing, size_t bytes)
 {
 	void *memory = hw_arena_zalloc(&typing->arena, bytes);

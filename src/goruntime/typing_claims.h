@@ -38,6 +38,9 @@ void typing_claim_closure(struct typing *typing, remote_addr address);
 void typing_set_captures(
 	struct typing *typing, remote_addr code, const struct go_type *captures, bool better);
 
+// What is known of the closures whose code starts at `code`, or NULL.
+const struct go_type *typing_captures(const struct typing *typing, remote_addr code);
+
 // Names the memory of a global variable. Earlier and exact entries win where two overlap.
 void typing_add_global(struct typing *typing, const struct global_name *global);
 

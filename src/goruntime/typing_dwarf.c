@@ -13,6 +13,7 @@
 
 #include "base/cleanup.h"
 #include "base/error.h"
+#include "debuginfo/pclntab.h"
 #include "goruntime/types_dwarf.h"
 #include "heapwhy/map.h"
 #include "heapwhy/vector.h"
@@ -114,50 +115,105 @@ static int field_compare(const void *a, const void *b)
 	return x->offset < y->offset ? -1 : x->offset > y->offset;
 }
 
-// The closure object as a struct: its code, then what it captured.
-static const struct go_type *captures_type(struct typing_dwarf *dwarf, const char *name)
+// A struct called like the closure's function, of `size` bytes, with these fields.
+static const struct go_type *captures_type(struct typing_dwarf *dwarf, const char *name,
+	uint64_t size, const struct go_field *from, size_t count)
 {
 	struct type_table *table = typing_types(dwarf->typing);
-	const struct go_field *last = &dwarf->captures.items[dwarf->captures.count - 1];
 	struct go_type *type = type_create(table);
-	struct go_field *fields =
-		type_alloc(table, dwarf->captures.count * sizeof(dwarf->captures.items[0]));
+	struct go_field *fields = type_alloc(table, count * sizeof(*fields));
 
 	if (!type || !fields) {
 		dwarf->no_memory = true;
 		return NULL;
 	}
-	memcpy(fields, dwarf->captures.items,
-		dwarf->captures.count * sizeof(dwarf->captures.items[0]));
+	memcpy(fields, from, count * sizeof(*fields));
 	type->name = name;
 	type->kind = GO_STRUCT;
-	type->size = (last->offset + last->type->size + 7) & ~UINT64_C(7);
+	type->size = size;
 	type->synthetic = true;
-	for (size_t i = 0; i < dwarf->captures.count; i++) {
+	for (size_t i = 0; i < count; i++) {
 		if (fields[i].type->pointer_bytes)
 			type->pointer_bytes = fields[i].offset + fields[i].type->pointer_bytes;
 	}
-	type_set_fields(type, fields, dwarf->captures.count);
-	return type->field_count == dwarf->captures.count ? type : NULL;
+	type_set_fields(type, fields, count);
+	return type->field_count == count ? type : NULL;
+}
+
+// Variables that the function does not use are missing from the debug information, so a gap means that this is not all.
+// (What is missing at the end cannot be seen; the collector's pointer bits contradict it when it matters.)
+static bool captures_are_complete(const struct typing_dwarf *dwarf)
+{
+	uint64_t end = 0;
+
+	for (size_t i = 0; i < dwarf->captures.count; i++) {
+		const struct go_field *field = &dwarf->captures.items[i];
+		if (field->offset < end || field->offset - end >= sizeof(remote_addr))
+			return false;
+		end = field->offset + field->type->size;
+	}
+	return true;
+}
+
+// The closure object as the debug information alone tells it: its code, then what it captured.
+static const struct go_type *captures_told(struct typing_dwarf *dwarf, const char *name)
+{
+	struct go_field code = {
+		.name = "code",
+		.type = type_by_name(typing_types(dwarf->typing), "uintptr"),
+	};
+
+	if (!code.type || !hw_vector_push(&dwarf->captures, code))
+		return NULL;
+	qsort(dwarf->captures.items, dwarf->captures.count, sizeof(dwarf->captures.items[0]),
+		field_compare);
+	if (!captures_are_complete(dwarf))
+		return NULL;
+	const struct go_field *last = &dwarf->captures.items[dwarf->captures.count - 1];
+	return captures_type(dwarf, name, (last->offset + last->type->size + 7) & ~UINT64_C(7),
+		dwarf->captures.items, dwarf->captures.count);
+}
+
+// What the code says of the closure is exact, but has no names.
+static const struct go_type *captures_named(
+	struct typing_dwarf *dwarf, const struct go_type *known, const char *name)
+{
+	size_t named = dwarf->captures.count;
+
+	for (uint32_t i = 0; i < known->field_count; i++) {
+		struct go_field field = known->fields[i];
+		for (size_t n = 0; n < named; n++) {
+			const struct go_field *told = &dwarf->captures.items[n];
+			if (told->offset == field.offset && told->type->size == field.type->size)
+				field.name = told->name;
+		}
+		if (!hw_vector_push(&dwarf->captures, field))
+			return NULL;
+	}
+	return captures_type(dwarf, name, known->size, dwarf->captures.items + named,
+		dwarf->captures.count - named);
 }
 
 static void claim_captures(struct typing_dwarf *dwarf)
 {
-	const struct go_type *code = type_by_name(typing_types(dwarf->typing), "uintptr");
+	const struct go_runtime *runtime = typing_heap(dwarf->typing)->runtime;
+	const struct go_module *module;
+	struct pcln_function function;
 	size_t count;
 	const struct dwarf_function *functions = dwarf_functions(dwarf->dwarf, &count);
 
-	for (size_t i = 0; code && i < count && !dwarf->no_memory; i++) {
+	for (size_t i = 0; i < count && !dwarf->no_memory; i++) {
 		dwarf->captures.count = 0;
 		dwarf_captures(dwarf->dwarf, functions[i].low, capture_take, dwarf);
 		if (!dwarf->captures.count)
 			continue;
-		struct go_field word = {.name = "code", .type = code};
-		dwarf->no_memory |= !hw_vector_push(&dwarf->captures, word);
-		qsort(dwarf->captures.items, dwarf->captures.count,
-			sizeof(dwarf->captures.items[0]), field_compare);
-		const struct go_type *type =
-			captures_type(dwarf, dwarf_function_name(dwarf->dwarf, &functions[i]));
+		// Called as without debug information, where generic functions are "f[...]".
+		if (!go_find_function(runtime, functions[i].low, &module, &function))
+			continue;
+		const struct go_type *known = typing_captures(dwarf->typing, functions[i].low);
+		const struct go_type *type = known && known->field_count
+						     ? captures_named(dwarf, known, function.name)
+						     : captures_told(dwarf, function.name);
 		if (type)
 			typing_set_captures(dwarf->typing, functions[i].low, type, true);
 	}
