@@ -12,7 +12,7 @@
 
 enum { MEMORY_CACHE_BYTES = 2 << 20 };
 
-static const struct go_type *make_type(
+static struct go_type *make_type(
 	struct typing *typing, const char *name, enum go_kind kind, uint64_t size)
 {
 	struct go_type *type = type_create(typing->types);
@@ -38,6 +38,10 @@ static void find_known_types(struct typing *typing)
 	known->hchan = type_by_name(types, "runtime.hchan");
 	known->any = type_by_name(types, "interface {}");
 	known->pool_local = type_by_name(types, "sync.poolLocal");
+	known->bmap = type_by_name(types, "runtime.bmap");
+	known->runtime_timer = type_by_name(types, "runtime.timer");
+	known->timer = type_by_name(types, "time.Timer");
+	known->ticker = type_by_name(types, "time.Ticker");
 	known->time_timer = type_by_name(types, "runtime.timeTimer");
 	// runtime/mheap.go, getOrAddWeakHandle: new(atomic.Uintptr) to 1.2x, of the internal
 	// package
@@ -46,8 +50,23 @@ static void find_known_types(struct typing *typing)
 		known->weak_handle = type_by_name(types, "runtime/internal/atomic.Uintptr");
 	known->string_bytes = make_type(typing, "string bytes", GO_UINT8, 1);
 	known->closure = make_type(typing, "closure", GO_STRUCT, 8);
+	known->plain_chan = make_type(
+		typing, "runtime.hchan", GO_STRUCT, typing->heap->runtime->layout.at.hchan_size);
+	if (known->timer && !known->time_timer) {
+		// Up to 1.22 Timer and Ticker look the same from the runtime's side.
+		struct go_type *either =
+			make_type(typing, "time.Timer or Ticker", GO_STRUCT, known->timer->size);
+		if (either) {
+			either->fields = known->timer->fields;
+			either->field_count = known->timer->field_count;
+			either->pointer_bytes = known->timer->pointer_bytes;
+		}
+		known->some_timer = either;
+	}
 	if (known->closure)
 		typing_set_program(typing, known->closure, OP_CLOSURE, known->closure);
+	if (known->plain_chan)
+		typing_set_program(typing, known->plain_chan, OP_CHAN_HEADER, known->plain_chan);
 }
 
 static struct error *typing_open(struct typing *typing, struct heap *heap, const uint64_t *live,
@@ -117,6 +136,7 @@ static void step_headers(struct typing *typing)
 {
 	typing_claim_headers(typing);
 	typing_claim_runtime(typing);
+	typing_claim_root_closures(typing);
 	typing_claim_specials(typing);
 }
 

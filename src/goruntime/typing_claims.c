@@ -116,9 +116,11 @@ bool span_fits(const struct typing *typing, const struct span *span, uint64_t by
 	return bytes + (below > BITS_OBJECT_MAX ? header : 0) > below;
 }
 
-static bool type_is_shape(const struct go_type *type)
+// Names that stand for several types.
+static bool type_is_vague(const struct typing *typing, const struct go_type *type)
 {
-	return !strncmp(type->name, "go.shape.", 9) || strstr(type->name, "go.shape.");
+	return type == typing->known.some_timer || type == typing->known.plain_chan ||
+	       strstr(type->name, "go.shape.");
 }
 
 // How many structs lie in each other that begin and end together.
@@ -139,14 +141,16 @@ static unsigned type_shells(const struct go_type *type)
 	return shells;
 }
 
-static uint64_t claim_rank(const struct go_type *type, uint32_t flags, uint64_t covered)
+static uint64_t claim_rank(
+	const struct typing *typing, const struct go_type *type, uint32_t flags, uint64_t covered)
 {
 	uint64_t rank = covered;
 
 	// A run of bytes or numbers says less than a struct that fills the same slot.
 	if (flags & CLAIM_ARRAY && type->kind != GO_STRUCT && !type->pointer_bytes)
 		rank /= 2;
-	rank = ((rank * 16 + type_shells(type)) * 2 + type->synthetic) * 2 + !type_is_shape(type);
+	rank = ((rank * 16 + type_shells(type)) * 2 + type->synthetic) * 2 +
+	       !type_is_vague(typing, type);
 	return flags & CLAIM_GUESS ? 1 : rank + 2;
 }
 
@@ -156,8 +160,8 @@ static uint64_t stored_rank(const struct typing *typing, const struct span *span
 	uint64_t room = span->elem_size - span_header_bytes(typing->heap, span);
 
 	if (claim & CLAIM_ARRAY)
-		return claim_rank(type, claim, room / type->size * type->size);
-	return claim_rank(type, claim, type->size);
+		return claim_rank(typing, type, claim, room / type->size * type->size);
+	return claim_rank(typing, type, claim, type->size);
 }
 
 static void queue_span(struct typing *typing, const struct span *span)
@@ -203,7 +207,7 @@ static void claim_whole(struct typing *typing, const struct span *span, object_i
 		if (old & CLAIM_FIRM) {
 			// Shapes stand for all types of one layout: a header may name one where a
 			// pointer knows better.
-			if (!type_is_shape(before) || type_is_shape(type) ||
+			if (!type_is_vague(typing, before) || type_is_vague(typing, type) ||
 				before->size != type->size || before->kind != type->kind ||
 				!(old & CLAIM_ARRAY) != !(flags & CLAIM_ARRAY))
 				return;
@@ -324,12 +328,40 @@ static void claim_outside(
 		claim_part(typing, address, type, count);
 }
 
+// Types that stand for a larger one: moves `address` and changes `type` to those of the object that holds the value.
+//
+// A time.Timer or Ticker from 1.23 on is the head of a runtime.timeTimer (runtime/time.go, newTimer), and the runtime
+// keeps pointers to the runtime.timer within; up to 1.22 it keeps pointers into the time.Timer itself, 8 bytes behind
+// its start (time/sleep.go). A channel whose elements have no pointers lies in memory without pointers.
+static void claim_resolve(const struct typing *typing, const struct span *span, remote_addr start,
+	remote_addr *address, const struct go_type **type)
+{
+	const struct known_types *known = &typing->known;
+
+	if (*type == known->hchan && span->noscan) {
+		*type = known->plain_chan;
+	} else if (known->time_timer && (*type == known->timer || *type == known->ticker) &&
+		   *address == start) {
+		*type = known->time_timer;
+	} else if (*type == known->runtime_timer && known->time_timer &&
+		   known->time_timer->field_count) {
+		const struct go_type *outer = known->time_timer;
+		if (*address - start == outer->fields[outer->field_count - 1].offset) {
+			*type = outer;
+			*address = start;
+		}
+	} else if (*type == known->runtime_timer && known->some_timer && *address - start == 8) {
+		*type = known->some_timer;
+		*address = start;
+	}
+}
+
 void typing_claim_as(struct typing *typing, enum claim_kind kind, remote_addr address,
 	const struct go_type *type, uint64_t count)
 {
 	const struct span *span;
 
-	if (!address || !type || !type->size || !count)
+	if (!address || !type || !type->size || !count || type == typing->known.bmap)
 		return;
 	if (!heap_span(typing->heap, address)) {
 		claim_outside(typing, address, type, count);
@@ -338,14 +370,16 @@ void typing_claim_as(struct typing *typing, enum claim_kind kind, remote_addr ad
 	object_id id = typing_find(typing, address, &span);
 	if (id == OBJECT_NONE)
 		return;
+	uint64_t header = span_header_bytes(typing->heap, span);
+	remote_addr start = span_object(span, id) + header;
+	remote_addr end = span_object(span, id) + span->elem_size;
+	if (count == 1)
+		claim_resolve(typing, span, start, &address, &type);
 	bool array = kind == CLAIM_BY_SLICE || kind == CLAIM_BY_STRING || count > 1;
 	uint32_t claim = typing->claims[id];
 	if (claim && claim_type_id(claim) == type->id && (claim & CLAIM_ARRAY || !array))
 		return;
 
-	uint64_t header = span_header_bytes(typing->heap, span);
-	remote_addr start = span_object(span, id) + header,
-		    end = span_object(span, id) + span->elem_size;
 	uint64_t offset = address - start, room = end - address;
 	if (claim && offset && !array)
 		return; // it can only be a part of what is known already

@@ -9,7 +9,13 @@
 #include "debuginfo/pclntab.h"
 #include "goruntime/typing_flow.h"
 
-enum { SCAN_THREADS = 2, FUNCTIONS_A_TURN = 256, TEXT_BYTES_MAX = 1 << 30, RESULT_DEPTH_MAX = 8 };
+enum {
+	SCAN_THREADS = 2,
+	FUNCTIONS_A_TURN = 256,
+	TEXT_BYTES_MAX = 1 << 30,
+	RESULT_DEPTH_MAX = 8,
+	DICTIONARY_WORDS_MAX = 64
+};
 
 // Calls whose arguments or results tell types. Names as in pclntab; a final '*' stands for any rest.
 static const struct {
@@ -54,29 +60,68 @@ static enum call_kind call_kind_of(const char *name)
 	return CALL_OTHER;
 }
 
-// The T of a method "path.(*T).Name"; NULL for functions, closures and generic types. The linker writes dots of the
-// path's last element as %2e.
-static const struct go_type *method_receiver(struct type_table *types, const char *name)
-{
-	const char *open = strstr(name, ".(*"), *close = open ? strstr(open, ").") : NULL;
-	char full[512];
-	size_t length = 0;
+// The parts of "path.(*Name[arguments]).Method".
+struct method_name {
+	const char *package, *type; // where they start
+	size_t package_length, type_length,
+		arguments_length; // arguments: with brackets, 0 when there are none
+};
 
-	if (!close || strpbrk(close + 2, ".-[") || memchr(open, '[', close - open))
-		return NULL;
-	for (const char *c = name; c < close && length + 1 < sizeof(full); c++) {
-		if (c == open + 1) {
-			c++; // "(*"
-			continue;
+static bool method_parse(const char *name, struct method_name *out)
+{
+	const char *open = strstr(name, ".(*"), *end;
+	unsigned depth = 0;
+
+	if (!open)
+		return false;
+	*out = (struct method_name){
+		.package = name, .type = open + 3, .package_length = open - name};
+	out->type_length = strcspn(out->type, "[)");
+	end = out->type + out->type_length;
+	if (*end == '[') {
+		const char *arguments = end;
+		for (; *end; end++) {
+			depth += *end == '[';
+			depth -= *end == ']';
+			if (!depth)
+				break;
 		}
-		if (c < open && !strncmp(c, "%2e", 3)) {
-			full[length++] = '.';
-			c += 2;
-			continue;
-		}
-		full[length++] = *c;
+		if (!*end)
+			return false;
+		out->arguments_length = ++end - arguments;
 	}
-	full[length] = '\0';
+	// Closures in a method and method values have its name and more.
+	return !strncmp(end, ").", 2) && !strpbrk(end + 2, ".-[");
+}
+
+// Which instance of the generic type it is, the name does not tell: go 1.19 and 1.20 print "[...]", later versions the
+// shape of the arguments.
+static bool method_is_shared(const struct method_name *method)
+{
+	const char *arguments = method->type + method->type_length;
+
+	return method->arguments_length &&
+	       (!strncmp(arguments, "[...]", 5) || memmem(arguments, method->arguments_length,
+							   "go.shape.", strlen("go.shape.")));
+}
+
+// The type of a method's pointer receiver. The linker writes dots of the path's last element as %2e.
+static const struct go_type *method_receiver(
+	struct type_table *types, const struct method_name *method)
+{
+	char full[512];
+	size_t length = 0, type_length = method->type_length + method->arguments_length;
+
+	if (method->package_length + type_length + 2 > sizeof(full))
+		return NULL;
+	for (size_t i = 0; i < method->package_length; i++) {
+		bool dot = !strncmp(method->package + i, "%2e", 3);
+		full[length++] = dot ? '.' : method->package[i];
+		i += dot ? 2 : 0;
+	}
+	full[length++] = '.';
+	memcpy(full + length, method->type, type_length);
+	full[length + type_length] = '\0';
 	return type_by_name(types, full);
 }
 
@@ -98,11 +143,18 @@ static bool scan_prepare_calls(struct scan *scan)
 		if (!pclntab_function(program->pclntab, i, &function))
 			continue;
 		enum call_kind kind = call_kind_of(function.name);
-		const struct go_type *receiver =
-			kind == CALL_OTHER ? method_receiver(scan->typing->types, function.name)
-					   : NULL;
 		if (kind != CALL_OTHER && !hw_map_put(&program->calls, function.entry, kind))
 			return false;
+		struct method_name method;
+		if (kind != CALL_OTHER || !method_parse(function.name, &method))
+			continue;
+		if (method_is_shared(&method)) {
+			if (!hw_map_put(
+				    &program->generics, function.entry, (uintptr_t)function.name))
+				return false;
+			continue;
+		}
+		const struct go_type *receiver = method_receiver(scan->typing->types, &method);
 		if (receiver &&
 			!hw_map_put(&program->receivers, function.entry, (uintptr_t)receiver))
 			return false;
@@ -299,6 +351,75 @@ static bool code_collect(struct typing_code *code, struct scan *scan)
 	return true;
 }
 
+// Does one of the dictionary's types have the same type arguments? (cmd/compile/internal/noder, readerDict: among
+// others a dictionary lists the types that the method's body needs.)
+static bool dictionary_mentions(
+	struct typing *typing, const struct flow_generic *call, const char *arguments)
+{
+	for (unsigned i = 0; i < DICTIONARY_WORDS_MAX; i++) {
+		const struct go_type *type = type_known(
+			typing->types, memory_u64(&typing->memory, call->dictionary + 8 * i));
+		if (type && strstr(type->name, arguments))
+			return true;
+	}
+	return false;
+}
+
+// The instance of a generic type that its method `name` is called for.
+static const struct go_type *generic_receiver(
+	struct typing *typing, const struct flow_generic *call, const char *name)
+{
+	const struct go_type *found = NULL;
+	struct method_name method;
+
+	if (!method_parse(name, &method))
+		return NULL;
+	for (uint32_t id = 0; id < type_table_count(typing->types); id++) {
+		const struct go_type *type = type_by_id(typing->types, id);
+		const char *arguments = strchr(type->name, '['), *dot = strchr(type->name, '.');
+		if (!*type->package || !arguments || !dot || dot > arguments ||
+			strlen(type->package) != method.package_length ||
+			memcmp(type->package, method.package, method.package_length) ||
+			(size_t)(arguments - dot - 1) != method.type_length ||
+			memcmp(dot + 1, method.type, method.type_length) ||
+			strstr(type->name, "go.shape.") ||
+			!dictionary_mentions(typing, call, arguments))
+			continue;
+		if (found)
+			return NULL;
+		found = type;
+	}
+	return found;
+}
+
+static bool code_add_generics(struct typing *typing, const struct scan *scan)
+{
+	struct hw_map known; // dictionary -> struct go_type
+	bool good = true;
+
+	hw_map_init(&known);
+	for (unsigned t = 0; t < SCAN_THREADS; t++) {
+		const struct flow_findings *findings = &scan->findings[t];
+		for (size_t i = 0; i < findings->generics.count && good; i++) {
+			const struct flow_generic *call = &findings->generics.items[i];
+			uint64_t method, type;
+			if (!hw_map_get(&scan->program->generics, call->method, &method))
+				continue;
+			if (!hw_map_get(&known, call->dictionary, &type)) {
+				type = (uintptr_t)generic_receiver(
+					typing, call, (const char *)(uintptr_t)method);
+				good = hw_map_put(&known, call->dictionary, type);
+			}
+			struct code_fact fact = {call->address,
+				(const struct go_type *)(uintptr_t)type, call->kind, 1};
+			if (type)
+				good = good && hw_vector_push(&typing->code->facts, fact);
+		}
+	}
+	hw_map_deinit(&known);
+	return good;
+}
+
 // The closures' captures, as types called by the function that is the closure's code.
 static void code_set_captures(struct typing *typing, const struct scan *scan)
 {
@@ -370,13 +491,14 @@ struct error *typing_code_scan(struct typing *typing)
 	};
 	hw_map_init(&scan.program->calls);
 	hw_map_init(&scan.program->receivers);
+	hw_map_init(&scan.program->generics);
 	pthread_mutex_init(&scan.lock, NULL);
 	for (unsigned i = 0; i < SCAN_THREADS; i++)
 		flow_findings_init(&scan.findings[i]);
 	bool good = scan_prepare_calls(&scan);
 	if (good)
 		scan_run(&scan);
-	good = good && code_collect(typing->code, &scan);
+	good = good && code_add_generics(typing, &scan) && code_collect(typing->code, &scan);
 	if (good)
 		code_set_captures(typing, &scan);
 	scan.program->captures = &typing->captures;
@@ -391,6 +513,7 @@ void typing_code_destroy(struct typing_code *code)
 	if (code->program) {
 		hw_map_deinit(&code->program->calls);
 		hw_map_deinit(&code->program->receivers);
+		hw_map_deinit(&code->program->generics);
 		free(code->program);
 	}
 	hw_map_deinit(&code->returns);

@@ -59,7 +59,7 @@ struct flow {
 
 // How much had been found before this function.
 struct mark {
-	size_t facts, stores, closures, allocations;
+	size_t facts, stores, closures, allocations, generics;
 };
 
 void flow_findings_init(struct flow_findings *findings)
@@ -75,6 +75,7 @@ void flow_findings_deinit(struct flow_findings *findings)
 	hw_vector_deinit(&findings->references);
 	hw_vector_deinit(&findings->closures);
 	hw_vector_deinit(&findings->allocations);
+	hw_vector_deinit(&findings->generics);
 	hw_vector_deinit(&findings->return_values);
 	hw_map_deinit(&findings->returns);
 }
@@ -237,6 +238,7 @@ static void mark_return(struct flow_findings *findings, const struct mark *mark)
 	findings->stores.count = mark->stores;
 	findings->closures.count = mark->closures;
 	findings->allocations.count = mark->allocations;
+	findings->generics.count = mark->generics;
 }
 
 static bool in_data(const struct flow *flow, remote_addr address)
@@ -308,14 +310,19 @@ static void flow_map_operation(struct flow *flow)
 static void flow_method_call(struct flow *flow, remote_addr target)
 {
 	const struct flow_value *self = &flow->state.registers[RAX];
+	const struct flow_value *dictionary = &flow->state.registers[RBX];
+	enum fact_kind kind = self->kind == VALUE_LOADED ? FACT_POINTER : FACT_IS;
 	uint64_t receiver;
 
 	if ((self->kind != VALUE_LOADED && self->kind != VALUE_ADDRESS) ||
-		!in_data(flow, self->what) ||
-		!hw_map_get(&flow->program->receivers, target, &receiver))
+		!in_data(flow, self->what))
 		return;
-	flow_fact(flow, self->kind == VALUE_LOADED ? FACT_POINTER : FACT_IS, self->what,
-		(const struct go_type *)(uintptr_t)receiver);
+	if (hw_map_get(&flow->program->receivers, target, &receiver))
+		flow_fact(flow, kind, self->what, (const struct go_type *)(uintptr_t)receiver);
+	else if (dictionary->kind == VALUE_ADDRESS &&
+		 hw_map_get(&flow->program->generics, target, NULL))
+		FLOW_ADD(flow, generics,
+			(struct flow_generic){self->what, dictionary->what, target, kind});
 }
 
 static void flow_note_frame(struct flow *flow, const struct step *step)

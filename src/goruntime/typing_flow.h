@@ -77,8 +77,9 @@ struct flow_program {
 	bool grow_slice_type_first; // growslice(type, slice, cap) to 1.19; (ptr, len, cap, n, type) from 1.20
 	struct hw_map calls;     // entry -> enum call_kind
 	struct hw_map receivers; // entry of a method -> struct go_type of its pointer receiver
-	const struct hw_map *
-		captures; // entry of a closure -> struct go_type that RDX points to; NULL: not known yet
+	struct hw_map generics;  // entry of a method of a generic type -> its name
+	// Entry of a closure -> struct go_type that RDX points to; NULL: not known yet.
+	const struct hw_map *captures;
 };
 
 struct flow_store {
@@ -88,6 +89,11 @@ struct flow_store {
 struct flow_closure {
 	remote_addr code;
 	const struct go_type *type;
+};
+// A method of a generic type is called for a global, with a dictionary that tells which instance it is.
+struct flow_generic {
+	remote_addr address, dictionary, method;
+	enum fact_kind kind;
 };
 struct flow_allocation {
 	const struct go_type *type;
@@ -101,6 +107,7 @@ struct flow_findings {
 	HW_VECTOR(struct code_reference) references;
 	HW_VECTOR(struct flow_closure) closures;
 	HW_VECTOR(struct flow_allocation) allocations;
+	HW_VECTOR(struct flow_generic) generics;
 	struct hw_map
 		returns; // entry of a function -> index in return_values, if all its returns agree
 	HW_VECTOR(struct flow_value) return_values;

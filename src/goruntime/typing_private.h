@@ -81,10 +81,14 @@ struct typing {
 	struct hw_map capture_types; // ids of the synthetic types in captures
 	struct hw_map closures;      // closure code -> struct go_type that is only its name
 	struct hw_map headers; // map or chan type's id -> synthetic type of the object it points to
-	struct known_types {
-		const struct go_type *byte, *hmap, *swiss_map, *hchan, *any, *pool_local,
-			*time_timer, *weak_handle;
-		const struct go_type *string_bytes, *closure;
+	struct known_types {   // NULL where the program has no such type
+		const struct go_type *hmap, *swiss_map, *hchan, *any, *pool_local, *weak_handle;
+		const struct go_type *runtime_timer, *timer,
+			*ticker;                  // runtime.timer, time.Timer, time.Ticker
+		const struct go_type *time_timer; // runtime.timeTimer, 1.23 on
+		const struct go_type *bmap;       // stands for buckets of every type: says nothing
+		// Made up:
+		const struct go_type *string_bytes, *closure, *plain_chan, *some_timer;
 	} known;
 
 	HW_VECTOR(struct known_global) globals;
@@ -161,6 +165,7 @@ void typing_follow_chan(struct typing *typing, const uint8_t *hchan, remote_addr
 struct error *typing_load_pointer_bits(struct typing *typing);
 void typing_claim_headers(struct typing *typing);
 void typing_claim_runtime(struct typing *typing);
+void typing_claim_root_closures(struct typing *typing);
 void typing_claim_specials(struct typing *typing);
 void typing_claim_interfaces(struct typing *typing);
 void typing_claim_words(struct typing *typing);

@@ -152,6 +152,15 @@ static bool builder_add_chan(struct builder *builder, const struct go_type *type
 	return false;
 }
 
+// A sudog's channel, from 1.25 on (runtime/runtime2.go, maybeTraceableChan).
+static bool builder_add_traceable(
+	struct builder *builder, const struct go_type *type, uint64_t offset)
+{
+	const struct go_type *hchan = builder->typing->known.hchan;
+
+	return hchan && builder_add(builder, OP_POINTER, offset, hchan, 1);
+}
+
 // Special types, by package and the beginning of their name behind it. True from `add`: nothing
 // more to do.
 static const struct special {
@@ -168,6 +177,7 @@ static const struct special {
 	{"reflect", "reflect.Value", true, builder_add_reflect},
 	{"runtime", "runtime.timeTimer", true, builder_add_timer},
 	{"runtime", "runtime.hchan", true, builder_add_chan},
+	{"runtime", "runtime.maybeTraceableChan", true, builder_add_traceable},
 };
 
 static bool builder_add_special(

@@ -100,6 +100,19 @@ void typing_claim_runtime(struct typing *typing)
 		typing_claim(typing, memory_u64(&typing->memory, list + 8 * i), g, 1);
 }
 
+// Finalizers and cleanups are functions: whichever of these roots is a closure object shows it by its first word.
+void typing_claim_root_closures(struct typing *typing)
+{
+	const struct roots *roots = typing->roots;
+
+	for (size_t i = 0; roots && i < roots->list.count; i++) {
+		const struct root *root = &roots->list.items[i];
+		if (root->kind == ROOT_FINALIZER || root->kind == ROOT_CLEANUP ||
+			root->kind == ROOT_QUEUED)
+			typing_claim_closure(typing, root->value);
+	}
+}
+
 // runtime/mheap.go, special and the structs that begin with it
 static remote_addr claim_special(
 	struct typing *typing, const struct span *span, remote_addr special)
