@@ -1,4 +1,4 @@
-// Executables, build information and debug information of any bytes. Seeds: the fixtures of tests/,
+// Executables, build information and debug information of any bytes.
 // and small Go programs.
 #include "executable_exercise.h"
 

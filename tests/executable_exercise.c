@@ -13,6 +13,7 @@
 #include "debuginfo/dwarf.h"
 #include "file_target.h"
 #include "goruntime/layout.h"
+#include "goruntime/types_dwarf.h"
 
 enum { ENTRIES_MAX = 200, TYPES_DEPTH = 8 };
 
@@ -96,6 +97,38 @@ static void dwarf_exercise(struct dwarf *dwarf, remote_addr first_code)
 	dwarf_struct_size(dwarf, "main.order", &value);
 }
 
+// All types as Go types, on a table that knows none: every one has to be made.
+static void types_exercise(
+	struct target *target, struct executable *executable, struct dwarf *dwarf)
+{
+	struct go_module module = {0};
+	struct go_runtime runtime = {
+		.target = target, .executable = executable, .modules = &module, .module_count = 1};
+	struct type_table *table = NULL;
+	struct dwarf_types *types = NULL;
+	size_t count;
+
+	struct error *err = memory_init(&runtime.memory, target, 1 << 16);
+	if (!err)
+		err = type_table_create(&runtime, &table);
+	if (!err)
+		err = dwarf_types_create(table, &runtime, dwarf, &types);
+	const struct dwarf_global *globals = dwarf_globals(dwarf, &count);
+	for (size_t i = 0; !err && i < count && i < ENTRIES_MAX; i++) {
+		const struct go_type *type = dwarf_types_get(types, globals[i].type);
+		if (!type)
+			continue;
+		touch(type->name);
+		if (type->pointer_bytes > type->size)
+			__builtin_trap();
+		type_mask(table, type);
+	}
+	error_destroy(err);
+	dwarf_types_destroy(types);
+	type_table_destroy(table);
+	memory_deinit(&runtime.memory);
+}
+
 static void target_exercise(struct target *target, bool *opened)
 {
 	struct buildinfo *info;
@@ -134,6 +167,7 @@ static void target_exercise(struct target *target, bool *opened)
 	err = executable_dwarf(executable, &dwarf);
 	if (!err) {
 		dwarf_exercise(dwarf, code);
+		types_exercise(target, executable, dwarf);
 		err = layout_read(executable, &offsets);
 	}
 	error_destroy(err);

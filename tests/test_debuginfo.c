@@ -250,11 +250,13 @@ static void check_globals(struct opened *opened)
 	size_t count;
 	const struct dwarf_global *globals = dwarf_globals(opened->dwarf, &count);
 
-	assert_int_equal(count, 1);
+	assert_int_equal(count, 2);
 	assert_string_equal(globals[0].name, "main.first");
 	assert_true(executable_symbol_by_name(opened->executable, "main.first", &symbol));
 	assert_int_equal(globals[0].address, symbol.address);
 	assert_int_equal(globals[0].type, dwarf_struct(opened->dwarf, "main.order"));
+	assert_string_equal(globals[1].name, "main.table");
+	assert_int_equal(globals[1].address, symbol.address + symbol.size);
 }
 
 static void test_globals(void **state)
