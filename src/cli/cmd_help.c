@@ -59,8 +59,7 @@ static struct error *run(const struct command *command, int argc, char **argv, i
 		return err;
 	if (!subject)
 		return print_overview();
-	argp_help(subject->argp, stdout, ARGP_HELP_USAGE | ARGP_HELP_LONG | ARGP_HELP_DOC,
-		(char *)command_title(subject));
+	command_explain(subject, ARGP_HELP_USAGE | ARGP_HELP_LONG | ARGP_HELP_DOC);
 	return NULL;
 }
 

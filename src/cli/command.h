@@ -30,7 +30,11 @@ const struct command *command_find(const char *name); // NULL when there is none
 // What a command is called in messages: "heapwhy paths"; the report is just "heapwhy".
 const char *command_title(const struct command *command);
 
-// Parses the arguments by the command's argp. A mistake becomes one sentence, ERROR_USAGE.
+// Prints the command's help to standard output; `flags` are argp_help()'s.
+void command_explain(const struct command *command, unsigned flags);
+
+// Parses the arguments by the command's argp. A mistake becomes one sentence, ERROR_USAGE; --help and --usage end the
+// process after printing.
 struct error *command_parse(const struct command *command, int argc, char **argv, void *arguments);
 
 // For argp parsers: a mistake found by them. Returned by command_parse().

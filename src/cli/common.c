@@ -29,7 +29,10 @@ static error_t parse(int key, char *argument, struct argp_state *state)
 	case KEY_JSON:
 		arguments->json = true;
 		arguments->json_file = argument;
-		return 0;
+		if (!argument || *argument)
+			return 0;
+		return command_mistake(
+			state, error_create(ERROR_USAGE, "--json= needs the name of a file"));
 	case KEY_FORK:
 		arguments->method = CAPTURE_FORK;
 		return 0;

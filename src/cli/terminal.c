@@ -149,11 +149,12 @@ static struct error *write_renamed(const char *path, const struct text *text)
 
 struct error *output_file(const char *path, const struct text *text)
 {
-	_cleanup_free_ char *real = realpath(path, NULL);
 	struct stat status;
 
+	// Before realpath: what /dev/stdout leads to may have no path.
+	if (!stat(path, &status) && !S_ISREG(status.st_mode))
+		return write_special(path, text);
 	// A link is followed, so that the file it names is replaced and not the link.
-	if (real && !stat(real, &status) && !S_ISREG(status.st_mode))
-		return write_special(real, text);
+	_cleanup_free_ char *real = realpath(path, NULL);
 	return write_renamed(real ? real : path, text);
 }

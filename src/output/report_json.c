@@ -170,15 +170,16 @@ static json_t *timings_json(const struct report_timings *timings)
 
 struct error *report_json(const struct report *report, struct text *text)
 {
-	json_t *root =
-		json_pack("{s:i, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:[], s:o, s:o, s:s}",
-			"schema", 1, "target", target_json(report), "capture", capture_json(report),
-			"agreement", agreement_json(&report->agreement), "resident_bytes",
-			json_u64(report->resident_bytes), "ledger", ledger_json(report), "heap",
-			heap_json(&report->heap), "types", types_json(report), "holders",
-			holders_json(report), "goroutines", goroutines_json(report), "findings",
-			"timings_ms", timings_json(&report->timings), "peak_memory_bytes",
-			json_u64(report->peak_memory_bytes), "notes", report->notes);
+	json_t *root = json_pack(
+		"{s:i, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:[], s:o, s:o, s:s, s:o}",
+		"schema", 1, "target", target_json(report), "capture", capture_json(report),
+		"agreement", agreement_json(&report->agreement), "resident_bytes",
+		json_u64(report->resident_bytes), "ledger", ledger_json(report), "heap",
+		heap_json(&report->heap), "types", types_json(report), "holders",
+		holders_json(report), "goroutines", goroutines_json(report), "findings",
+		"timings_ms", timings_json(&report->timings), "peak_memory_bytes",
+		json_u64(report->peak_memory_bytes), "notes", report->notes, "holders_left_out",
+		json_u64(report->holders_left_out));
 	char *printed = root ? json_dumps(root, JSON_INDENT(1) | JSON_REAL_PRECISION(12)) : NULL;
 
 	json_decref(root);
