@@ -399,21 +399,26 @@ struct error *core_build(struct graph *graph, struct core *out)
 			arcs_fill(&core, graph, arc_counts);
 	}
 	pages_free(arc_counts, count_bytes);
+	pages_free(take_pointer(core.number), core.multi_count * sizeof(*core.number));
 	if (err)
-		core_deinit(&core, graph);
+		core_deinit(&core);
 	else
 		*out = core;
 	return err;
 }
 
-void core_deinit(struct core *core, const struct graph *graph)
+void core_forget_arcs(struct core *core)
 {
+	pages_free(take_pointer(core->arcs), core->arc_count * sizeof(*core->arcs));
+	pages_free(take_pointer(core->has_arcs), core->count / 8 + sizeof(*core->has_arcs));
+}
+
+void core_deinit(struct core *core)
+{
+	core_forget_arcs(core);
 	pages_free(core->node, core->capacity * sizeof(*core->node));
 	pages_free(core->parent, core->capacity * sizeof(*core->parent));
 	pages_free(core->bytes, core->capacity * sizeof(*core->bytes));
 	pages_free(core->objects, core->capacity * sizeof(*core->objects));
-	pages_free(core->number, core->multi_count * sizeof(*core->number));
-	pages_free(core->arcs, core->arc_count * sizeof(*core->arcs));
-	pages_free(core->has_arcs, core->count / 8 + sizeof(*core->has_arcs));
 	*core = (struct core){0};
 }

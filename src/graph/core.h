@@ -33,6 +33,9 @@ struct core {
 #define NUMBER_NONE UINT32_MAX
 
 struct error *core_build(struct graph *graph, struct core *out);
-void core_deinit(struct core *core, const struct graph *graph);
+void core_deinit(struct core *core);
+
+// Gives back what only the search for dominators needs.
+void core_forget_arcs(struct core *core);
 
 #endif

@@ -1,19 +1,14 @@
 // Dominators of the core: semi-NCA (Georgiadis), with what keeps it near linear on every graph.
 //
 // 1. Semidominators, numbers descending. The walk up from a predecessor compresses its whole path.
-// It keeps no stack:
-//    on the way up it turns the links around, on the way down it sets them right, so a path may be
-//    as long as the graph is deep.
-// 2. Dominators, numbers ascending: the nearest ancestor of the parent in the dominator tree that
-// is no later than the
-//    semidominator. Plain semi-NCA climbs node by node, which is quadratic on a mirrored chain;
-//    skew-binary jump pointers (Myers) make each climb logarithmic.
-// 3. Retained sizes, numbers descending: a node's sum is complete when it is added to its
-// dominator's.
-//
-#include <stdlib.h>
-
-#include "base/cancel.h"
+//    It keeps no stack: on the way up it turns the links around, on the way down it sets them
+//    right, so a path may be as long as the graph is deep.
+// 2. Dominators, numbers ascending: the nearest ancestor of the parent in the dominator tree that is
+//    no later than the semidominator. Plain semi-NCA climbs node by node, which is quadratic on a
+//    mirrored chain; skew-binary jump pointers (Myers) make each climb logarithmic.
+// 3. Retained sizes, numbers descending: a sum is complete when it is added to the dominator's.
+#include "base/cleanup.h"
+#include "base/error.h"
 #include "graph/core.h"
 #include "graph/pages.h"
 
@@ -21,7 +16,7 @@
 union step {
 	struct {
 		uint32_t link; // an ancestor in the search tree; all that lies between is accounted
-			       // for in:
+			// for in:
 		uint32_t least; // the least semidominator from this number up to before the link
 	};
 	struct {
@@ -120,16 +115,11 @@ static void retained_sum(struct core *core)
 	}
 }
 
-// Makes core nodes findable by node: their bits go into `visited`, which is needed no longer, their
-// ranks too.
-static struct error *core_index(struct graph *graph, const struct core *core, uint32_t **out)
+// Marks the core nodes in `visited`, which is needed no longer, and lays out their ranks.
+static void core_rank(struct store *store, const struct core *core)
 {
-	struct store *store = &graph->store;
-	uint32_t *numbers = pages_alloc(graph->spill_directory, core->count * sizeof(*numbers));
 	uint32_t rank = 0;
 
-	if (!numbers)
-		return error_no_memory();
 	for (uint32_t i = 0; i < store->line_count; i++)
 		store->lines[i].visited = 0;
 	for (uint32_t number = 0; number < core->count; number++)
@@ -138,13 +128,54 @@ static struct error *core_index(struct graph *graph, const struct core *core, ui
 		store->lines[i].multi_rank = rank;
 		rank += (uint32_t)__builtin_popcountll(store->lines[i].visited);
 	}
-	for (uint32_t number = 0; number < core->count; number++) {
-		node_id node = core->node[number];
-		const struct node_line *line = store_line(store, node);
+}
 
-		numbers[line->multi_rank + rank_in_line(line->visited, node)] = number;
-	}
-	*out = numbers;
+// Moves the results from the search's numbers to ranks, so that neither numbers nor the way back from them need be
+// kept. One array after the other, each given back at once.
+static struct error *core_publish(struct core *core, struct graph *graph)
+{
+	const char *spill = graph->spill_directory;
+	uint32_t count = core->count;
+
+	core_rank(&graph->store, core);
+	graph->dominator = pages_alloc(spill, count * sizeof(*graph->dominator));
+	if (!graph->dominator)
+		return error_no_memory();
+	for (uint32_t number = 0; number < count; number++)
+		graph->dominator[graph_core_rank(graph, core->node[number])] =
+			number ? core->node[core->parent[number]] : NODE_NONE;
+	pages_free(take_pointer(core->parent), count * sizeof(*core->parent));
+
+	uint32_t *rank = core->node;
+	for (uint32_t number = 0; number < count; number++)
+		rank[number] = graph_core_rank(graph, core->node[number]);
+	graph->retained_objects = pages_alloc(spill, count * sizeof(*graph->retained_objects));
+	if (!graph->retained_objects)
+		return error_no_memory();
+	for (uint32_t number = 0; number < count; number++)
+		graph->retained_objects[rank[number]] = core->objects[number];
+	pages_free(take_pointer(core->objects), count * sizeof(*core->objects));
+
+	graph->retained_bytes = pages_alloc(spill, count * sizeof(*graph->retained_bytes));
+	if (!graph->retained_bytes)
+		return error_no_memory();
+	for (uint32_t number = 0; number < count; number++)
+		graph->retained_bytes[rank[number]] = core->bytes[number];
+	return NULL;
+}
+
+static struct error *core_dominate(struct core *core, const struct graph *graph)
+{
+	size_t bytes = core->count * sizeof(union step);
+	union step *steps = pages_alloc(graph->spill_directory, bytes);
+
+	if (!steps)
+		return error_no_memory();
+	semidominators_find(core, steps);
+	dominators_find(core, steps);
+	retained_sum(core);
+	pages_free(steps, bytes);
+	core_forget_arcs(core);
 	return NULL;
 }
 
@@ -156,30 +187,11 @@ struct error *graph_dominate(struct graph *graph)
 	struct error *err = core_build(graph, &core);
 	if (err)
 		return err;
-	pages_free(core.number, core.multi_count * sizeof(*core.number));
-	core.number = NULL;
-	size_t bytes = core.count * sizeof(union step);
-	union step *steps = pages_alloc(graph->spill_directory, bytes);
-	if (steps) {
-		semidominators_find(&core, steps);
-		dominators_find(&core, steps);
-		retained_sum(&core);
-	} else {
-		err = error_no_memory();
-	}
-	pages_free(steps, bytes);
-	if (!err)
-		err = core_index(graph, &core, &graph->number_by_rank);
-	if (err) {
-		core_deinit(&core, graph);
-		return err;
-	}
+	err = core_dominate(&core, graph);
+	// What was published when memory ran out is freed with the graph.
 	graph->core_count = core.count;
-	graph->core_node = core.node;
-	graph->dominator = core.parent;
-	graph->retained_bytes = core.bytes;
-	graph->retained_objects = core.objects;
-	pages_free(core.arcs, core.arc_count * sizeof(*core.arcs));
-	pages_free(core.has_arcs, core.count / 8 + sizeof(*core.has_arcs));
-	return NULL;
+	if (!err)
+		err = core_publish(&core, graph);
+	core_deinit(&core);
+	return err;
 }

@@ -10,11 +10,9 @@ void graph_destroy(struct graph *graph)
 	if (!graph)
 		return;
 	size_t count = graph->core_count;
-	pages_free(graph->core_node, count * sizeof(*graph->core_node));
 	pages_free(graph->dominator, count * sizeof(*graph->dominator));
 	pages_free(graph->retained_bytes, count * sizeof(*graph->retained_bytes));
 	pages_free(graph->retained_objects, count * sizeof(*graph->retained_objects));
-	pages_free(graph->number_by_rank, count * sizeof(*graph->number_by_rank));
 	pages_free(graph->parents, graph->parent_bytes);
 	free(graph->reached);
 	free(graph->precisely);

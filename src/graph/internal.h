@@ -20,14 +20,11 @@ struct graph {
 	uint64_t reached_count, reached_bytes; // objects
 	uint64_t edges_followed;               // edges that leave reached nodes
 
-	// The dominator tree of the core, by preorder number of the depth-first search
-	// (dominators.c). A number's dominator has a smaller number; the root's is 0.
+	// The dominator tree of the core, by rank among the core nodes (graph_core_rank).
 	uint32_t core_count; // 0 before graph_dominate
-	node_id *core_node;
-	uint32_t *dominator;
+	node_id *dominator;  // NODE_NONE for the root
 	uint64_t *retained_bytes;
 	uint32_t *retained_objects;
-	uint32_t *number_by_rank; // number of the i-th core node by id
 
 	uint32_t *parents; // on shortest paths, by rank among the reached nodes; NULL until needed
 			   // (paths.c)
@@ -76,17 +73,18 @@ static inline bool graph_is_group(const struct graph *graph, node_id node)
 // Lays out node_line.reached_rank.
 void graph_rank_reached(struct graph *graph);
 
-// The number of a core node. Only after graph_dominate.
+// In the core: with an entry in the dominator tree. Only after graph_dominate, like its rank.
 static inline bool graph_is_core(const struct graph *graph, node_id node)
 {
 	return store_line(&graph->store, node)->visited & node_bit(node);
 }
 
-static inline uint32_t graph_core_number(const struct graph *graph, node_id node)
+// How many core nodes there are before a core node.
+static inline uint32_t graph_core_rank(const struct graph *graph, node_id node)
 {
 	const struct node_line *line = store_line(&graph->store, node);
 
-	return graph->number_by_rank[line->multi_rank + rank_in_line(line->visited, node)];
+	return line->multi_rank + rank_in_line(line->visited, node);
 }
 
 static inline size_t graph_reached_rank(const struct graph *graph, node_id node)

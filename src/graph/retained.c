@@ -1,6 +1,6 @@
 // Asking the dominator tree.
 //
-// Core nodes have their numbers in arrays. A folded node has a single predecessor, and so has
+// Core nodes have their figures in arrays. A folded node has a single predecessor, and so has
 // everything below it that it retains: its subtree is walked when it is asked for.
 #include <stdlib.h>
 
@@ -22,7 +22,7 @@ node_id graph_dominator(struct graph *graph, node_id node)
 	if (!graph_is_reached(graph, node) || node == graph->root)
 		return NODE_NONE;
 	if (graph_is_core(graph, node))
-		return graph->core_node[graph->dominator[graph_core_number(graph, node)]];
+		return graph->dominator[graph_core_rank(graph, node)];
 	_cleanup_error_ struct error *err = graph_prepare_paths(graph);
 	return err ? NODE_NONE : graph_parent(graph, node);
 }
@@ -37,7 +37,7 @@ bool graph_shared(const struct graph *graph, node_visit visit, void *context)
 		for (; bits; bits &= bits - 1) {
 			node_id node = i * LINE_NODES + (node_id)__builtin_ctzll(bits);
 			if (graph_is_object(graph, node) &&
-				!graph->dominator[graph_core_number(graph, node)] &&
+				graph->dominator[graph_core_rank(graph, node)] == graph->root &&
 				!visit(context, node))
 				return false;
 		}
@@ -93,8 +93,8 @@ static struct total node_total(const struct graph *graph, node_id node)
 		return (struct total){0};
 	if (!graph_is_core(graph, node))
 		return folded_total(graph, node);
-	uint32_t number = graph_core_number(graph, node);
-	return (struct total){graph->retained_bytes[number], graph->retained_objects[number]};
+	uint32_t rank = graph_core_rank(graph, node);
+	return (struct total){graph->retained_bytes[rank], graph->retained_objects[rank]};
 }
 
 uint64_t graph_retained(struct graph *graph, node_id node)
@@ -107,10 +107,9 @@ uint64_t graph_retained_count(struct graph *graph, node_id node)
 	return node_total(graph, node).objects;
 }
 
-// The core's part of the dominator tree, as lists of children by number. 0, the root, is nobody's
-// child.
+// The core's part of the dominator tree, from above: lists of children, by rank. NODE_NONE ends them.
 struct children {
-	uint32_t *first, *sibling;
+	node_id *first, *sibling;
 	size_t bytes;
 };
 
@@ -122,16 +121,27 @@ static void children_deinit(struct children *children)
 
 static struct error *children_init(struct children *children, const struct graph *graph)
 {
-	children->bytes = graph->core_count * sizeof(uint32_t);
+	uint32_t rank = 0;
+
+	children->bytes = graph->core_count * sizeof(node_id);
 	children->first = pages_alloc(graph->spill_directory, children->bytes);
 	children->sibling = pages_alloc(graph->spill_directory, children->bytes);
 	if (!children->first || !children->sibling)
 		return error_no_memory();
-	for (uint32_t number = graph->core_count - 1; number > 0; number--) {
-		uint32_t parent = graph->dominator[number];
+	memset(children->first, 0xff, children->bytes);
+	for (uint32_t i = 0; i < graph->store.line_count; i++) {
+		uint64_t bits = graph->store.lines[i].visited;
 
-		children->sibling[number] = children->first[parent];
-		children->first[parent] = number;
+		for (; bits; bits &= bits - 1, rank++) {
+			node_id parent = graph->dominator[rank];
+
+			if (parent == NODE_NONE)
+				continue;
+			uint32_t parent_rank = graph_core_rank(graph, parent);
+			children->sibling[rank] = children->first[parent_rank];
+			children->first[parent_rank] =
+				i * LINE_NODES + (node_id)__builtin_ctzll(bits);
+		}
 	}
 	return NULL;
 }
@@ -231,23 +241,16 @@ static bool label_push_folded(struct label_walk *walk, node_id node)
 	return true;
 }
 
-static bool label_push_core(struct label_walk *walk, uint32_t number)
+static bool label_push_core(struct label_walk *walk, uint32_t rank)
 {
 	const struct graph *graph = walk->graph;
-	const uint32_t *sibling = walk->children->sibling;
-	node_id nodes[BATCH];
+	node_id child = walk->children->first[rank];
 
-	for (uint32_t child = walk->children->first[number]; child;) {
-		unsigned count = 0;
-
-		for (; child && count < BATCH; child = sibling[child]) {
-			nodes[count] = graph->core_node[child];
-			__builtin_prefetch(store_line(&graph->store, nodes[count++]));
-		}
-		if (!hw_vector_reserve(&walk->pending, count))
+	while (child != NODE_NONE) {
+		if (!hw_vector_reserve(&walk->pending, 1))
 			return false;
-		for (unsigned i = 0; i < count; i++)
-			label_child(walk, store_line(&graph->store, nodes[i]), nodes[i]);
+		label_child(walk, store_line(&graph->store, child), child);
+		child = walk->children->sibling[graph_core_rank(graph, child)];
 	}
 	return true;
 }
@@ -271,7 +274,7 @@ static struct error *label_walk_run(struct label_walk *walk)
 		}
 		if (!label_push_folded(walk, node) ||
 			(graph_is_core(walk->graph, node) &&
-				!label_push_core(walk, graph_core_number(walk->graph, node))))
+				!label_push_core(walk, graph_core_rank(walk->graph, node))))
 			return error_no_memory();
 		labels_close(walk);
 	}
