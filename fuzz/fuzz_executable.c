@@ -1,5 +1,4 @@
 // Executables, build information and debug information of any bytes.
-// and small Go programs.
 #include "executable_exercise.h"
 
 #include <stdint.h>
