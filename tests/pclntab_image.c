@@ -137,7 +137,7 @@ uint8_t *pclntab_image(bool go_1_20, size_t *size)
 	builder.bytes[units + 4] = 9;
 	align(&builder);
 	values = put(&builder, "", 1);
-	pieces.frame = PUT_VALUES(&builder, values, {{0, 8}, {24, 0x40}});
+	pieces.frame = PUT_VALUES(&builder, values, {{0, 8}, {40, 0x40}});
 	pieces.leaf = PUT_VALUES(&builder, values, {{0, 0x10}});
 	pieces.file = PUT_VALUES(&builder, values, {{0, 0x10}, {1, 0x20}, {0, 0x40}});
 	pieces.line =

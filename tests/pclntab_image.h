@@ -11,7 +11,7 @@
 #define PCLNTAB_IMAGE_BASE UINT64_C(0x400000)
 #define PCLNTAB_IMAGE_TEXT UINT64_C(0x401000)
 
-// Two functions. main.outer [text, text + 0x40): 24 bytes of frame from +8 on, main.inner inlined
+// Two functions. main.outer [text, text + 0x40): 40 bytes of frame from +8 on, main.inner inlined
 // at +0x10 .. +0x20 with a deeper main.innermost at +0x18; lines 10, 20, 30; 1 argument word, 2
 // bitmaps of 3 words for locals. runtime.goexit [text + 0x40, text + 0x50): the outermost function
 // of all stacks, in assembly.

@@ -74,7 +74,7 @@ static void values(void **state)
 	assert_true(pclntab_function(opened.table, 0, &function));
 	assert_int_equal(pclntab_frame_size(opened.table, &function, TEXT), 0);
 	assert_int_equal(pclntab_frame_size(opened.table, &function, TEXT + 7), 0);
-	assert_int_equal(pclntab_frame_size(opened.table, &function, TEXT + 8), 24);
+	assert_int_equal(pclntab_frame_size(opened.table, &function, TEXT + 8), 40);
 	assert_int_equal(pclntab_frame_size(opened.table, &function, TEXT + 0x40), -1);
 	assert_int_equal(pclntab_data(opened.table, &function, PCDATA_STACK_MAP_INDEX, TEXT), -1);
 	assert_int_equal(
