@@ -6,9 +6,12 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/filter.h>
 #include <linux/futex.h>
+#include <linux/seccomp.h>
 #include <poll.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <spawn.h>
 #include <sys/epoll.h>
@@ -316,6 +319,45 @@ static void *spawn_thread(void *unused)
 	return NULL;
 }
 
+// Asleep in vfork() until its child ends, a thread does not react to anything.
+static void *vfork_thread(void *unused)
+{
+	for (;;) {
+		pid_t child = vfork();
+
+		if (child == 0) {
+			syscall(SYS_nanosleep, &(struct timespec){1, 0}, NULL);
+			_exit(3);
+		}
+		int status;
+		if (waitpid(child, &status, 0) != child || WEXITSTATUS(status) != 3)
+			complain("vfork: %s, status %x", strerror(errno), status);
+		beat(BEAT_VFORK);
+	}
+	return NULL;
+}
+
+// From now on only threads may be created, not processes, and no children waited for.
+static void forbid_processes(void)
+{
+	enum { NUMBER = offsetof(struct seccomp_data, nr) };
+	enum { FLAGS = offsetof(struct seccomp_data, args) };
+	struct sock_filter filter[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, NUMBER),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_wait4, 3, 0),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_clone, 0, 3),
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, FLAGS),
+		BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, CLONE_THREAD, 1, 0),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	struct sock_fprog program = {ARRAY_COUNT(filter), filter};
+
+	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+	if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program))
+		complain("seccomp: %s", strerror(errno));
+}
+
 static pthread_t start(void *(*function)(void *), void *argument)
 {
 	pthread_t thread;
@@ -334,6 +376,10 @@ static void __attribute__((noreturn)) victim_main(const struct victim_options *o
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	lenient = options->lenient;
+	if (options->reaper)
+		prctl(PR_SET_CHILD_SUBREAPER, 1);
+	if (options->seccomp)
+		forbid_processes();
 	sigaction(SIGRTMIN, &action, NULL);
 	sigaction(SIGRTMIN + 1, &action, NULL);
 	for (size_t i = 0; i < ARRAY_COUNT(pipes); i++) {
@@ -360,6 +406,8 @@ static void __attribute__((noreturn)) victim_main(const struct victim_options *o
 		start(threads_thread, NULL);
 	if (options->spawn)
 		start(spawn_thread, NULL);
+	if (options->vfork)
+		start(vfork_thread, NULL);
 	for (;;)
 		pause();
 }
@@ -372,7 +420,7 @@ uint8_t victim_byte(uint64_t index)
 static bool idle(const struct victim_options *options, int which)
 {
 	return (which == BEAT_THREADS && !options->threads) ||
-	       (which == BEAT_SPAWN && !options->spawn);
+	       (which == BEAT_SPAWN && !options->spawn) || (which == BEAT_VFORK && !options->vfork);
 }
 
 // Until every thread has done something since `before`, or `limit_ms` have passed.
@@ -407,7 +455,9 @@ void victim_start(struct victim *victim, const struct victim_options *options)
 	victim->memory_bytes = options->memory_bytes;
 	for (uint64_t i = 0; i < victim->memory_bytes; i++)
 		victim->memory[i] = victim_byte(i);
-	victim->pid = fork();
+	fflush(stdout);
+	victim->pid = options->init ? (pid_t)syscall(SYS_clone, CLONE_NEWPID | SIGCHLD, 0, 0, 0, 0)
+				    : fork();
 	if (victim->pid == 0)
 		victim_main(options);
 	assert_true(victim->pid > 0);
@@ -519,7 +569,7 @@ void victim_check(const struct victim *victim, const struct victim_options *opti
 	if (victim->state->failed)
 		fail_msg("the victim complains: %s", victim->state->message);
 	check_threads(victim);
-	if (!options->spawn)
+	if (!options->spawn && !options->vfork)
 		check_children(victim);
 }
 

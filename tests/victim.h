@@ -19,6 +19,7 @@ enum victim_beat {
 	BEAT_SIGNALS,
 	BEAT_THREADS,
 	BEAT_SPAWN,
+	BEAT_VFORK,
 	BEAT_COUNT
 };
 
@@ -39,6 +40,10 @@ struct victim {
 struct victim_options {
 	bool threads; // keep creating threads
 	bool spawn;   // keep spawning children
+	bool vfork;   // a thread that cannot be stopped most of the time
+	bool init;    // be init of a pid namespace of its own
+	bool reaper;  // adopt orphaned descendants
+	bool seccomp; // be killed when creating a process
 	bool lenient; // epoll_wait may fail with EINTR, as after SIGSTOP and SIGCONT (signal(7))
 	uint64_t memory_bytes;
 };

@@ -214,7 +214,12 @@ static bool fork_copy(struct keeper *keeper, struct tracees *tracees)
 	if (procfs_status(request->pid, thread.tid, &status) && status.seccomp &&
 		!borrowed_suspend_seccomp(&thread)) {
 		borrowed_end(&thread);
-		return fork_failed(keeper, -EPERM);
+		result->fork_refused = true;
+		failure_set(&result->failure, ERROR_TARGET,
+			"the seccomp filter of process %d could forbid it to fork, and only "
+			"CAP_SYS_ADMIN may suspend it",
+			request->pid);
+		return false;
 	}
 	long made =
 		borrowed_clone(&thread, CLONE_VM | CLONE_FILES, unusable_stack, &result->orphan);
