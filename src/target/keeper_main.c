@@ -112,13 +112,14 @@ static void settle_in(struct keeper *keeper, int socket)
 	madvise(keeper->bytes, keeper->byte_capacity, MADV_POPULATE_WRITE);
 }
 
-// While the target stands still nothing is more urgent than to let it go. Not permitted to
-// everybody: then as before.
-static void hurry(bool on)
+// While the target stands still nothing is more urgent than to let it go: a busy machine could keep
+// us waiting for longer than all the rest takes. Not permitted to everybody: then as before. `pid` 0
+// is the keeper; threads of the target are never changed.
+static void hurry(pid_t pid, bool on)
 {
 	struct sched_param parameter = {.sched_priority = on};
 
-	sched_setscheduler(0, on ? SCHED_FIFO : SCHED_OTHER, &parameter);
+	sched_setscheduler(pid, on ? SCHED_FIFO | SCHED_RESET_ON_FORK : SCHED_OTHER, &parameter);
 }
 
 static bool tracees_open(struct tracees *tracees, struct keeper *keeper)
@@ -174,6 +175,7 @@ static long middle_fork(pid_t middle, const struct borrowed *parent, pid_t *copy
 	if (!borrowed_begin(middle, parent->options | PTRACE_O_EXITKILL, parent->syscall_address,
 		    &borrowed))
 		return -EAGAIN;
+	hurry(middle, true);
 	borrowed.expendable = true;
 	borrowed.deadline_ns = clock_ns() + COPY_LIMIT_NS;
 	long result = borrowed_clone(&borrowed, CLONE_FILES, 0, copy);
@@ -331,7 +333,7 @@ static bool capture(struct keeper *keeper, struct tracees *tracees)
 	int maps_fd = copies ? open_proc(pid, "maps") : -1;
 	int pagemap_fd = copies ? open_proc(pid, "pagemap") : -1;
 
-	hurry(true);
+	hurry(0, true);
 	bool fine = tracees_stop(tracees, &result->failure) &&
 		    tracees_registers(
 			    tracees, keeper->threads, &result->thread_count, &result->failure);
@@ -341,7 +343,7 @@ static bool capture(struct keeper *keeper, struct tracees *tracees)
 		fine = fork_copy(keeper, tracees);
 	tracees_resume(tracees, 0);
 	uint64_t end = clock_ns();
-	hurry(false);
+	hurry(0, false);
 	result->pause_ns = tracees->stop_ns ? end - tracees->stop_ns : 0;
 	result->total_ns = end - tracees->attach_ns;
 	return fine;
