@@ -178,10 +178,12 @@ static void keeper_deinit(struct keeper *keeper)
 		munmap(keeper->shared, keeper->shared_size);
 }
 
-struct error *keeper_start(const struct keeper_request *request, struct keeper **out, bool *refused)
+struct error *keeper_start(
+	const struct keeper_request *request, struct keeper **out, enum keeper_refusal *refusal)
 {
 	struct keeper *keeper = malloc(sizeof(*keeper));
 
+	*refusal = REFUSAL_NONE;
 	if (!keeper)
 		return error_no_memory();
 	keeper_init(keeper, request);
@@ -190,8 +192,8 @@ struct error *keeper_start(const struct keeper_request *request, struct keeper *
 		*out = keeper;
 		return NULL;
 	}
-	if (refused && keeper->result)
-		*refused = keeper->result->fork_refused;
+	if (keeper->result)
+		*refusal = keeper->result->refusal;
 	keeper_destroy(keeper);
 	return err;
 }

@@ -34,11 +34,17 @@ struct keeper_request {
 // How many descriptors of the frozen copy are sent: mem, maps, pagemap.
 enum { COPY_FDS = 3 };
 
+// A failure after which another request may succeed.
+enum keeper_refusal {
+	REFUSAL_NONE,
+	REFUSAL_FORK,  // the target's system does not let it clone(): try CAPTURE_STOP
+	REFUSAL_GROWN, // the target has grown beyond copy_bytes
+};
+
 // The part of the shared memory that has a fixed size.
 struct keeper_result {
 	struct failure failure; // message "" on success
-	bool fork_refused;      // the failure is the target's system refusing clone()
-	bool copy_too_small;    // the failure is that the target has grown beyond the request
+	enum keeper_refusal refusal;
 	uint64_t pause_ns, total_ns;
 	pid_t child;  // the frozen copy; 0 when it is gone
 	pid_t orphan; // a process that the target must reap, but does not know of; 0: none
@@ -67,10 +73,9 @@ struct keeper {
 	size_t shared_size;
 };
 
-// Captures the process. On failure `refused` (may be NULL) tells whether trying CAPTURE_STOP
-// instead makes sense.
+// Captures the process. `refusal` says more about a failure.
 struct error *keeper_start(
-	const struct keeper_request *request, struct keeper **out, bool *refused);
+	const struct keeper_request *request, struct keeper **out, enum keeper_refusal *refusal);
 
 // Kills the frozen copy and waits until the keeper is gone. Idempotent.
 void keeper_release(struct keeper *keeper);

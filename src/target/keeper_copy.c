@@ -51,7 +51,7 @@ static bool copy_run(struct copy *copy, remote_addr start, uint64_t size)
 
 		if (result->byte_count + part > keeper->byte_capacity ||
 			result->extent_count == keeper->extent_capacity) {
-			result->copy_too_small = true;
+			result->refusal = REFUSAL_GROWN;
 			failure_set(copy_failure(copy), ERROR_TARGET,
 				"process %d grows faster than it can be copied; try again",
 				copy->tracees->pid);

@@ -156,12 +156,11 @@ static bool fork_failed(struct keeper *keeper, long result)
 	pid_t pid = keeper->request.pid;
 	struct failure *failure = &keeper->result->failure;
 
-	failure->number = (int)-result;
 	if (result == -ESRCH) {
 		failure_set(failure, ERROR_TARGET, "process %d exited during the capture", pid);
 		return false;
 	}
-	keeper->result->fork_refused = true;
+	keeper->result->refusal = REFUSAL_FORK;
 	failure_set(failure, ERROR_TARGET, "process %d may not fork (%s)", pid,
 		strerrordesc_np((int)-result));
 	return false;
@@ -216,7 +215,7 @@ static bool fork_copy(struct keeper *keeper, struct tracees *tracees)
 	if (procfs_status(request->pid, thread.tid, &status) && status.seccomp &&
 		!borrowed_suspend_seccomp(&thread)) {
 		borrowed_end(&thread);
-		result->fork_refused = true;
+		result->refusal = REFUSAL_FORK;
 		failure_set(&result->failure, ERROR_TARGET,
 			"the seccomp filter of process %d could forbid it to fork, and only "
 			"CAP_SYS_ADMIN may suspend it",

@@ -494,32 +494,53 @@ static void volunteer_for_oom(void)
 		return; // not permitted: as before
 }
 
+// The size must be settled before the process stops. It may grow until then.
+static struct error *capture_stopped(struct process *process, struct keeper_request *request)
+{
+	enum keeper_refusal refusal = REFUSAL_NONE;
+	pid_t pid = request->pid;
+	uint64_t slack = 64 * MIB;
+	struct error *err = NULL;
+
+	request->method = CAPTURE_STOP;
+	for (int attempt = 0; attempt < 3; attempt++, slack *= 4) {
+		struct process_status status;
+
+		error_destroy(err);
+		if (!procfs_status(pid, pid, &status))
+			return error_create(ERROR_TARGET, "process %d has exited", pid);
+		request->copy_bytes = status.anonymous_bytes + status.anonymous_bytes / 8 + slack;
+		err = keeper_start(request, &process->keeper, &refusal);
+		if (refusal != REFUSAL_GROWN)
+			break;
+	}
+	return err;
+}
+
 static struct error *run_keeper(struct process *process, const struct capture_options *options,
-	struct process_status *status)
+	const struct process_status *status)
 {
 	struct capture *capture = &process->target.capture;
 	pid_t pid = process->target.pid;
 	struct keeper_request request = {
 		.pid = pid, .method = options->method, .thread_count = count_threads(pid)};
-	bool refused = false;
+	enum keeper_refusal refusal = REFUSAL_NONE;
 
 	if (request.method == CAPTURE_AUTO)
 		request.method =
 			method_choose(pid, status, capture->reason, sizeof(capture->reason));
-	if (request.method == CAPTURE_FORK) {
-		request.syscall_address = find_syscall(pid);
-		struct error *err = keeper_start(&request, &process->keeper, &refused);
+	capture->method = request.method;
+	if (request.method == CAPTURE_STOP)
+		return capture_stopped(process, &request);
 
-		if (!refused || options->method == CAPTURE_FORK) {
-			capture->method = CAPTURE_FORK;
-			return err;
-		}
-		snprintf(capture->reason, sizeof(capture->reason), "%s", error_message(err));
-		error_destroy(err);
-	}
-	capture->method = request.method = CAPTURE_STOP;
-	request.copy_bytes = status->anonymous_bytes + status->anonymous_bytes / 8 + 64 * MIB;
-	return keeper_start(&request, &process->keeper, NULL);
+	request.syscall_address = find_syscall(pid);
+	struct error *err = keeper_start(&request, &process->keeper, &refusal);
+	if (refusal != REFUSAL_FORK || options->method != CAPTURE_AUTO)
+		return err;
+	snprintf(capture->reason, sizeof(capture->reason), "%s", error_message(err));
+	error_destroy(err);
+	capture->method = CAPTURE_STOP;
+	return capture_stopped(process, &request);
 }
 
 struct error *process_capture(pid_t pid, const struct capture_options *options, struct target **out)

@@ -144,7 +144,6 @@ static bool seize(struct tracees *tracees, pid_t tid, struct failure *failure)
 			"end that first",
 			tracees->pid, status.tracer);
 	} else {
-		failure->number = number;
 		failure_set(failure, ERROR_TARGET,
 			"attaching to process %d is not permitted: run as its user or as root, in "
 			"a container with CAP_SYS_PTRACE; "

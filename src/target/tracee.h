@@ -16,7 +16,6 @@
 // An error as words in memory that the keeper shares with the process that started it.
 struct failure {
 	enum error_kind kind;
-	int number; // errno of a refused system call, or 0
 	char message[240];
 };
 
