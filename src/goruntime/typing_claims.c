@@ -195,6 +195,18 @@ static void claim_tiny(struct typing *typing, object_id id, const struct go_type
 		typing->claims[id] = old | CLAIM_MIXED;
 }
 
+// The runtime's own word for what an object is may be less than what is known elsewhere: a shape stands for all types of
+// one layout, and the pieces of maps are made under names that do not tell whose they are.
+static bool claim_refines(const struct typing *typing, uint32_t claim, uint32_t firm)
+{
+	const struct go_type *type = type_by_id(typing->types, claim_type_id(claim));
+	const struct go_type *less = type_by_id(typing->types, claim_type_id(firm));
+
+	return !(claim & CLAIM_ARRAY) == !(firm & CLAIM_ARRAY) && type->size == less->size &&
+	       type->kind == less->kind && !less->synthetic && !type_is_vague(typing, type) &&
+	       (type->synthetic || type_is_vague(typing, less));
+}
+
 static void claim_whole(struct typing *typing, const struct span *span, object_id id,
 	const struct go_type *type, uint32_t flags)
 {
@@ -202,20 +214,17 @@ static void claim_whole(struct typing *typing, const struct span *span, object_i
 
 	if (old == new)
 		return;
-	if (old) {
-		const struct go_type *before = type_by_id(typing->types, claim_type_id(old));
-		if (old & CLAIM_FIRM) {
-			// Shapes stand for all types of one layout: a header may name one where a
-			// pointer knows better.
-			if (!type_is_vague(typing, before) || type_is_vague(typing, type) ||
-				before->size != type->size || before->kind != type->kind ||
-				!(old & CLAIM_ARRAY) != !(flags & CLAIM_ARRAY))
-				return;
-			new |= CLAIM_FIRM;
-		} else if (!(flags & CLAIM_FIRM) &&
-			   stored_rank(typing, span, new) <= stored_rank(typing, span, old)) {
+	if (old & CLAIM_FIRM) {
+		if (!claim_refines(typing, new, old))
+			return;
+		new |= CLAIM_FIRM;
+	} else if (old && flags & CLAIM_FIRM) {
+		if (claim_refines(typing, old, new)) {
+			typing->claims[id] |= CLAIM_FIRM;
 			return;
 		}
+	} else if (old && stored_rank(typing, span, new) <= stored_rank(typing, span, old)) {
+		return;
 	}
 	typing->claims[id] = new;
 	if (!span->noscan || typing_program(typing, type)->length)
@@ -480,8 +489,9 @@ const struct go_type *typing_captures(const struct typing *typing, remote_addr c
 {
 	uint64_t found;
 
-	return hw_map_get(&typing->captures, code, &found) ? (const struct go_type *)(uintptr_t)found
-							   : NULL;
+	return hw_map_get(&typing->captures, code, &found)
+		       ? (const struct go_type *)(uintptr_t)found
+		       : NULL;
 }
 
 void *typing_alloc(struct typing *typing, size_t bytes)

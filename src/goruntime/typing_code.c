@@ -365,31 +365,58 @@ static bool dictionary_mentions(
 	return false;
 }
 
-// The instance of a generic type that its method `name` is called for.
+// Is `type` an instance of the generic type that has the method?
+static bool method_is_of(const struct method_name *method, const struct go_type *type)
+{
+	const char *arguments = strchr(type->name, '['), *dot = strchr(type->name, '.');
+
+	return *type->package && arguments && dot && dot < arguments &&
+	       strlen(type->package) == method->package_length &&
+	       !memcmp(type->package, method->package, method->package_length) &&
+	       (size_t)(arguments - dot - 1) == method->type_length &&
+	       !memcmp(dot + 1, method->type, method->type_length) &&
+	       !strstr(type->name, "go.shape.");
+}
+
+// Are the type's arguments those that the method's name has, taken as shapes? "go.shape.int" is int first of all.
+static bool method_has_shape(const struct method_name *method, const struct go_type *type)
+{
+	const char *shape = method->type + method->type_length,
+		   *end = shape + method->arguments_length;
+	const char *arguments = strchr(type->name, '[');
+
+	while (shape < end && *arguments) {
+		if ((size_t)(end - shape) > 9 && !memcmp(shape, "go.shape.", 9))
+			shape += 9;
+		if (*shape++ != *arguments++)
+			return false;
+	}
+	return shape == end && !*arguments;
+}
+
+// The instance of a generic type that its method `name` is called for: the only one that the dictionary mentions, else
+// the one that looks like the shape.
 static const struct go_type *generic_receiver(
 	struct typing *typing, const struct flow_generic *call, const char *name)
 {
-	const struct go_type *found = NULL;
+	const struct go_type *mentioned = NULL, *shaped = NULL;
+	unsigned count = 0;
 	struct method_name method;
 
 	if (!method_parse(name, &method))
 		return NULL;
 	for (uint32_t id = 0; id < type_table_count(typing->types); id++) {
 		const struct go_type *type = type_by_id(typing->types, id);
-		const char *arguments = strchr(type->name, '['), *dot = strchr(type->name, '.');
-		if (!*type->package || !arguments || !dot || dot > arguments ||
-			strlen(type->package) != method.package_length ||
-			memcmp(type->package, method.package, method.package_length) ||
-			(size_t)(arguments - dot - 1) != method.type_length ||
-			memcmp(dot + 1, method.type, method.type_length) ||
-			strstr(type->name, "go.shape.") ||
-			!dictionary_mentions(typing, call, arguments))
+		if (!method_is_of(&method, type))
 			continue;
-		if (found)
-			return NULL;
-		found = type;
+		if (dictionary_mentions(typing, call, strchr(type->name, '['))) {
+			mentioned = type;
+			count++;
+		}
+		if (method_has_shape(&method, type))
+			shaped = type;
 	}
-	return found;
+	return count == 1 ? mentioned : count ? NULL : shaped;
 }
 
 static bool code_add_generics(struct typing *typing, const struct scan *scan)

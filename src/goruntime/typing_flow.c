@@ -390,17 +390,21 @@ static void flow_call(struct flow *flow, const struct step *step)
 	state->registers[RAX] = result;
 }
 
+// A function's result has one type, so one return of a known pointer speaks for the others too, unless they say
+// otherwise (unsafe.Pointer). In functions without results RAX holds rubbish, which no caller looks at.
 static void flow_return(struct flow *flow)
 {
 	struct flow_value value = flow->state.registers[RAX];
 
 	value.maker = 0;
-	if (!value_is_typed(&value) && value.kind != VALUE_RESULT && value.kind != VALUE_NIL)
-		flow->returns_differ = true;
-	if (flow->returns)
-		value = value_meet(value, flow->returned);
-	if (value.kind == VALUE_NONE)
-		flow->returns_differ = true;
+	if (!value_is_typed(&value) && value.kind != VALUE_RESULT)
+		return;
+	if (flow->returns && !value_equal(&value, &flow->returned)) {
+		if (value.kind == VALUE_RESULT)
+			return; // its own type decides
+		if (flow->returned.kind != VALUE_RESULT)
+			flow->returns_differ = true;
+	}
 	flow->returned = value;
 	flow->returns = true;
 }
@@ -641,8 +645,6 @@ static void flow_step(struct flow *flow, const struct step *step)
 	case STEP_JUMP:
 		if (flow_target(flow, step->target))
 			flow_branch(flow, step);
-		else // what a function returns that is jumped to is not followed
-			flow->returns_differ = true;
 		flow->dead = true;
 		break;
 	case STEP_RETURN:
@@ -826,7 +828,7 @@ void flow_function(struct flow *flow, uint32_t index, remote_addr entry, remote_
 		if (in_data(flow, flow->steps.references.items[i]))
 			FLOW_ADD(flow, references,
 				(struct code_reference){flow->steps.references.items[i], index});
-	if (!flow->returns || flow->returns_differ || flow->returned.kind == VALUE_NIL)
+	if (!flow->returns || flow->returns_differ)
 		return;
 	FLOW_ADD(flow, return_values, flow->returned);
 	if (!hw_map_put(&findings->returns, entry, findings->return_values.count - 1))
