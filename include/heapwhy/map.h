@@ -1,6 +1,6 @@
-// A hash map from 64-bit keys to 64-bit values: open addressing, linear probing, deletion by
-// shifting back (no tombstones), at most 7/8 full. It shrinks when a deletion leaves it less than
-// 1/8 full.
+// A hash map from 64-bit keys to 64-bit values that gives memory back: it shrinks when a deletion leaves it less than
+// 3/8 full, and deletions leave nothing behind that would slow lookups down (no tombstones). 17 bytes a slot, at most
+// 7/8 of the slots used.
 //
 //	struct hw_map map;
 //	hw_map_init(&map);
@@ -13,9 +13,8 @@
 //		use(entry->key, entry->value);
 //	hw_map_deinit(&map);
 //
-// Any key may be used. Keys are mixed, not hashed with a secret: do not feed it keys that an
-// adversary chooses to collide without calling hw_map_seed() first. get, put, delete: expected
-// O(1). Not thread-safe; concurrent gets are fine.
+// Any key may be used. Keys are mixed, not hashed with a secret: do not feed it keys that an adversary chooses to
+// collide without calling hw_map_seed() first. get, put, delete: expected O(1). Not thread-safe; concurrent gets are fine.
 #ifndef HEAPWHY_MAP_H
 #define HEAPWHY_MAP_H
 
@@ -31,11 +30,16 @@ struct hw_map_entry {
 	uint64_t key, value;
 };
 
+struct hw_map_group;
+
 struct hw_map {
-	struct hw_map_entry *entries; // 2^bits of them, NULL when empty
-	uint64_t *used;               // a bit for each entry
+	struct hw_map_group *groups; // NULL when empty; the entries follow them in the same block
+	struct hw_map_entry *entries;
 	size_t count;
-	unsigned bits;
+	size_t group_count;
+	size_t grow_at;    // the count at which the map grows
+	size_t shrink_at;  // the count below which it shrinks
+	size_t held_bytes; // taken from malloc or mmap
 	uint64_t seed;
 };
 
@@ -51,8 +55,7 @@ bool hw_map_get(const struct hw_map *map, uint64_t key, uint64_t *value);
 // Inserts or replaces. False when out of memory.
 bool hw_map_put(struct hw_map *map, uint64_t key, uint64_t value);
 
-// The value's place, inserted as `initial` when absent; valid until the next put or delete. NULL
-// when out of memory.
+// The value's place, inserted as `initial` when absent; valid until the next put or delete. NULL when out of memory.
 uint64_t *hw_map_at(struct hw_map *map, uint64_t key, uint64_t initial);
 
 // True when `key` was there.
