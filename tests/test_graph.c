@@ -357,6 +357,8 @@ static void test_random_graphs(void **state)
 		if (model->groups)
 			assert_success(graph_group(graph, model->groups, model->group_of));
 		check_reached(model, graph);
+		// Now and then with its arrays in files.
+		graph_limit_memory(graph, round % 7 == 0);
 		assert_success(graph_dominate(graph));
 		check_dominators(model, graph);
 		check_retained_set(model, graph);
@@ -364,6 +366,26 @@ static void test_random_graphs(void **state)
 		graph_destroy(graph);
 	}
 	free(model);
+}
+
+static void test_no_room_for_files(void **state)
+{
+	struct edge edges[] = {{0, 1}, {1, 0}};
+	struct holder_edge root = {0, 0, true};
+	struct synthetic synthetic = {.count = 2, .edges = edges, .edge_count = 2, .piece = 64};
+	struct graph *graph;
+
+	setenv("TMPDIR", "/nonexistent", 1);
+	assert_success(synthetic_extract(&synthetic, 1, &graph));
+	assert_success(graph_connect(graph, 1, &root, 1));
+	graph_limit_memory(graph, 1);
+	struct error *err = graph_dominate(graph);
+	assert_non_null(err);
+	assert_int_equal(error_kind(err), ERROR_INTERNAL);
+	assert_non_null(strstr(error_message(err), "/nonexistent has no room"));
+	error_destroy(err);
+	graph_destroy(graph);
+	unsetenv("TMPDIR");
 }
 
 static void test_no_objects(void **state)
@@ -384,6 +406,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_random_graphs),
 		cmocka_unit_test(test_no_objects),
+		cmocka_unit_test(test_no_room_for_files),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

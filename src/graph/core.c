@@ -381,7 +381,7 @@ struct error *core_build(struct graph *graph, struct core *out)
 	uint32_t *arc_counts = pages_alloc(spill, count_bytes);
 	if (!core.node || !core.parent || !core.bytes || !core.objects || !core.number ||
 		!arc_counts)
-		err = error_no_memory();
+		err = pages_error(spill);
 	if (!err) {
 		memset(core.number, 0xff, multi_count * sizeof(*core.number));
 		err = core_search(graph, &core, arc_counts);
@@ -394,7 +394,7 @@ struct error *core_build(struct graph *graph, struct core *out)
 		core.arcs = pages_alloc(spill, core.arc_count * sizeof(*core.arcs));
 		core.has_arcs = pages_alloc(spill, core.count / 8 + sizeof(*core.has_arcs));
 		if (!core.arcs || !core.has_arcs)
-			err = error_no_memory();
+			err = pages_error(spill);
 		else
 			arcs_fill(&core, graph, arc_counts);
 	}

@@ -32,6 +32,10 @@ struct core {
 #define ARC_FIRST (UINT32_C(1) << 31)
 #define NUMBER_NONE UINT32_MAX
 
+enum {
+	CORE_BYTES = 2 * sizeof(uint32_t) + sizeof(uint64_t) + sizeof(uint32_t)
+}; // a number's, of the arrays above
+
 struct error *core_build(struct graph *graph, struct core *out);
 void core_deinit(struct core *core);
 

@@ -9,14 +9,17 @@
 // 3. Retained sizes, numbers descending: a sum is complete when it is added to the dominator's.
 #include "base/cleanup.h"
 #include "base/error.h"
+#include "base/log.h"
+#include "base/units.h"
 #include "graph/core.h"
 #include "graph/pages.h"
+#include "target/method.h"
 
 // What steps 1 and 2 keep about a number, side by side because they are needed together.
 union step {
 	struct {
 		uint32_t link; // an ancestor in the search tree; all that lies between is accounted
-			// for in:
+			       // for in:
 		uint32_t least; // the least semidominator from this number up to before the link
 	};
 	struct {
@@ -140,7 +143,7 @@ static struct error *core_publish(struct core *core, struct graph *graph)
 	core_rank(&graph->store, core);
 	graph->dominator = pages_alloc(spill, count * sizeof(*graph->dominator));
 	if (!graph->dominator)
-		return error_no_memory();
+		return pages_error(spill);
 	for (uint32_t number = 0; number < count; number++)
 		graph->dominator[graph_core_rank(graph, core->node[number])] =
 			number ? core->node[core->parent[number]] : NODE_NONE;
@@ -151,14 +154,14 @@ static struct error *core_publish(struct core *core, struct graph *graph)
 		rank[number] = graph_core_rank(graph, core->node[number]);
 	graph->retained_objects = pages_alloc(spill, count * sizeof(*graph->retained_objects));
 	if (!graph->retained_objects)
-		return error_no_memory();
+		return pages_error(spill);
 	for (uint32_t number = 0; number < count; number++)
 		graph->retained_objects[rank[number]] = core->objects[number];
 	pages_free(take_pointer(core->objects), count * sizeof(*core->objects));
 
 	graph->retained_bytes = pages_alloc(spill, count * sizeof(*graph->retained_bytes));
 	if (!graph->retained_bytes)
-		return error_no_memory();
+		return pages_error(spill);
 	for (uint32_t number = 0; number < count; number++)
 		graph->retained_bytes[rank[number]] = core->bytes[number];
 	return NULL;
@@ -170,7 +173,7 @@ static struct error *core_dominate(struct core *core, const struct graph *graph)
 	union step *steps = pages_alloc(graph->spill_directory, bytes);
 
 	if (!steps)
-		return error_no_memory();
+		return pages_error(graph->spill_directory);
 	semidominators_find(core, steps);
 	dominators_find(core, steps);
 	retained_sum(core);
@@ -179,11 +182,50 @@ static struct error *core_dominate(struct core *core, const struct graph *graph)
 	return NULL;
 }
 
+// What graph_dominate will need at most, arrays of the core's numbers and arcs.
+static uint64_t dominate_bytes(const struct graph *graph)
+{
+	const struct store *store = &graph->store;
+	uint64_t numbers = 0, multi = 0;
+
+	for (uint32_t i = 0; i < store->line_count; i++) {
+		const struct node_line *line = &store->lines[i];
+
+		numbers += (uint64_t)__builtin_popcountll(
+			graph->reached[i] & (line->inner | line->multi));
+		multi += (uint64_t)__builtin_popcountll(line->multi);
+	}
+	return numbers * (CORE_BYTES + sizeof(union step)) + multi * 2 * sizeof(uint32_t) +
+	       graph->edges_followed * sizeof(uint32_t);
+}
+
+// The report needs memory besides ours, and so do others: half of what is left is what we take.
+static void memory_choose(struct graph *graph)
+{
+	uint64_t limit =
+		graph->memory_limit ? graph->memory_limit : method_memory_left(getpid()) / 2;
+	uint64_t need = dominate_bytes(graph);
+	char need_text[24], limit_text[24];
+
+	if (need <= limit)
+		return;
+	graph->spill_directory = pages_directory();
+	log_remark("the dominators may need %s and %s of memory can be had: using a file in %s",
+		format_bytes(need_text, sizeof(need_text), need),
+		format_bytes(limit_text, sizeof(limit_text), limit), graph->spill_directory);
+}
+
+void graph_limit_memory(struct graph *graph, uint64_t bytes)
+{
+	graph->memory_limit = bytes;
+}
+
 struct error *graph_dominate(struct graph *graph)
 {
 	struct core core;
 
 	BUG_ON(!graph->reached || graph->core_count);
+	memory_choose(graph);
 	struct error *err = core_build(graph, &core);
 	if (err)
 		return err;

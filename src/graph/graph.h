@@ -60,7 +60,14 @@ node_id graph_holder_node(const struct graph *graph, uint32_t holder);
 node_id graph_root_node(const struct graph *graph);
 
 // Immediate dominators and retained sizes of everything reachable.
+//
+// What that needs is known beforehand. When it is more than half of the memory that this process can still have,
+// the big arrays (those of later calls, too) go to an unlinked file in $TMPDIR or /var/tmp: slow rather than killed.
+// ERROR_INTERNAL, with what to do, when there is no room for the file.
 struct error *graph_dominate(struct graph *graph);
+
+// Takes `bytes` for that limit; 0: half of what is left.
+void graph_limit_memory(struct graph *graph, uint64_t bytes);
 
 // A node's dominator is the last node that every path from the root to it passes: when that one goes, the node goes.
 // NODE_NONE for the root and the unreachable. O(1) once paths are prepared.
@@ -93,6 +100,13 @@ node_id graph_keeper(struct graph *graph, node_id node);
 
 // Calls visit for each distinct successor, ascending. False stops.
 bool graph_successors(const struct graph *graph, node_id node, node_visit visit, void *context);
+
+// The objects themselves: found() is called for each object that has no other one with its label above it in the
+// dominator tree, in no particular order, with its retained bytes. For the biggest ones of a type; cheap also where
+// graph_retained() of one object after the other would not be (a list of a million elements).
+typedef void graph_retained_visit(void *context, node_id object, uint32_t label, uint64_t retained);
+struct error *graph_outermost(struct graph *graph, graph_label_of *label_of, void *context,
+	uint32_t label_count, graph_retained_visit *found, void *found_context);
 
 // Paths need a parent for each reachable node (4 bytes each), and so does graph_dominator of an object with one
 // predecessor. They are found when first needed; who cares about running out of memory asks for them here, after

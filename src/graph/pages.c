@@ -8,11 +8,25 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/error.h"
 
 // mmap refuses length 0; an empty array is one byte long.
 static size_t pages_length(size_t bytes)
 {
 	return bytes ? bytes : 1;
+}
+
+// A file that goes when its descriptor does.
+static int file_create(const char *directory)
+{
+	_cleanup_free_ char *name = NULL;
+
+	if (asprintf(&name, "%s/heapwhy.XXXXXX", directory) < 0)
+		return -1;
+	int fd = mkostemp(name, O_CLOEXEC);
+	if (fd >= 0)
+		unlink(name);
+	return fd;
 }
 
 void *pages_alloc(const char *directory, size_t bytes)
@@ -21,7 +35,7 @@ void *pages_alloc(const char *directory, size_t bytes)
 	int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
 
 	if (directory) {
-		fd = open(directory, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+		fd = file_create(directory);
 		if (fd < 0)
 			return NULL;
 		// Not sparse: a full disk must be an error here, not a SIGBUS at some later store.
@@ -32,6 +46,16 @@ void *pages_alloc(const char *directory, size_t bytes)
 	}
 	void *array = mmap(NULL, pages_length(bytes), PROT_READ | PROT_WRITE, flags, fd, 0);
 	return array == MAP_FAILED ? NULL : array;
+}
+
+struct error *pages_error(const char *directory)
+{
+	if (!directory)
+		return error_no_memory();
+	return error_errno(ERROR_INTERNAL,
+		"%s has no room for what does not fit into memory; set TMPDIR to a directory that "
+		"has",
+		directory);
 }
 
 void *pages_resize(void *array, size_t old_bytes, size_t new_bytes)

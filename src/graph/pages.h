@@ -12,6 +12,8 @@
 
 #include <stddef.h>
 
+struct error;
+
 // `directory`: where the temporary file goes; NULL: plain memory.
 void *pages_alloc(const char *directory, size_t bytes);
 
@@ -19,6 +21,10 @@ void *pages_alloc(const char *directory, size_t bytes);
 void *pages_resize(void *array, size_t old_bytes, size_t new_bytes);
 
 void pages_free(void *array, size_t bytes); // accepts NULL
+
+// Why pages_alloc(directory, ...) has just failed.
+struct error *pages_error(const char *directory)
+	__attribute__((returns_nonnull, warn_unused_result));
 
 // A directory on a real disk for temporary files: $TMPDIR, else /var/tmp (/tmp is often memory
 // itself).

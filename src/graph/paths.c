@@ -105,7 +105,7 @@ struct error *graph_prepare_paths(struct graph *graph)
 		       sizeof(uint32_t);
 	uint32_t *parents = pages_alloc(graph->spill_directory, bytes);
 	if (!parents)
-		return error_no_memory();
+		return pages_error(graph->spill_directory);
 	struct error *err = parents_find(graph, parents);
 	if (err) {
 		pages_free(parents, bytes);

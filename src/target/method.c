@@ -172,6 +172,15 @@ static uint64_t system_memory_left(void)
 	return line ? strtoull(line + strlen("MemAvailable:"), NULL, 10) * KIB : UNLIMITED;
 }
 
+uint64_t method_memory_left(pid_t pid)
+{
+	struct limits limits = {UNLIMITED, UNLIMITED};
+	uint64_t system = system_memory_left();
+
+	group_limits(pid, &limits);
+	return limits.memory < system ? limits.memory : system;
+}
+
 static bool overcommit_is_strict(void)
 {
 	uint64_t mode;

@@ -8,4 +8,8 @@
 enum capture_method method_choose(
 	pid_t pid, const struct process_status *status, char *reason, size_t reason_size);
 
+// Bytes that a process may still take: the least of what its control groups and the machine have
+// left. UINT64_MAX when nothing limits it.
+uint64_t method_memory_left(pid_t pid);
+
 #endif
