@@ -4,7 +4,7 @@
 // everything below it that it retains: its subtree is walked when it is asked for.
 #include <stdlib.h>
 
-#include "base/cleanup.h"
+#include "base/error.h"
 #include "graph/internal.h"
 
 static bool graph_is_reached(const struct graph *graph, node_id node)
