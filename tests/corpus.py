@@ -42,14 +42,12 @@ class Subject:
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=stderr, bufsize=0)
         self.pid = self.process.pid
         try:
-            self.ready = self.read_values(seconds)
-            time.sleep(0.05)  # it says so a moment before it blocks
+            self.ready = self.values(self.read_line(seconds))
         except Exception:
             self.stop()
             raise
 
-    def read_values(self, seconds=60):
-        """The numbers of the program's next line."""
+    def read_line(self, seconds=60):
         line, deadline = b'', time.monotonic() + seconds
         while not line.endswith(b'\n'):
             if not select.select([self.process.stdout], [], [], max(0, deadline - time.monotonic()))[0]:
@@ -58,14 +56,20 @@ class Subject:
             if not byte:
                 raise RuntimeError(f'ended with {self.process.wait()} before it was ready')
             line += byte
-        return {key: int(value) for key, value in (word.split('=') for word in line.decode().split()[1:])}
+        return line.decode()
 
-    def again(self):
-        """Tell the program to collect, and read what it says then."""
+    @staticmethod
+    def values(line):
+        time.sleep(0.05)  # it says that it is ready a moment before it blocks
+        return {key: int(value) for key, value in (word.split('=') for word in line.split()[1:])}
+
+    def collect(self):
+        """Tell the program to collect, and wait until it is ready again."""
         self.process.stdin.write(b'\n')
-        self.ready = self.read_values()
-        time.sleep(0.05)
-        return self.ready
+        line = self.read_line()
+        while not line.startswith('ready'):
+            line = self.read_line()
+        self.ready = self.values(line)
 
     def stop(self):
         self.process.stdin.close()
