@@ -12,11 +12,11 @@ import sys
 TIMEOUT_SECONDS = 300
 
 
-def run_program(name, command, environment):
+def run_program(name, command, environment, folder):
     """cmocka programs print TAP; any other program is one test, passed when it exits with 0."""
     env = dict(os.environ, CMOCKA_MESSAGE_OUTPUT='TAP', **environment)
     try:
-        done = subprocess.run(command, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        done = subprocess.run(command, env=env, cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                               stderr=subprocess.STDOUT, timeout=TIMEOUT_SECONDS, errors='replace')
         output, status = done.stdout, done.returncode
     except subprocess.TimeoutExpired as expired:
@@ -44,7 +44,7 @@ def main():
     tests = json.loads(subprocess.check_output(['meson', 'introspect', '--tests', build]))
     for test in tests:
         if any(suite.split(':')[-1] in suites for suite in test['suite']):
-            run_program(test['name'], test['cmd'], test['env'])
+            run_program(test['name'], test['cmd'], test['env'], test['workdir'] or build)
 
 
 if __name__ == '__main__':

@@ -1,4 +1,4 @@
-//go:build !go1.24 || go1.25
+//go:build !go1.23 || go1.25
 
 package main
 
@@ -13,7 +13,7 @@ var (
 	connections            []net.Conn
 )
 
-// Not with Go 1.24: see unique_go123.go, for package net uses unique.
+// Not with Go 1.23 and 1.24: see unique_go125.go; package net uses unique.
 func init() {
 	register("network", func() {
 		pipeReader, pipeWriter, _ = os.Pipe()
