@@ -95,6 +95,29 @@ static bool *labels_meant(const struct analysis *analysis, const char *subject)
 	return meant;
 }
 
+// The objects whose labels are meant, for graph_outermost.
+struct type_search {
+	const struct typing *typing;
+	const bool *meant;
+	struct candidates *candidates;
+};
+
+static uint32_t meant_label(void *context, object_id object)
+{
+	const struct type_search *search = context;
+
+	return search->meant[typing_label_of(search->typing, object)] ? 0 : UINT32_MAX;
+}
+
+static void meant_found(void *context, node_id object, uint32_t label, uint64_t retained)
+{
+	const struct type_search *search = context;
+
+	candidates_offer(search->candidates, (struct candidate){object, retained});
+}
+
+// An element of a list leads to the next one: only the first is worth a path. So the candidates are
+// the objects that no other one of the type dominates.
 static struct error *find_type(struct analysis *analysis, const char *subject,
 	struct candidates *candidates, struct paths *paths)
 {
@@ -102,6 +125,7 @@ static struct error *find_type(struct analysis *analysis, const char *subject,
 	size_t words = ((size_t)analysis->heap->object_count + 63) / 64;
 	_cleanup_free_ bool *meant = labels_meant(analysis, subject);
 	_cleanup_free_ uint64_t *set = calloc(words + 1, sizeof(*set));
+	struct type_search search = {analysis->typing, meant, candidates};
 	uint64_t count;
 
 	if (!set)
@@ -111,15 +135,17 @@ static struct error *find_type(struct analysis *analysis, const char *subject,
 			continue;
 		set[id >> 6] |= UINT64_C(1) << (id & 63);
 		paths->object_count++;
-		candidates_offer(
-			candidates, (struct candidate){id, graph_retained(analysis->graph, id)});
 	}
-	if (paths->object_count)
-		return graph_retained_set(analysis->graph, set, &paths->retained_bytes, &count);
-	return error_create(ERROR_TARGET,
-		"%s: neither an address (0x...) nor the type of a live object; 'heapwhy TARGET' "
-		"lists types",
-		paths->subject);
+	if (!paths->object_count)
+		return error_create(ERROR_TARGET,
+			"%s: neither an address (0x...) nor the type of a live object; 'heapwhy "
+			"TARGET' lists types",
+			paths->subject);
+	struct error *err = graph_outermost(
+		analysis->graph, meant_label, &search, 1, meant_found, &search);
+	if (!err)
+		err = graph_retained_set(analysis->graph, set, &paths->retained_bytes, &count);
+	return err;
 }
 
 static bool path_holder(
