@@ -9,7 +9,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
-#include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -97,6 +97,91 @@ static void captures_memory_and_registers(void **unused)
 	}
 	assert_true(seen >= rounds - 2);
 	victim_stop(&victim);
+}
+
+// A process that does nothing but hold words in the wide registers.
+static void __attribute__((noreturn)) hold_wide_registers(const uint64_t *words)
+{
+	if (__builtin_cpu_supports("avx512f"))
+		__asm__ volatile("vmovdqu64 (%0), %%zmm31\n"
+				 "vmovdqu64 64(%0), %%zmm3\n"
+				 "vmovdqu 128(%0), %%ymm14\n"
+				 "1: jmp 1b\n" ::"r"(words));
+	else
+		__asm__ volatile("vmovdqu 128(%0), %%ymm14\n"
+				 "1: jmp 1b\n" ::"r"(words));
+	__builtin_unreachable();
+}
+
+static void wide_registers_are_captured(void **unused)
+{
+	enum { ZMM31, ZMM3 = 8, YMM14 = 16, WORDS = 20 };
+	uint64_t words[WORDS];
+
+	if (!__builtin_cpu_supports("avx"))
+		skip();
+	for (size_t i = 0; i < WORDS; i++)
+		words[i] = 0xabcdef0123450000 + i;
+	pid_t pid = fork();
+	if (pid == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		hold_wide_registers(words);
+	}
+	usleep(50000);
+	struct target *target = capture(pid, CAPTURE_FORK);
+	size_t first = __builtin_cpu_supports("avx512f") ? ZMM31 : YMM14;
+	for (size_t i = first; i < WORDS; i++)
+		assert_true(has_word(&target->threads[0], words[i]));
+	target_destroy(target);
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+}
+
+static void *sleep_thread(void *unused)
+{
+	for (;;)
+		pause();
+	return NULL;
+}
+
+// What this program is when it is started with an argument: threads, then exec of the same, for ever.
+static void __attribute__((noreturn)) exec_for_ever(char **argv)
+{
+	pthread_t thread;
+
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	for (int i = 0; i < 3; i++)
+		pthread_create(&thread, NULL, sleep_thread, NULL);
+	usleep(3000);
+	execv("/proc/self/exe", argv);
+	_exit(1);
+}
+
+static void process_may_exec_at_any_time(void **unused)
+{
+	char *arguments[] = {"test_capture", "exec", NULL};
+	size_t captured = 0;
+	pid_t pid = fork();
+
+	if (pid == 0)
+		exec_for_ever(arguments);
+	for (int i = 0; i < 60; i++) {
+		struct target *target;
+		struct error *err =
+			process_capture(pid, &(struct capture_options){methods[i % 2]}, &target);
+
+		if (!err)
+			target_destroy(target);
+		else
+			assert_int_equal(error_kind(err), ERROR_TARGET);
+		captured += !err;
+		error_destroy(err);
+		if (waitpid(pid, NULL, WNOHANG))
+			fail_msg("it died in round %d", i);
+	}
+	printf("%zu of 60 captures succeeded\n", captured);
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
 }
 
 // The code and constants of this very program, and the zeros behind its data.
@@ -239,8 +324,10 @@ static void process_may_die_at_any_time(void **unused)
 	printf("%zu of 60 captures met a dead process\n", failed);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+	if (argc > 1)
+		exec_for_ever(argv);
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(captures_memory_and_registers),
 		cmocka_unit_test(maps_files_and_finds_the_exe),
@@ -248,6 +335,8 @@ int main(void)
 		cmocka_unit_test(stopped_process_stays_stopped),
 		cmocka_unit_test(refusals_are_sentences),
 		cmocka_unit_test(process_may_die_at_any_time),
+		cmocka_unit_test(process_may_exec_at_any_time),
+		cmocka_unit_test(wide_registers_are_captured),
 	};
 
 	return cmocka_run_group_tests_name("capture", tests, NULL, NULL);

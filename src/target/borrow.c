@@ -15,8 +15,9 @@
 // -ERESTART_RESTARTBLOCK (the kernel's include/linux/errno.h).
 enum { RESTART_FIRST = 512, RESTART_BLOCK = 516 };
 
-// How often a call is tried again because of signals.
+// How often a call is tried again because of signals, and how long it may take to get into it.
 enum { ATTEMPTS_MAX = 64 };
+static const uint64_t ENTRY_LIMIT_NS = 2 * UINT64_C(1000000000);
 
 enum { SYSCALL_STOP = SIGTRAP | 0x80 };
 
@@ -176,26 +177,41 @@ static bool take_signal(struct borrowed *borrowed, int signal)
 	return !fault;
 }
 
+// The next stop on the way into a call. A thread that does not get there (its control group is frozen,
+// say) is stopped again where it is. False when it is gone.
+static bool next_stop_of_entry(struct borrowed *borrowed, int *status)
+{
+	enum wait_result result = tracee_wait(borrowed->tid, clock_ns() + ENTRY_LIMIT_NS, status);
+
+	if (result == WAIT_TIMEOUT) {
+		ptrace(PTRACE_INTERRUPT, borrowed->tid, NULL, NULL);
+		result = tracee_wait(borrowed->tid, borrowed->deadline_ns, status);
+	}
+	borrowed->gone = result != WAIT_STOPPED;
+	return !borrowed->gone;
+}
+
 // Takes the thread into a system call. False: it is as it was before, or gone.
 static bool enter_call(struct borrowed *borrowed, long number, const unsigned long arguments[3])
 {
+	uint64_t give_up_ns = clock_ns() + ENTRY_LIMIT_NS;
+
 	set_call(borrowed, number, arguments);
-	for (int attempt = 0; attempt < ATTEMPTS_MAX; attempt++) {
+	do {
 		int status;
 
 		ptrace(PTRACE_SYSCALL, borrowed->tid, NULL, 0L);
-		if (!next_stop(borrowed, &status))
+		if (!next_stop_of_entry(borrowed, &status))
 			return false;
 		if (status == SYSCALL_STOP)
 			return true;
-		// A stop of the whole process, or a signal to a process that will not live to see
-		// it.
+		// A stop of the whole process, or a signal to a process that will not live to see it.
 		if (status >> 8 || borrowed->expendable)
 			continue;
 		if (!take_signal(borrowed, status))
 			return false;
 		set_call(borrowed, number, arguments);
-	}
+	} while (clock_ns() < give_up_ns);
 	ptrace(PTRACE_SETREGS, borrowed->tid, NULL, &borrowed->registers);
 	return false;
 }
@@ -225,7 +241,7 @@ long borrowed_wait4(struct borrowed *borrowed, pid_t pid)
 	const unsigned long arguments[3] = {(unsigned long)pid, 0, __WALL | WNOHANG};
 
 	if (!enter_call(borrowed, SYS_wait4, arguments))
-		return borrowed->gone ? -ESRCH : -EFAULT;
+		return borrowed->gone ? -ESRCH : -ETIMEDOUT;
 	return leave_call(borrowed);
 }
 
@@ -236,7 +252,7 @@ static long clone_once(
 	int status;
 
 	if (!enter_call(borrowed, SYS_clone, arguments))
-		return borrowed->gone ? -ESRCH : -EFAULT;
+		return borrowed->gone ? -ESRCH : -ETIMEDOUT;
 	ptrace(PTRACE_SYSCALL, borrowed->tid, NULL, 0L);
 	if (!next_stop(borrowed, &status))
 		return -ESRCH;

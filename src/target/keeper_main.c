@@ -161,8 +161,12 @@ static bool fork_failed(struct keeper *keeper, long result)
 		return false;
 	}
 	keeper->result->refusal = REFUSAL_FORK;
-	failure_set(failure, ERROR_TARGET, "process %d may not fork (%s)", pid,
-		strerrordesc_np((int)-result));
+	if (result == -ETIMEDOUT)
+		failure_set(failure, ERROR_TARGET,
+			"process %d does not get to fork: its control group may be frozen", pid);
+	else
+		failure_set(failure, ERROR_TARGET, "process %d may not fork (%s)", pid,
+			strerrordesc_np((int)-result));
 	return false;
 }
 

@@ -386,9 +386,13 @@ static struct error *check_exe(struct process *process)
 	ssize_t length = readlink(path, link, sizeof(link) - 1);
 	if (length >= 0)
 		process->exe_fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (process->exe_fd < 0 && (errno == EACCES || errno == EPERM))
+		return error_create(ERROR_TARGET,
+			"examining process %d is not permitted: run as its user or as root, in a "
+			"container with CAP_SYS_PTRACE",
+			pid);
 	if (process->exe_fd < 0)
-		return error_errno(ERROR_TARGET,
-			"process %d may not be examined (run as its user or as root)", pid);
+		return error_errno(ERROR_TARGET, "cannot open the program of process %d", pid);
 	link[length] = '\0';
 	process->target.exe_path = strdup(link);
 	if (!process->target.exe_path)

@@ -278,8 +278,9 @@ bool tracees_stop(struct tracees *tracees, struct failure *failure)
 		alive += tracees->items[i].state == TRACEE_STOPPED;
 	if (!alive) {
 		failure_set(failure, ERROR_TARGET,
-			"no thread of process %d can be stopped: it has exited, or hangs in the "
-			"kernel",
+			"no thread of process %d can be stopped: it has exited, is frozen, or "
+			"hangs in "
+			"the kernel",
 			tracees->pid);
 		return false;
 	}
