@@ -27,7 +27,7 @@ struct goroutine {
 	uint64_t wait_ns; // how long it has waited; 0 when unknown (Go keeps it only from the first
 			  // collection on)
 	remote_addr pc, sp;     // where unwinding starts
-	remote_addr created_at; // gopc: the go statement, 0 = none
+	remote_addr created_at; // gopc: where the go statement returns to, 0 = none
 	remote_addr start;      // startpc: the goroutine's function
 	remote_addr stack_low, stack_high;
 	bool system;                       // one of the runtime's own
