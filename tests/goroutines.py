@@ -89,7 +89,7 @@ def differences(ours, theirs):
 
 def examine(program):
     """What heapwhy and what Go say of one process, the remark that heapwhy ends with, and runtime.NumGoroutine()."""
-    with corpus.Subject([program] + CASES, stderr=subprocess.PIPE) as subject:
+    with corpus.Subject([program] + CASES, 180, stderr=subprocess.PIPE) as subject:
         done = subprocess.run([DUMP, str(subject.pid)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
                               timeout=60)
         if done.returncode:

@@ -14,6 +14,7 @@ type onStack struct {
 
 func init() {
 	register("stacks", func() {
+		spawn(func() { hugeFrame(5) })
 		for i := 0; i < 10; i++ {
 			i := i
 			spawn(func() { bigFrame(i) })
@@ -30,6 +31,24 @@ func init() {
 			})
 		}
 	})
+}
+
+type triple struct {
+	a *int
+	n int
+	s *string
+}
+
+// Too large for a bitmap: up to 1.23 its pointers are described by a GC program, later it is on the heap.
+func hugeFrame(i int) {
+	var huge [20000]triple
+	name := text(i)
+	huge[i] = triple{a: pointer(1), s: &name}
+	huge[len(huge)-i].a = pointer(2)
+	p := &huge
+	block()
+	*p[i].a++
+	sink(*p[i].s)
 }
 
 //go:noinline

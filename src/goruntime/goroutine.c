@@ -169,37 +169,37 @@ static struct error *goroutine_read(struct reading *reading, remote_addr address
 		.syscall_sp = g_word(g, at->g_syscallsp),
 		.vector_state = g_word(g, at->g_xRegs),
 	};
-	struct entry entry = {.goroutine =
-				      {
-					      .id = g_word(g, at->g_goid),
-					      .parent_id = g_word(g, at->g_parentGoid),
-					      .address = address,
-					      .status = status_of(record.status),
-					      .created_at = g_word(g, at->g_gopc),
-					      .start = g_word(g, at->g_startpc),
-					      .stack_low = g_word(g, at->g_stack),
-					      .stack_high = g_word(g, at->g_stack + 8),
-				      },
-		.stack = {
-			.top = g_word(g, at->g_stktopsp),
-			.context = g_word(g, at->g_sched + at->gobuf_ctxt),
-			.defers = g_word(g, at->g__defer),
-			.panics = g_word(g, at->g__panic),
-		}};
-	struct goroutine *goroutine = &entry.goroutine;
+	struct goroutine goroutine = {
+		.id = g_word(g, at->g_goid),
+		.parent_id = g_word(g, at->g_parentGoid),
+		.address = address,
+		.status = status_of(record.status),
+		.created_at = g_word(g, at->g_gopc),
+		.start = g_word(g, at->g_startpc),
+		.stack_low = g_word(g, at->g_stack),
+		.stack_high = g_word(g, at->g_stack + 8),
+	};
+	struct goroutine_stack stack = {
+		.top = g_word(g, at->g_stktopsp),
+		.context = g_word(g, at->g_sched + at->gobuf_ctxt),
+		.defers = g_word(g, at->g__defer),
+		.panics = g_word(g, at->g__panic),
+	};
 
-	if (goroutine->status == GOROUTINE_IDLE || goroutine->status == GOROUTINE_DEAD)
+	if (goroutine.status == GOROUTINE_IDLE || goroutine.status == GOROUTINE_DEAD)
 		return NULL;
-	goroutine->wait_reason = wait_text(reading, g_byte(g, at->g_waitreason), goroutine->status);
-	goroutine->wait_ns = wait_time(runtime, g_word(g, at->g_waitsince), goroutine->status);
-	if (goroutine->stack_high < goroutine->stack_low ||
-		goroutine->stack_high - goroutine->stack_low > STACK_BYTES_MAX ||
-		!range_is_readable(runtime->target, goroutine->stack_low, goroutine->stack_high))
-		goroutine->stack_low = goroutine->stack_high = 0;
-	goroutine_locate(&reading->unwinder, &reading->threads, &record, goroutine, &entry.stack);
-	goroutine->pc = entry.stack.start.pc;
-	goroutine->sp = entry.stack.start.sp;
-	return hw_vector_push(&reading->entries, entry) ? NULL : error_no_memory();
+	goroutine.wait_reason = wait_text(reading, g_byte(g, at->g_waitreason), goroutine.status);
+	goroutine.wait_ns = wait_time(runtime, g_word(g, at->g_waitsince), goroutine.status);
+	if (goroutine.stack_high < goroutine.stack_low ||
+		goroutine.stack_high - goroutine.stack_low > STACK_BYTES_MAX ||
+		!range_is_readable(runtime->target, goroutine.stack_low, goroutine.stack_high))
+		goroutine.stack_low = goroutine.stack_high = 0;
+	goroutine_locate(&reading->unwinder, &reading->threads, &record, &goroutine, &stack);
+	goroutine.pc = stack.start.pc;
+	goroutine.sp = stack.start.sp;
+	return hw_vector_push(&reading->entries, ((struct entry){goroutine, stack}))
+		       ? NULL
+		       : error_no_memory();
 }
 
 // Reads every g on runtime.allgs, ascending by address.
@@ -294,9 +294,27 @@ static struct error *goroutines_unwind_all(struct reading *reading)
 	return err ? err : read_err;
 }
 
-static bool starts_with(const char *string, const char *prefix)
+static bool is_one_of(const char *name, const char *const *names, size_t count)
 {
-	return !strncmp(string, prefix, strlen(prefix));
+	for (size_t i = 0; i < count; i++) {
+		if (!strcmp(name, names[i]))
+			return true;
+	}
+	return false;
+}
+
+static bool has_user_frame(const struct reading *reading, const struct goroutine *goroutine)
+{
+	for (uint32_t i = 0; i < goroutine->frame_count; i++) {
+		const struct frame *frame = &reading->frames.items[goroutine->first_frame + i];
+		const struct go_module *module = &reading->runtime->modules[frame->module];
+		struct pcln_function function;
+
+		if (pclntab_function(module->pclntab, frame->function, &function) &&
+			function_kind(&function) == FUNCTION_ORDINARY)
+			return true;
+	}
+	return false;
 }
 
 // runtime.isSystemGoroutine (traceback.go): started in a function of the runtime, but for the main
@@ -309,30 +327,16 @@ static bool goroutine_is_system(const struct reading *reading, const struct goro
 		"runtime.runfinq", "runtime.runFinalizers", "runtime.runCleanups"};
 	static const char *const users[] = {
 		"runtime.main", "runtime.corostart", "runtime.handleAsyncEvent"};
-	const struct go_runtime *runtime = reading->runtime;
 	const struct go_module *module;
 	struct pcln_function function;
 
-	if (!go_find_function(runtime, goroutine->start, &module, &function) ||
-		!starts_with(function.name, "runtime."))
+	if (!go_find_function(reading->runtime, goroutine->start, &module, &function) ||
+		strncmp(function.name, "runtime.", strlen("runtime.")) != 0)
 		return false;
-	for (size_t i = 0; i < ARRAY_COUNT(users); i++) {
-		if (!strcmp(function.name, users[i]))
-			return false;
-	}
-	for (size_t i = 0; i < ARRAY_COUNT(callers); i++) {
-		if (strcmp(function.name, callers[i]))
-			continue;
-		for (uint32_t k = 0; k < goroutine->frame_count; k++) {
-			const struct frame *frame =
-				&reading->frames.items[goroutine->first_frame + k];
-			if (pclntab_function(runtime->modules[frame->module].pclntab,
-				    frame->function, &function) &&
-				function_kind(&function) == FUNCTION_ORDINARY)
-				return false;
-		}
-	}
-	return true;
+	if (is_one_of(function.name, users, ARRAY_COUNT(users)))
+		return false;
+	return !is_one_of(function.name, callers, ARRAY_COUNT(callers)) ||
+	       !has_user_frame(reading, goroutine);
 }
 
 static struct error *threads_index(struct reading *reading)

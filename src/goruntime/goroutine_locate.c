@@ -80,27 +80,27 @@ static bool signal_context(struct go_runtime *runtime, const struct bounds *sign
 	return false;
 }
 
-// The thread is on its own stack (g0). Has it left word in g.sched of where the goroutine is?
+// The thread is on its own stack (g0), in use from stack->thread_low on. Has it left word in g.sched of
+// where the goroutine is? Sets stack->thread_high.
 static bool thread_left_word(struct unwinder *unwinder, const struct bounds *thread_stack,
-	const struct machine *machine, remote_addr *high)
+	const struct machine *machine, struct goroutine_stack *stack)
 {
-	struct target *target = unwinder->runtime->target;
-	struct stack_bytes stack = {.low = machine->sp, .high = thread_stack->high};
+	struct stack_bytes used = {.low = stack->thread_low, .high = thread_stack->high};
 	_cleanup_free_ uint8_t *bytes = NULL;
 
 	// The bounds of a stack that C made are an estimate (runtime/cgo/gcc_linux_amd64.c): do not
 	// insist on them.
-	if (stack.high <= stack.low || stack.high - stack.low > THREAD_STACK_BYTES_MAX)
-		stack.high = stack.low + THREAD_STACK_BYTES_MAX;
-	if (stack.high < stack.low)
+	if (used.high <= used.low || used.high - used.low > THREAD_STACK_BYTES_MAX)
+		used.high = used.low + THREAD_STACK_BYTES_MAX;
+	if (used.high < used.low)
 		return false;
-	bytes = malloc(stack.high - stack.low);
+	bytes = malloc(used.high - used.low);
 	if (!bytes)
 		return false;
-	stack.high -= target_read_sparse(target, stack.low, bytes, stack.high - stack.low);
-	stack.bytes = bytes;
-	*high = stack.high;
-	return unwind_to_stack_switch(unwinder, &stack, machine->pc, machine->sp);
+	used.bytes = bytes;
+	target_read_sparse(unwinder->runtime->target, used.low, bytes, used.high - used.low);
+	stack->thread_high = used.high;
+	return unwind_to_stack_switch(unwinder, &used, machine->pc, machine->sp);
 }
 
 // A goroutine that executes on thread `thread`.
@@ -113,7 +113,9 @@ static void locate_running(struct unwinder *unwinder, const struct goroutine_rec
 	struct bounds signal_stack =
 		stack_bounds(runtime, m_field(runtime, record->m, at->m_gsignal));
 	struct bounds thread_stack = stack_bounds(runtime, m_field(runtime, record->m, at->m_g0));
-	remote_addr vdso_sp = m_field(runtime, record->m, at->m_vdsoSP), saved;
+	struct machine vdso_caller = {m_field(runtime, record->m, at->m_vdsoPC),
+		m_field(runtime, record->m, at->m_vdsoSP)};
+	remote_addr saved;
 
 	stack->registers = true;
 	stack->position = STACK_UNKNOWN;
@@ -121,8 +123,8 @@ static void locate_running(struct unwinder *unwinder, const struct goroutine_rec
 		if (!signal_context(runtime, &signal_stack, &machine, &saved))
 			return;
 		stack->signal_low = saved;
-		stack->signal_high =
-			signal_stack.high; // vector registers are saved above the ucontext
+		// Vector registers are saved above the ucontext.
+		stack->signal_high = signal_stack.high;
 	}
 	if (bounds_hold(own, machine.sp)) {
 		const struct code_point *point = unwinder_point(unwinder, machine.pc);
@@ -137,18 +139,19 @@ static void locate_running(struct unwinder *unwinder, const struct goroutine_rec
 	}
 	// nanotime1 and walltime call the vdso on g0 without a word in g.sched, but with one for
 	// the profiler.
-	if (bounds_hold(own, vdso_sp)) {
+	if (bounds_hold(own, vdso_caller.sp)) {
 		stack->position = STACK_RUNNING;
-		stack->start = (struct unwind_start){
-			m_field(runtime, record->m, at->m_vdsoPC), vdso_sp, false, true};
+		stack->start = (struct unwind_start){vdso_caller.pc, vdso_caller.sp, false, true};
 		return;
 	}
+	stack->thread_low = machine.sp;
+	if (!unwinder_point(unwinder, machine.pc) && vdso_caller.sp > machine.sp)
+		machine = vdso_caller;
 	if (bounds_hold(own, record->sched_sp) &&
-		thread_left_word(unwinder, &thread_stack, &machine, &stack->thread_high)) {
+		thread_left_word(unwinder, &thread_stack, &machine, stack)) {
 		stack->position = STACK_ON_THREAD;
 		stack->start =
 			(struct unwind_start){record->sched_pc, record->sched_sp, false, true};
-		stack->thread_low = machine.sp;
 	}
 }
 
@@ -186,7 +189,6 @@ void goroutine_locate(struct unwinder *unwinder, const struct hw_map *threads,
 	struct go_runtime *runtime = unwinder->runtime;
 	struct bounds own = {goroutine->stack_low, goroutine->stack_high};
 	uint64_t thread, tid = 0;
-	bool parked_in_syscall = record->syscall_sp != 0;
 
 	goroutine->thread = UINT32_MAX;
 	if (record->m)
@@ -197,10 +199,10 @@ void goroutine_locate(struct unwinder *unwinder, const struct hw_map *threads,
 	// runtime.unwinder.initAt: g.syscallsp goes before g.sched.
 	stack->position =
 		record->status == STATUS_COPYSTACK || record->scan ? STACK_MOVING : STACK_PARKED;
-	stack->start = parked_in_syscall ? (struct unwind_start){record->syscall_pc,
-						   record->syscall_sp, false, false}
-					 : (struct unwind_start){record->sched_pc, record->sched_sp,
-						   false, false};
+	stack->start = (struct unwind_start){record->sched_pc, record->sched_sp, false, false};
+	if (record->syscall_sp)
+		stack->start =
+			(struct unwind_start){record->syscall_pc, record->syscall_sp, false, false};
 	if (record->status == STATUS_RUNNING) {
 		stack->position = STACK_UNKNOWN;
 		if (goroutine->thread != UINT32_MAX)

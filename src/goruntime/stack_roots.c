@@ -50,7 +50,7 @@ struct scan {
 	struct frame_maps maps;
 	struct rodata *rodata;  // beside runtime->modules
 	struct hw_arena arena;  // unrolled GC programs
-	struct hw_map programs; // address of the program -> its mask
+	struct hw_map programs; // address of the program -> struct unrolled
 	// The goroutine being scanned.
 	uint32_t owner;
 	uint32_t frame;
@@ -133,14 +133,17 @@ static void scan_outside(struct scan *scan, remote_addr low, remote_addr high)
 {
 	enum { PIECE = 512 };
 	uint64_t words[PIECE];
+	uint64_t left = high > low ? (high - low) / 8 : 0;
 
-	for (low = (low + 7) & ~UINT64_C(7); low < high && high - low >= 8; low += sizeof(words)) {
-		size_t count = (high - low) / 8 < PIECE ? (high - low) / 8 : PIECE;
+	while (left) {
+		size_t count = left < PIECE ? left : PIECE;
 
 		target_read_sparse(scan->runtime->target, low, words, count * 8);
 		scan->roots->conservative_words += count;
 		for (size_t i = 0; i < count; i++)
 			scan_pointer(scan, low + 8 * i, words[i], false);
+		low += 8 * count;
+		left -= count;
 	}
 }
 
@@ -161,11 +164,10 @@ static void scan_registers(struct scan *scan, const struct registers *registers)
 enum {
 	REFLECT_VALID_OFFSET = 32,
 	REFLECT_ARGUMENT_WORDS_MAX = 1 << 20,
-	REG_ARGS_POINTERS = 24, // the word where Ptrs starts
-	REG_ARGS_WORDS = 33,    // up to the end of Ptrs
+	REG_ARGS_WORDS = 33, // up to the end of Ptrs
 	REG_ARGS_BYTES = 272,
 };
-static const uint8_t REG_ARGS_MASK[] = {0, 0, 0, 0xff, 1};
+static const uint8_t REG_ARGS_MASK[] = {0, 0, 0, 0xff, 1}; // words 24 to 32
 
 static bool scan_reflect_arguments(struct scan *scan, const struct frame *frame,
 	const struct frame_map *map, remote_addr method_value, bool results_valid)
@@ -216,6 +218,12 @@ static bool scan_reflect_stub(
 	       scan_reflect_arguments(scan, frame, map, method_value, valid & 0xff);
 }
 
+// A GC program that has been run.
+struct unrolled {
+	uint64_t words;
+	uint8_t mask[];
+};
+
 // The mask of a stack object described by a GC program (up to 1.23): length (uint32), then the
 // program.
 static const uint8_t *program_mask(
@@ -223,20 +231,24 @@ static const uint8_t *program_mask(
 {
 	// Programs of different modules are told apart by where their bytes are mapped.
 	uint64_t known, key = (uint64_t)(uintptr_t)(rodata->bytes + offset);
-	uint8_t *mask;
+	struct unrolled *unrolled;
 
-	if (hw_map_get(&scan->programs, key, &known))
-		return (const uint8_t *)(uintptr_t)known;
+	if (hw_map_get(&scan->programs, key, &known)) {
+		unrolled = (struct unrolled *)(uintptr_t)known;
+		return unrolled->words == words ? unrolled->mask : NULL;
+	}
 	if (rodata->size - offset < 4)
 		return NULL;
-	mask = hw_arena_alloc(&scan->arena, words / 8 + 1);
-	if (!mask || !hw_map_put(&scan->programs, key, (uint64_t)(uintptr_t)mask)) {
+	unrolled = hw_arena_alloc(&scan->arena, sizeof(*unrolled) + words / 8 + 1);
+	if (!unrolled || !hw_map_put(&scan->programs, key, (uint64_t)(uintptr_t)unrolled)) {
 		scan->no_memory = true;
 		return NULL;
 	}
-	if (!gc_program_run(rodata->bytes + offset + 4, rodata->size - offset - 4, mask, words))
+	unrolled->words = words;
+	if (!gc_program_run(
+		    rodata->bytes + offset + 4, rodata->size - offset - 4, unrolled->mask, words))
 		scan->roots->missing_maps++;
-	return mask;
+	return unrolled->mask;
 }
 
 static bool add_object(
@@ -399,7 +411,7 @@ static void scan_thread(struct scan *scan, const struct goroutine_stack *stack)
 	if (stack->registers && thread != UINT32_MAX)
 		scan_registers(scan, &scan->runtime->target->threads[thread].registers);
 	scan_outside(scan, stack->signal_low, stack->signal_high);
-	scan_outside(scan, stack->thread_low, stack->thread_low ? stack->thread_high : 0);
+	scan_outside(scan, stack->thread_low, stack->thread_high);
 	scan_outside(scan, stack->vector_low, stack->vector_high);
 	scan_outside(scan, stack->vector_pending_low, stack->vector_pending_high);
 }
