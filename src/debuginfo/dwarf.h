@@ -124,7 +124,7 @@ struct dwarf_variable {
 	dwarf_ref type;
 	bool parameter;
 	bool indirect; // the place holds the address of the variable (versions that do not say
-		// "&x")
+		       // "&x")
 	unsigned piece_count;
 	struct dwarf_piece pieces[DWARF_PIECES_MAX];
 };

@@ -32,7 +32,7 @@ struct dwarf_types {
 	const struct go_runtime *runtime;
 	struct dwarf *dwarf;
 	uint64_t bias;
-	struct hw_map known; // dwarf_ref -> struct go_type, 0: is no type
+	struct hw_map known; // dwarf_ref -> the type's id + 1, 0: is no type
 	HW_VECTOR(struct unfinished) unfinished;
 	HW_VECTOR(struct go_field) fields; // of the struct that is being read
 	struct dwarf_types_statistics statistics;
@@ -277,6 +277,12 @@ static const struct go_type *link_make(
 	return elem; // another name for it
 }
 
+static void remember(struct dwarf_types *types, dwarf_ref ref, const struct go_type *type)
+{
+	if (!hw_map_put(&types->known, ref, type ? (uint64_t)type->id + 1 : 0))
+		types->no_memory = true;
+}
+
 // The type of a reference, known to its size; the insides of structs may still be unfinished.
 static const struct go_type *type_resolve(struct dwarf_types *types, dwarf_ref ref)
 {
@@ -287,23 +293,22 @@ static const struct go_type *type_resolve(struct dwarf_types *types, dwarf_ref r
 
 	for (; ref && !type && length < CHAIN_MAX; length++) {
 		if (hw_map_get(&types->known, ref, &found)) {
-			type = (const struct go_type *)(uintptr_t)found;
+			type = found ? type_by_id(types->table, found - 1) : NULL;
 			break;
 		}
 		if (!dwarf_type(types->dwarf, ref, &chain[length]))
 			break;
 		type = chain_end(types, &chain[length]);
-		if (type && !hw_map_put(&types->known, ref, (uintptr_t)type))
-			types->no_memory = true;
-		if (type)
+		if (type) {
+			remember(types, ref, type);
 			break;
+		}
 		ref = chain_next(&chain[length]);
 	}
 	while (length-- > 0) {
 		if (type)
 			type = link_make(types, &chain[length], type);
-		if (!hw_map_put(&types->known, chain[length].ref, (uintptr_t)type))
-			types->no_memory = true;
+		remember(types, chain[length].ref, type);
 	}
 	return type;
 }
