@@ -231,6 +231,19 @@ static void count_goroutines(struct totals *totals, const struct observation *ob
 			observation->goroutines->goroutines[i].status == GOROUTINE_RUNNING;
 }
 
+// A capture that is refused costs a round: on a busy machine a thread may not come to a stop in time.
+static bool observe(const struct subject *subject, struct totals *totals, struct observation *out)
+{
+	struct error *err = observation_open(subject->pid, CAPTURE_FORK, out);
+
+	if (!err)
+		return true;
+	printf("# %s\n", error_message(err));
+	error_destroy(err);
+	totals->missed_rounds++;
+	return false;
+}
+
 static void round_run(
 	const struct subject *subject, bool marking, remote_addr gcphase, struct totals *totals)
 {
@@ -245,9 +258,8 @@ static void round_run(
 		// Not always at the same point of the program.
 		pause_for(rand() % 20000);
 	}
-	err = observation_open(subject->pid, CAPTURE_FORK, &before);
-	if (err)
-		die(err);
+	if (!observe(subject, totals, &before))
+		return;
 	if (before.runtime->gc_phase != (marking ? GC_MARK : GC_OFF)) {
 		totals->missed_rounds++;
 		observation_close(&before);
@@ -272,9 +284,10 @@ static void round_run(
 		observation_close(&before);
 		return;
 	}
-	err = observation_open(subject->pid, CAPTURE_FORK, &after);
-	if (err)
-		die(err);
+	if (!observe(subject, totals, &after)) {
+		observation_close(&before);
+		return;
+	}
 	if (after.runtime->sweepgen == before.runtime->sweepgen + 2) {
 		*(marking ? &totals->reference_rounds : &totals->garbage_rounds) += 1;
 		compare(totals, &before, claimed, !marking, &after);
@@ -320,7 +333,7 @@ int main(int argc, char **argv)
 	waitpid(subject.pid, NULL, 0);
 
 	good = !totals.kept && !totals.freed && !totals.keepers_missing && totals.garbage_rounds &&
-	       totals.reference_rounds;
+	       totals.reference_rounds && totals.missed_rounds <= (uint64_t)rounds / 4;
 	printf("%s - %" PRIu64 " slots called garbage in %" PRIu64 " captures, %" PRIu64
 	       " of them kept; %" PRIu64 " slots called reachable in %" PRIu64 " captures, %" PRIu64
 	       " of them freed; keepers missing %" PRIu64 " times\n",
@@ -328,7 +341,7 @@ int main(int argc, char **argv)
 		totals.references, totals.reference_rounds, totals.freed, totals.keepers_missing);
 	printf("# %" PRIu64 " running goroutines, %" PRIu64
 	       " frames scanned conservatively, %" PRIu64 " stacks truncated, %" PRIu64
-	       " maps missing, %" PRIu64 " rounds came too late\n",
+	       " maps missing, %" PRIu64 " rounds were lost\n",
 		totals.running, totals.conservative_frames, totals.truncated, totals.missing_maps,
 		totals.missed_rounds);
 	return good ? 0 : 1;
