@@ -21,8 +21,7 @@
 
 struct dwarf;
 
-// Names an entry (DIE) of the debug information. Unique for the executable, so a key for caches. 0:
-// none.
+// Names an entry (DIE) of the debug information: a key for caches, unique for the executable. 0: none.
 typedef uint64_t dwarf_ref;
 
 // The executable owns the result and returns the same one every time. An error when there is no
@@ -34,11 +33,9 @@ struct error *executable_dwarf(struct executable *executable, struct dwarf **out
 enum dwarf_kind {
 	DWARF_BASE,     // numbers, booleans; whatever has nothing inside
 	DWARF_POINTER,  // `elem`: what it points to, 0 for unsafe.Pointer
-	DWARF_STRUCT,   // Go's structs, and its strings, slices and non-empty interfaces as the
-			// structs they are
+	DWARF_STRUCT,   // Go's structs; strings and slices, as the structs they are
 	DWARF_ARRAY,    // `length` times `elem`
-	DWARF_TYPEDEF,  // another name for `elem`: a named type that is no struct, an interface, a
-			// map, a channel
+	DWARF_TYPEDEF,  // another name for `elem`; also interfaces, maps and channels
 	DWARF_FUNCTION, // a func value's code, not the func value
 };
 
@@ -51,9 +48,9 @@ struct dwarf_type {
 	uint64_t length;  // array
 	dwarf_ref elem;   // see the kinds
 	dwarf_ref go_key, go_elem; // DW_AT_go_key, DW_AT_go_elem: of maps, channels, slices
-	uint64_t runtime_type; // offset of its abi.Type from moduledata.types (a few entries of old
-			       // versions: its address in the file); 0: the program has no record
-			       // of the type
+	// Offset of its abi.Type from moduledata.types (a few entries of old versions: its address
+	// in the file). 0: the program has no record of the type.
+	uint64_t runtime_type;
 };
 bool dwarf_type(struct dwarf *dwarf, dwarf_ref ref, struct dwarf_type *out);
 
@@ -123,8 +120,7 @@ struct dwarf_variable {
 	const char *name; // "&x" for the pointer to a variable that was moved to the heap
 	dwarf_ref type;
 	bool parameter;
-	bool indirect; // the place holds the address of the variable (versions that do not say
-		       // "&x")
+	bool indirect; // the place holds the address of the variable
 	unsigned piece_count;
 	struct dwarf_piece pieces[DWARF_PIECES_MAX];
 };

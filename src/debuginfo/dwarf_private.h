@@ -42,7 +42,7 @@ bool dwarf_entry(const struct dwarf *dwarf, dwarf_ref ref, Dwarf_Die *out);
 bool entry_number(Dwarf_Die *entry, unsigned attribute, uint64_t *out);
 dwarf_ref entry_reference(Dwarf_Die *entry, unsigned attribute);
 
-// The entry of this tag (0: struct or constant) called `name`.
+// The entry of this tag, of a struct or a constant, called `name`.
 bool dwarf_find(struct dwarf *dwarf, const char *name, int tag, Dwarf_Die *out);
 
 #endif

@@ -85,13 +85,6 @@ static void cleanup_executable(struct executable **executable)
 	executable_destroy(*executable);
 }
 
-static bool name_is(const char *name, const char *prefix, const char *rest)
-{
-	size_t length = strlen(prefix);
-
-	return strncmp(name, prefix, length) == 0 && strcmp(name + length, rest) == 0;
-}
-
 // Remembers the sections that matter. The section table is optional: without it there are simply no
 // symbols.
 static void sections_find(struct executable *executable)
@@ -111,8 +104,7 @@ static void sections_find(struct executable *executable)
 			continue;
 		}
 		const char *name = elf_strptr(executable->elf, names, header.sh_name);
-		// Go before 1.2x compresses into .zdebug_*, later ones set SHF_COMPRESSED.
-		if (name && (name_is(name, ".debug_", "info") || name_is(name, ".zdebug_", "info")))
+		if (name && strcmp(name, ".debug_info") == 0)
 			executable->has_dwarf = true;
 	}
 }

@@ -15,8 +15,9 @@ void executable_destroy(struct executable *executable); // accepts NULL
 bool executable_is_pie(const struct executable *executable);
 bool executable_has_symbols(const struct executable *executable); // .symtab
 bool executable_has_dwarf(const struct executable *executable);
-const char *executable_build_id(
-	const struct executable *executable); // Go's or GNU's, hex or text, "" when none
+
+// Go's own build id, else GNU's as hexadecimal digits; "" when it has none.
+const char *executable_build_id(const struct executable *executable);
 
 // What is added to the file's addresses to get the target's.
 uint64_t executable_bias(const struct executable *executable);
@@ -29,6 +30,8 @@ struct symbol {
 	uint64_t size;
 };
 bool executable_symbol(struct executable *executable, remote_addr address, struct symbol *out);
+
+// The symbol called `name`. O(symbols).
 bool executable_symbol_by_name(struct executable *executable, const char *name, struct symbol *out);
 
 #endif

@@ -35,7 +35,6 @@ struct dwarf_types {
 	struct hw_map known; // dwarf_ref -> the type's id + 1, 0: is no type
 	HW_VECTOR(struct unfinished) unfinished;
 	HW_VECTOR(struct go_field) fields; // of the struct that is being read
-	struct dwarf_types_statistics statistics;
 	bool no_memory;
 };
 
@@ -63,11 +62,6 @@ void dwarf_types_destroy(struct dwarf_types *types)
 	hw_vector_deinit(&types->unfinished);
 	hw_vector_deinit(&types->fields);
 	free(types);
-}
-
-void dwarf_types_statistics(const struct dwarf_types *types, struct dwarf_types_statistics *out)
-{
-	*out = types->statistics;
 }
 
 static bool type_agrees(const struct go_type *type, const struct dwarf_type *told)
@@ -149,7 +143,6 @@ static struct go_type *type_make(
 	type->package = package_of(types, told->name);
 	type->kind = kind;
 	type->size = size;
-	types->statistics.made++;
 	return type;
 }
 
@@ -203,10 +196,8 @@ static const struct go_type *chain_end(struct dwarf_types *types, const struct d
 		if (!type_agrees(type, told))
 			type = NULL;
 	}
-	if (type) {
-		types->statistics.unified++;
+	if (type)
 		return type;
-	}
 	switch (told->go_kind) {
 	case GO_INTERFACE:
 		return interface_make(types, told);

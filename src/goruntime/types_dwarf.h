@@ -19,10 +19,4 @@ void dwarf_types_destroy(struct dwarf_types *types); // accepts NULL
 // NULL when the entry is no type that Go has, or out of memory.
 const struct go_type *dwarf_types_get(struct dwarf_types *types, dwarf_ref ref);
 
-struct dwarf_types_statistics {
-	uint64_t unified; // with a type of the table
-	uint64_t made;    // from DWARF alone
-};
-void dwarf_types_statistics(const struct dwarf_types *types, struct dwarf_types_statistics *out);
-
 #endif
