@@ -209,6 +209,30 @@ static void check_labels(struct model *model, struct graph *graph, bool (*domina
 		assert_int_equal(bytes[label], expected[label]);
 }
 
+static bool add_one(void *context, node_id node)
+{
+	(*(uint32_t *)context)++;
+	return true;
+}
+
+// Each reachable node but the root is the child of its dominator, once.
+static void check_tree(const struct model *model, struct graph *graph)
+{
+	uint32_t children[NODES_MAX] = {0}, seen;
+
+	assert_success(graph_prepare_tree(graph));
+	for (uint32_t n = 0; n < model->nodes; n++)
+		for (uint32_t d = 0; d < model->nodes; d++)
+			children[d] += graph_dominator(graph, graph_of_model(model, graph, n)) ==
+				       graph_of_model(model, graph, d);
+	for (uint32_t n = 0; n < model->nodes; n++) {
+		seen = 0;
+		assert_true(
+			graph_dominated(graph, graph_of_model(model, graph, n), add_one, &seen));
+		assert_int_equal(seen, children[n]);
+	}
+}
+
 static bool clear_bit(void *context, node_id node)
 {
 	bool *expected = context;
@@ -279,6 +303,7 @@ static void check_dominators(struct model *model, struct graph *graph)
 	}
 	check_labels(model, graph, dominates);
 	check_shared(model, graph);
+	check_tree(model, graph);
 }
 
 static void check_retained_set(const struct model *model, struct graph *graph)

@@ -13,6 +13,8 @@ void graph_destroy(struct graph *graph)
 	pages_free(graph->dominator, count * sizeof(*graph->dominator));
 	pages_free(graph->retained_bytes, count * sizeof(*graph->retained_bytes));
 	pages_free(graph->retained_objects, count * sizeof(*graph->retained_objects));
+	pages_free(graph->first_child, count * sizeof(*graph->first_child));
+	pages_free(graph->sibling, count * sizeof(*graph->sibling));
 	pages_free(graph->parents, graph->parent_bytes);
 	free(graph->reached);
 	free(graph->precisely);

@@ -89,9 +89,15 @@ typedef uint32_t graph_label_of(void *context, object_id object);
 struct error *graph_retained_by_label(struct graph *graph, graph_label_of *label_of, void *context,
 	uint32_t label_count, uint64_t *bytes);
 
+typedef bool (*node_visit)(void *context, node_id node);
+
+// Calls visit for each node that `node` dominates immediately: what it holds falls into what these hold and itself. False
+// stops. Only after graph_prepare_tree (8 bytes for each object with several predecessors).
+struct error *graph_prepare_tree(struct graph *graph);
+bool graph_dominated(const struct graph *graph, node_id node, node_visit visit, void *context);
+
 // Visits, ascending, the objects that no holder keeps alone: their dominator is the root. Together with the holders they
 // partition what is alive. False stops.
-typedef bool (*node_visit)(void *context, node_id node);
 bool graph_shared(const struct graph *graph, node_visit visit, void *context);
 
 // The child of the root above `node` in the dominator tree: what has to go for it to go, a holder or group or a shared

@@ -26,6 +26,8 @@ struct graph {
 	uint64_t *retained_bytes;
 	uint32_t *retained_objects;
 
+	node_id *first_child, *sibling; // the tree from above, by rank; NULL until needed (tree.c)
+
 	uint32_t *parents; // on shortest paths, by rank among the reached nodes; NULL until needed
 			   // (paths.c)
 	size_t parent_bytes;

@@ -1,6 +1,6 @@
 // Retained sizes by label: one walk over the dominator tree, whatever the labels are.
 //
-// The walk goes down core nodes by lists of children made for it, and down folded ones by their edges. A label is open
+// The walk goes down core nodes by lists of children (tree.c), and down folded ones by their edges. A label is open
 // while the walk is below an object that has it; objects found there add nothing to it, so at most one object a label
 // is remembered at a time, and a list of millions of equal nodes takes no memory. How much lies below an object is the
 // difference of a running total. Leaves, half of everything, are dealt with when they are met.
@@ -13,45 +13,6 @@
 
 enum { BATCH = 48 };
 
-// The core's part of the dominator tree, from above: lists of children, by rank. NODE_NONE ends them.
-struct children {
-	node_id *first, *sibling;
-	size_t bytes;
-};
-
-static void children_deinit(struct children *children)
-{
-	pages_free(children->first, children->bytes);
-	pages_free(children->sibling, children->bytes);
-}
-
-static struct error *children_init(struct children *children, const struct graph *graph)
-{
-	uint32_t rank = 0;
-
-	children->bytes = graph->core_count * sizeof(node_id);
-	children->first = pages_alloc(graph->spill_directory, children->bytes);
-	children->sibling = pages_alloc(graph->spill_directory, children->bytes);
-	if (!children->first || !children->sibling)
-		return pages_error(graph->spill_directory);
-	memset(children->first, 0xff, children->bytes);
-	for (uint32_t i = 0; i < graph->store.line_count; i++) {
-		uint64_t bits = graph->store.lines[i].visited;
-
-		for (; bits; bits &= bits - 1, rank++) {
-			node_id parent = graph->dominator[rank];
-
-			if (parent == NODE_NONE)
-				continue;
-			uint32_t parent_rank = graph_core_rank(graph, parent);
-			children->sibling[rank] = children->first[parent_rank];
-			children->first[parent_rank] =
-				i * LINE_NODES + (node_id)__builtin_ctzll(bits);
-		}
-	}
-	return NULL;
-}
-
 // A label that an ancestor of the node being walked has: until the pending stack is this short
 // again.
 struct open_label {
@@ -63,7 +24,6 @@ struct open_label {
 
 struct label_walk {
 	const struct graph *graph;
-	const struct children *children;
 	graph_label_of *label_of;
 	void *context;
 	uint32_t label_count;
@@ -153,13 +113,13 @@ static bool label_push_folded(struct label_walk *walk, node_id node)
 static bool label_push_core(struct label_walk *walk, uint32_t rank)
 {
 	const struct graph *graph = walk->graph;
-	node_id child = walk->children->first[rank];
+	node_id child = graph->first_child[rank];
 
 	while (child != NODE_NONE) {
 		if (!hw_vector_reserve(&walk->pending, 1))
 			return false;
 		label_child(walk, store_line(&graph->store, child), child);
-		child = walk->children->sibling[graph_core_rank(graph, child)];
+		child = graph->sibling[graph_core_rank(graph, child)];
 	}
 	return true;
 }
@@ -193,10 +153,8 @@ static struct error *label_walk_run(struct label_walk *walk)
 struct error *graph_outermost(struct graph *graph, graph_label_of *label_of, void *context,
 	uint32_t label_count, graph_retained_visit *found, void *found_context)
 {
-	_cleanup_(children_deinit) struct children children = {0};
 	struct label_walk walk = {
 		.graph = graph,
-		.children = &children,
 		.label_of = label_of,
 		.context = context,
 		.label_count = label_count,
@@ -205,7 +163,7 @@ struct error *graph_outermost(struct graph *graph, graph_label_of *label_of, voi
 	};
 
 	BUG_ON(!graph->core_count);
-	struct error *err = children_init(&children, graph);
+	struct error *err = graph_prepare_tree(graph);
 	if (!err) {
 		walk.is_open = calloc(label_count ? label_count : 1, sizeof(*walk.is_open));
 		err = walk.is_open ? label_walk_run(&walk) : error_no_memory();

@@ -141,8 +141,8 @@ static struct error *find_type(struct analysis *analysis, const char *subject,
 			"%s: neither an address (0x...) nor the type of a live object; 'heapwhy "
 			"TARGET' lists types",
 			paths->subject);
-	struct error *err = graph_outermost(
-		analysis->graph, meant_label, &search, 1, meant_found, &search);
+	struct error *err =
+		graph_outermost(analysis->graph, meant_label, &search, 1, meant_found, &search);
 	if (!err)
 		err = graph_retained_set(analysis->graph, set, &paths->retained_bytes, &count);
 	return err;

@@ -159,10 +159,8 @@ static struct error *fill_path(struct report *report, struct analysis *analysis,
 		start.label = keeper->label;
 		graph_shared(analysis->graph, start_add_shared, &shared);
 		done = !shared.failed;
-	}
-	for (uint32_t i = 0; i < analysis->root_holder_count && done; i++)
-		if (analysis->root_holders[i].holder == keeper->holder)
-			done = hw_vector_push(&start.nodes, graph_holder_node(analysis->graph, i));
+	} else
+		done = hw_vector_push(&start.nodes, analysis->holders[keeper->holder].node);
 	struct error *err =
 		done ? report_path(report, analysis, &start, budget, out) : error_no_memory();
 	hw_vector_deinit(&start.nodes);
@@ -206,6 +204,8 @@ struct error *report_holders(
 
 	hw_map_init(&keepers.by_label);
 	struct error *err = keepers_collect(&keepers);
+	if (!err)
+		err = graph_prepare_tree(analysis->graph);
 	if (!err) {
 		uint32_t count = keepers.list.count < HOLDERS_MAX ? (uint32_t)keepers.list.count
 								  : HOLDERS_MAX;

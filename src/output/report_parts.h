@@ -14,7 +14,7 @@ struct error *report_goroutines(struct report *report, struct analysis *analysis
 
 struct error *report_types(struct report *report, struct analysis *analysis);
 
-// Where a path starts: the nodes of a holder, or objects of one type.
+// Where a path starts: the node of a holder, or objects of one type.
 struct path_start {
 	HW_VECTOR(node_id) nodes;
 	uint32_t label; // of the objects; UINT32_MAX for a holder

@@ -1,11 +1,10 @@
 // The way from a holder down to what makes it big.
 //
 // A path of single objects would show one session of a hundred thousand. So each step stands for
-// all objects of one type that the step before refers to: start with the holder, look at everything
-// it refers to and retains, sum the retained bytes by type, go on with the objects of the heaviest
-// type. A type that refers to itself (a list, a tree) stays one step, however deep it is. The path
-// ends where no type below has a considerable share of what is looked at: that is where the bytes
-// are.
+// objects of one type that the step before holds: start with the holder, sum the retained bytes of
+// its children in the dominator tree by type, go on with the children of the heaviest type. A type
+// that holds itself (a list, a tree) stays one step, however deep it is. The path ends where no type
+// below has a considerable share of the step's bytes: that is where the bytes are.
 #include "output/report_parts.h"
 
 #include <ctype.h>
@@ -43,7 +42,6 @@ struct pathfinder {
 	struct report *report;
 	struct analysis *analysis;
 	size_t budget;              // objects that may still be looked at
-	struct hw_map visited;      // object ids
 	uint32_t current_label;     // of the current step's objects; UINT32_MAX for the holder
 	uint32_t labels[STEPS_MAX]; // of all steps so far
 	unsigned label_count;
@@ -66,42 +64,36 @@ static struct tally *path_tally(struct pathfinder *finder, uint32_t label, objec
 	return &finder->tallies.items[*index];
 }
 
-// A successor of the current step. What other holders keep as well does not count: it would not go
-// with this one.
+// Something that the current step holds.
 static bool path_visit(void *context, node_id node)
 {
 	struct pathfinder *finder = context;
 	struct analysis *analysis = finder->analysis;
 
-	if (node >= analysis->heap->object_count || hw_map_get(&finder->visited, node, NULL))
-		return true;
 	if (!finder->budget) {
 		finder->cut = true;
 		return false;
 	}
 	finder->budget--;
-	if (graph_dominator(analysis->graph, node) == graph_root_node(analysis->graph))
-		return true;
-	if (!hw_map_put(&finder->visited, node, 0))
-		goto failed;
+	// The words of a variable, the goroutines of a group.
+	if (node >= analysis->heap->object_count) {
+		finder->failed = !hw_vector_push(&finder->step, node);
+		return !finder->failed;
+	}
 	uint32_t label = typing_label_of(analysis->typing, node);
 	if (label == finder->current_label) {
-		if (!hw_vector_push(&finder->step, node))
-			goto failed;
-		return true;
+		finder->failed = !hw_vector_push(&finder->step, node);
+		return !finder->failed;
 	}
 	struct tally *tally = path_tally(finder, label, node);
+	finder->failed = !tally;
 	if (!tally)
-		goto failed;
+		return false;
 	tally->bytes += graph_retained(analysis->graph, node);
 	tally->count++;
-	if (!hw_vector_push(&finder->below,
-		    ((struct found){node, (uint32_t)(tally - finder->tallies.items)})))
-		goto failed;
-	return true;
-failed:
-	finder->failed = true;
-	return false;
+	struct found found = {node, (uint32_t)(tally - finder->tallies.items)};
+	finder->failed = !hw_vector_push(&finder->below, found);
+	return !finder->failed;
 }
 
 // Looks at everything right below the current step. NULL when nothing there has a considerable
@@ -117,7 +109,7 @@ static const struct tally *path_look_below(struct pathfinder *finder)
 	hw_map_deinit(&finder->tally_of);
 	for (size_t i = 0; i < finder->step.count && !finder->cut && !finder->failed; i++) {
 		finder->from = finder->step.items[i];
-		graph_successors(finder->analysis->graph, finder->from, path_visit, finder);
+		graph_dominated(finder->analysis->graph, finder->from, path_visit, finder);
 		if (finder->from < finder->analysis->heap->object_count)
 			sum += heap_size(finder->analysis->heap, finder->from);
 	}
@@ -146,11 +138,10 @@ static const char *edge_name(struct pathfinder *finder, const char *edge, bool s
 	return name.failed ? NULL : clean_string(&finder->report->arena, name.bytes);
 }
 
-// A map variable points to the map itself, which would be shown twice.
+// A map variable points to the map itself, a slice to its array: they would be shown twice.
 static bool path_is_internal(const struct report_holder *holder, const char *type)
 {
-	return name_is_map_part(type) || (holder->path_count == 1 && !strcmp(holder->type, type) &&
-						 !strncmp(type, "map[", 4));
+	return name_is_map_part(type) || (holder->path_count == 1 && !strcmp(holder->type, type));
 }
 
 static bool path_add(
@@ -162,7 +153,7 @@ static bool path_add(
 
 	if (tally->from < analysis->heap->object_count)
 		typing_edge(analysis->typing, tally->from, tally->to, edge, sizeof(edge));
-	else
+	else if (tally->from < graph_group_node(analysis->graph, 0))
 		holder_edge_name(analysis, tally->from, tally->to, edge, sizeof(edge));
 	*step = (struct report_step){
 		.kind = "object",
@@ -239,8 +230,7 @@ static bool path_begin(
 	out->path_count = 1;
 	for (size_t i = 0; i < start->nodes.count; i++) {
 		node_id node = start->nodes.items[i];
-		if (!hw_vector_push(&finder->step, node) ||
-			(out->shared && !hw_map_put(&finder->visited, node, 0)))
+		if (!hw_vector_push(&finder->step, node))
 			return false;
 	}
 	if (out->shared)
@@ -258,10 +248,8 @@ struct error *report_path(struct report *report, struct analysis *analysis,
 		.current_label = start->label,
 	};
 
-	hw_map_init(&finder.visited);
 	hw_map_init(&finder.tally_of);
 	bool found = path_begin(&finder, start, out) && path_find(&finder, out);
-	hw_map_deinit(&finder.visited);
 	hw_map_deinit(&finder.tally_of);
 	hw_vector_deinit(&finder.step);
 	hw_vector_deinit(&finder.below);

@@ -378,12 +378,12 @@ static struct error *write_goroutines(
 	_cleanup_text_ struct text cell = TEXT_INIT;
 	struct table table;
 	char buffer[24];
-	uint32_t shown = 0;
+	uint32_t shown = 0, groups = 0;
 
 	table_init(&table, style, columns, ARRAY_COUNT(columns));
-	for (uint32_t i = 0; i < report->goroutines_count && shown < style->top; i++) {
+	for (uint32_t i = 0; i < report->goroutines_count; i++) {
 		const struct report_goroutines *group = &report->goroutines[i];
-		if (group->system)
+		if (group->system || groups++ >= style->top)
 			continue;
 		table_cell(&table, count_text(buffer, group->count));
 		table_cell(&table, bytes_text(buffer, group->retained_bytes));
@@ -405,7 +405,8 @@ static struct error *write_goroutines(
 	if (shown) {
 		text_clear(&cell);
 		text_printf(&cell, "Goroutines: %s", count_text(buffer, report->goroutine_count));
-		text_printf(&cell, " in %s groups", count_text(buffer, report->goroutines_count));
+		text_printf(
+			&cell, " in %s group%s", count_text(buffer, groups), groups > 1 ? "s" : "");
 		write_heading(text, style, cell.bytes);
 	}
 	struct error *err = shown ? table_print(&table, text) : NULL;
