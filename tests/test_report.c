@@ -282,6 +282,8 @@ static void names_lose_their_directories(void **state)
 	assert_plain("x/y.List[int,a/b.T]", "y.List[int,b.T]");
 	assert_plain("func(net/http.ResponseWriter, *net/http.Request)",
 		"func(http.ResponseWriter, *http.Request)");
+	assert_plain("[]go.shape.7ef79b8109ca7a73e057574e4a0af0be1984d8606fab799593577d67d88dffe0",
+		"[]go.shape.7ef79b81");
 	assert_plain("", "");
 	assert_plain("/", "");
 }

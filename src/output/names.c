@@ -35,6 +35,15 @@ unsigned display_width(const char *string)
 	return width;
 }
 
+// The compiler calls type arguments of one shape by a hash of 64 digits when they are long: eight tell them apart.
+static size_t shape_cut(const char *word, size_t length)
+{
+	static const char shape[] = "go.shape.";
+	size_t head = sizeof(shape) - 1;
+
+	return length >= head + 32 && !strncmp(word, shape, head) ? head + 8 : length;
+}
+
 void name_append_plain(struct text *text, const char *name)
 {
 	// A path starts where a name can start and ends at the last slash before the next such
@@ -46,7 +55,7 @@ void name_append_plain(struct text *text, const char *name)
 		size_t length = strcspn(word, starts);
 		const char *slash = memrchr(word, '/', length);
 		const char *from = slash ? slash + 1 : word;
-		text_append_bytes(text, from, length - (size_t)(from - word));
+		text_append_bytes(text, from, shape_cut(from, length - (size_t)(from - word)));
 		word += length;
 		length = strspn(word, starts);
 		text_append_bytes(text, word, length);
