@@ -3,6 +3,7 @@
 
 #include "target/image.h"
 #include "target/memory.h"
+#include "target/procfs.h"
 
 // Three regions: 0x1000..0x3000 and 0x3000..0x4800 adjoin, 0x9000..0xa000 may not be read,
 // 0xb000..0xc000 may. Every readable byte is the low byte of (address * 7).
@@ -153,6 +154,44 @@ static void memory_caches_blocks(void **state)
 	target_destroy(target);
 }
 
+static void maps_are_parsed(void **state)
+{
+	static const char text[] = "00400000-0052a000 r-xp 00001000 fd:00 1234567                  "
+				   "  /opt/a b/app (deleted)\n"
+				   "c000000000-c000400000 rw-p 00000000 00:00 0 \n"
+				   "7ffff7fc1000-7ffff7fc3000 r--s 00000000 103:0a 42   [vvar]\n"
+				   "nonsense\n";
+	const char *at = text, *end = text + sizeof(text) - 1;
+	struct maps_line line;
+
+	assert_true(maps_next(&at, end, &line));
+	assert_int_equal(line.region.start, 0x400000);
+	assert_int_equal(line.region.end, 0x52a000);
+	assert_int_equal(line.region.file_offset, 0x1000);
+	assert_true(line.region.readable && line.region.executable && line.region.is_file);
+	assert_false(line.region.writable || line.region.shared);
+	assert_int_equal(line.device_major, 0xfd);
+	assert_int_equal(line.inode, 1234567);
+	assert_int_equal(line.path_length, strlen("/opt/a b/app (deleted)"));
+	assert_memory_equal(line.path, "/opt/a b/app (deleted)", line.path_length);
+	assert_true(maps_next(&at, end, &line));
+	assert_int_equal(line.region.end, 0xc000400000);
+	assert_true(line.region.writable && !line.region.is_file);
+	assert_int_equal(line.path_length, 0);
+	assert_true(maps_next(&at, end, &line));
+	assert_true(line.region.shared);
+	assert_int_equal(line.device_minor, 0xa);
+	assert_false(maps_next(&at, end, &line));
+	// However the text is cut, nothing behind its end is looked at.
+	for (size_t length = 0; length < sizeof(text); length++) {
+		_cleanup_free_ char *cut = malloc(length + 1);
+
+		memcpy(cut, text, length);
+		for (at = cut; maps_next(&at, cut + length, &line);)
+			continue;
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -161,6 +200,7 @@ int main(void)
 		cmocka_unit_test(sparse_reading_skips_holes),
 		cmocka_unit_test(pieces_outlive_release),
 		cmocka_unit_test(memory_caches_blocks),
+		cmocka_unit_test(maps_are_parsed),
 	};
 
 	return cmocka_run_group_tests_name("target", tests, NULL, NULL);

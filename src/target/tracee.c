@@ -25,7 +25,7 @@
 
 // A thread that has not stopped after SETTLE_NS is looked at: asleep where no signal reaches it, it
 // counts as stuck. One that could run and does not (no CPU for it) gets until GIVE_UP_NS.
-static const uint64_t SETTLE_NS = 200 * UINT64_C(1000000);
+static const uint64_t SETTLE_NS = 50 * UINT64_C(1000000);
 static const uint64_t GIVE_UP_NS = 2000 * UINT64_C(1000000);
 
 // In rax of a thread that is about to leave the kernel: the system call starts again unless a
@@ -279,8 +279,7 @@ bool tracees_stop(struct tracees *tracees, struct failure *failure)
 	if (!alive) {
 		failure_set(failure, ERROR_TARGET,
 			"no thread of process %d can be stopped: it has exited, is frozen, or "
-			"hangs in "
-			"the kernel",
+			"hangs in the kernel",
 			tracees->pid);
 		return false;
 	}
@@ -376,32 +375,31 @@ static void general_words(struct registers *out, const struct user_regs_struct *
 	out->word_count = sizeof(words) / sizeof(words[0]);
 }
 
-// A thread that sleeps in the kernel: /proc/PID/task/TID/syscall has its sp, pc and the arguments
-// of the call
-// ("NR ARG0 .. ARG5 SP PC"). Its other registers cannot be had.
+// A thread that sleeps in the kernel: /proc/PID/task/TID/syscall has its sp and pc, and the arguments
+// of the call it is in ("NR ARG0 .. ARG5 SP PC"), if it is in one ("-1 SP PC"). Its other registers
+// cannot be had.
 static bool stuck_registers(pid_t pid, pid_t tid, struct registers *out)
 {
+	enum { VALUES_MAX = 8 };
 	char name[48], text[256];
-	uint64_t values[8];
+	uint64_t values[VALUES_MAX];
+	unsigned count = 0;
 
 	snprintf(name, sizeof(name), "task/%d/syscall", tid);
 	if (procfs_read(pid, name, text, sizeof(text)) < 0)
 		return false;
-	const char *at = strchr(text, ' ');
-	for (size_t i = 0; i < 8; i++) {
-		char *end;
-
-		if (!at)
-			return false;
-		values[i] = strtoull(at, &end, 16);
+	for (char *at = strchr(text, ' '), *end; at && count < VALUES_MAX; at = end) {
+		values[count] = strtoull(at, &end, 16);
 		if (end == at)
-			return false;
-		at = end;
+			break;
+		count++;
 	}
-	out->sp = values[6];
-	out->pc = values[7];
-	memcpy(out->words, values, sizeof(values));
-	out->word_count = 7;
+	if (count != 2 && count != VALUES_MAX)
+		return false;
+	out->sp = values[count - 2];
+	out->pc = values[count - 1];
+	out->word_count = count - 1;
+	memcpy(out->words, values, out->word_count * sizeof(values[0]));
 	return true;
 }
 
