@@ -10,6 +10,7 @@
 #include "debuginfo/dwarf.h"
 #include "executable_exercise.h"
 #include "file_target.h"
+#include "goruntime/layout.h"
 #include "target/image.h"
 
 enum { BIAS_PIE = 0x10000 };
@@ -264,6 +265,32 @@ static void test_globals(void **state)
 	each_fixture(check_globals);
 }
 
+// What the debug information says wins over the table; what it does not say stays.
+static void check_layout(struct opened *opened)
+{
+	struct layout layout, before;
+	char *note;
+
+	assert_success(layout_choose("go1.26.11", &layout));
+	before = layout;
+	assert_success(layout_refine(&layout, opened->executable, &note));
+	assert_int_equal(layout.at.special_kind, 99);
+	assert_non_null(strstr(note, "special_kind is 99, not 16"));
+	assert_null(strstr(note, "special_next"));
+	free(note);
+	layout.at.special_kind = before.at.special_kind;
+	assert_memory_equal(&layout.at, &before.at, sizeof(layout.at));
+
+	layout.at.special_kind = 99;
+	assert_success(layout_refine(&layout, opened->executable, &note));
+	assert_null(note);
+}
+
+static void test_layout(void **state)
+{
+	each_fixture(check_layout);
+}
+
 struct variables {
 	unsigned count;
 	struct dwarf_variable list[8];
@@ -388,6 +415,7 @@ int main(int count, char **arguments)
 		cmocka_unit_test(test_replaced_file),
 		cmocka_unit_test(test_types),
 		cmocka_unit_test(test_globals),
+		cmocka_unit_test(test_layout),
 		cmocka_unit_test(test_locals),
 		cmocka_unit_test(test_captures),
 		cmocka_unit_test(test_damaged),
