@@ -352,35 +352,49 @@ static object_id next_pending(const struct typing *typing, object_id from, objec
 	return OBJECT_NONE;
 }
 
+static void follow_object(struct typing *typing, struct window *window, const struct span *span,
+	object_id id, object_id next)
+{
+	uint64_t header = span_header_bytes(typing->heap, span);
+	uint64_t room = span->elem_size - header;
+	const struct go_type *type = typing_object_type(typing, id);
+
+	if (!type || !type->size || type->size > room)
+		return;
+	const struct program *program = typing_program(typing, type);
+	if (!program->length)
+		return;
+	remote_addr start = span_object(span, id) + header;
+	uint64_t count = typing->claims[id] & CLAIM_ARRAY ? room / type->size : 1;
+	uint64_t ahead = 0;
+	if (next != OBJECT_NONE && span_object(span, next) - start < READ_AHEAD_BYTES) {
+		ahead = span->base + span->count * span->elem_size - start - count * type->size;
+		if (ahead > READ_AHEAD_BYTES)
+			ahead = READ_AHEAD_BYTES;
+	}
+	follow_values(typing, window, program, start, count, ahead);
+}
+
+// Objects that point backwards in their span make it necessary to start over; then all of it is read, for such are
+// lists, which go on like that.
 static void follow_span(struct typing *typing, const struct span *span)
 {
 	object_id end = span->first + span->count;
-	uint64_t header = span_header_bytes(typing->heap, span);
-	uint64_t room = span->elem_size - header;
-	remote_addr limit = span->base + span->count * span->elem_size;
+	uint64_t bytes = (uint64_t)span->count * span->elem_size;
 	struct window window = {0};
 
-	for (object_id id = next_pending(typing, span->first, end); id != OBJECT_NONE;
-		id = next_pending(typing, id + 1, end)) {
-		typing->pending[id >> 6] &= ~(UINT64_C(1) << (id & 63));
-		uint32_t claim = typing->claims[id];
-		const struct go_type *type =
-			claim ? type_by_id(typing->types, claim_type_id(claim)) : NULL;
-		if (!type || !type->size || type->size > room)
-			continue;
-		const struct program *program = typing_program(typing, type);
-		if (!program->length)
-			continue;
-		remote_addr start = span_object(span, id) + header;
-		uint64_t count = claim & CLAIM_ARRAY ? room / type->size : 1;
-		object_id next = next_pending(typing, id + 1, end);
-		uint64_t ahead = 0;
-		if (next != OBJECT_NONE && span_object(span, next) - start < READ_AHEAD_BYTES) {
-			ahead = limit - start - count * type->size;
-			if (ahead > READ_AHEAD_BYTES)
-				ahead = READ_AHEAD_BYTES;
+	for (unsigned pass = 0;; pass++) {
+		object_id id = next_pending(typing, span->first, end);
+		if (id == OBJECT_NONE)
+			return;
+		if (pass == 1 && bytes <= WINDOW_BYTES)
+			window_get(typing, &window, span->base, bytes, 0);
+		while (id != OBJECT_NONE) {
+			object_id next = next_pending(typing, id + 1, end);
+			typing->pending[id >> 6] &= ~(UINT64_C(1) << (id & 63));
+			follow_object(typing, &window, span, id, next);
+			id = next_pending(typing, id + 1, end);
 		}
-		follow_values(typing, &window, program, start, count, ahead);
 	}
 }
 
@@ -402,8 +416,8 @@ struct error *typing_propagate(struct typing *typing)
 			uint32_t number = typing->queue[typing->queue_head];
 			if (++typing->queue_head > typing->heap->span_count)
 				typing->queue_head = 0;
-			typing->queued[number] = 0;
 			follow_span(typing, &typing->heap->spans[number]);
+			typing->queued[number] = 0;
 		} else if (typing->memory_queue.count) {
 			struct typed_memory memory =
 				typing->memory_queue.items[--typing->memory_queue.count];
