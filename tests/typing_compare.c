@@ -119,14 +119,21 @@ static bool is_bytes(const char *name)
 	       !strcmp(name, "tiny objects");
 }
 
+// "[32]main.x" and "[]main.x" are both arrays of it.
+static const char *after_brackets(const char *name)
+{
+	const char *end = *name == '[' ? strchr(name, ']') : NULL;
+
+	return end ? end + 1 : name;
+}
+
 // Names of one thing that differ by where they come from only.
 static bool same_thing(const char *a, const char *b)
 {
 	return !strcmp(a, b) || (!strncmp(a, "time.Ti", 7) && !strncmp(b, "time.Timer or", 13)) ||
 	       (!strncmp(b, "time.Ti", 7) && !strncmp(a, "time.Timer or", 13)) ||
 	       (is_bytes(a) && is_bytes(b)) || !strcmp(a, "tiny objects") ||
-	       !strcmp(b, "tiny objects") || (!strncmp(a, "[]", 2) && !strcmp(a + 2, b)) ||
-	       (!strncmp(b, "[]", 2) && !strcmp(b + 2, a));
+	       !strcmp(b, "tiny objects") || !strcmp(after_brackets(a), after_brackets(b));
 }
 
 static void compare(

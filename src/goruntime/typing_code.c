@@ -35,6 +35,7 @@ static const struct {
 	{"runtime.mapclear", CALL_MAP},
 	{"runtime.mapiterinit", CALL_MAP},
 	{"runtime.mapIterStart", CALL_MAP},
+	{"runtime.makemap_small", CALL_MAKE_MAP},
 	{"runtime.makemap", CALL_MAKE_VALUE},
 	{"runtime.makemap64", CALL_MAKE_VALUE},
 	{"runtime.makechan", CALL_MAKE_VALUE},
@@ -516,6 +517,8 @@ struct error *typing_code_scan(struct typing *typing)
 		.data_end = module->end,
 		.grow_slice_type_first = runtime->layout.minor < 20,
 	};
+	scan.program->map_header =
+		typing->known.hmap ? typing->known.hmap : typing->known.swiss_map;
 	hw_map_init(&scan.program->calls);
 	hw_map_init(&scan.program->receivers);
 	hw_map_init(&scan.program->generics);

@@ -13,9 +13,9 @@
 #include <string.h>
 
 enum {
-	TARGETS_MAX = 4096, // branch targets of a function; those with more are left out
+	TARGETS_MAX = 1 << 17, // branch targets of a function; those with more are left out
 	RUNS_MAX = 6,
-	FUNCTION_BYTES_MAX = 1 << 20,
+	FUNCTION_BYTES_MAX = 1 << 21,
 	HIDDEN_BYTES = 256, // how much of the frame a stack address may be used to change
 };
 
@@ -23,18 +23,15 @@ struct state {
 	struct flow_value registers[REGISTERS];
 	struct flow_slot slots[FLOW_SLOTS_MAX];
 	unsigned slot_count;
+	struct state *next; // in the pool
 };
 
-// A place that is jumped to.
+// A place that is jumped to. States are large and most targets need theirs for a short while, so they come from a pool.
 struct flow_target {
 	remote_addr address;
-	bool reached;    // `ahead` holds a state in this run
-	bool head;       // it is jumped back to
-	bool has_before; // `before` holds a state
-	bool has_back;
-	struct state ahead;  // met from jumps forward
-	struct state back;   // met from jumps back in this run
-	struct state before; // what `back` was in the runs so far
+	struct state *ahead;  // met from jumps forward in this run, up to the arrival
+	struct state *back;   // met from jumps back in this run
+	struct state *before; // what `back` was in the runs so far
 };
 
 struct flow {
@@ -44,6 +41,7 @@ struct flow {
 	struct steps steps;
 	struct flow_target *targets; // by address
 	size_t target_count, target_capacity;
+	struct state *pool;
 
 	uint32_t function;
 	remote_addr entry, end;
@@ -96,6 +94,39 @@ struct flow *flow_create(const struct flow_program *program, struct flow_finding
 	return flow;
 }
 
+static struct state *state_take(struct flow *flow)
+{
+	struct state *state = flow->pool;
+
+	if (state)
+		flow->pool = state->next;
+	else
+		state = malloc(sizeof(*state));
+	if (!state)
+		flow->findings->no_memory = true;
+	return state;
+}
+
+// Puts a state back into the pool.
+static void state_drop(struct flow *flow, struct state **state)
+{
+	if (!*state)
+		return;
+	(*state)->next = flow->pool;
+	flow->pool = *state;
+	*state = NULL;
+}
+
+static void flow_drop_states(struct flow *flow)
+{
+	for (size_t i = 0; i < flow->target_count; i++) {
+		state_drop(flow, &flow->targets[i].ahead);
+		state_drop(flow, &flow->targets[i].back);
+		state_drop(flow, &flow->targets[i].before);
+	}
+	flow->target_count = 0;
+}
+
 void flow_destroy(struct flow *flow)
 {
 	if (!flow)
@@ -103,7 +134,13 @@ void flow_destroy(struct flow *flow)
 	decoder_destroy(flow->decoder);
 	hw_vector_deinit(&flow->steps.list);
 	hw_vector_deinit(&flow->steps.references);
+	flow_drop_states(flow);
 	free(flow->targets);
+	while (flow->pool) {
+		struct state *next = flow->pool->next;
+		free(flow->pool);
+		flow->pool = next;
+	}
 	free(flow);
 }
 
@@ -373,6 +410,10 @@ static void flow_call(struct flow *flow, const struct step *step)
 	case CALL_MAP:
 		flow_map_operation(flow);
 		break;
+	case CALL_MAKE_MAP: // its type shows when it is used
+		if (flow->program->map_header)
+			result = flow_made(flow, step, VALUE_POINTER, flow->program->map_header);
+		break;
 	case CALL_MAKE_VALUE: {
 		const struct go_type *type = flow_type_argument(flow, RAX);
 		if (type && (type->kind == GO_MAP || type->kind == GO_CHAN))
@@ -556,34 +597,33 @@ static void flow_branch(struct flow *flow, const struct step *step)
 
 	if (!target || flow->dead)
 		return;
-	bool back = step->target <= step->address;
-	bool *has = back ? &target->has_back : &target->reached;
-	struct state *state = back ? &target->back : &target->ahead;
-	if (*has)
-		state_meet(state, &flow->state);
-	else
-		state_copy(state, &flow->state);
-	*has = true;
+	struct state **state = step->target <= step->address ? &target->back : &target->ahead;
+	if (*state) {
+		state_meet(*state, &flow->state);
+		return;
+	}
+	*state = state_take(flow);
+	if (*state)
+		state_copy(*state, &flow->state);
 }
 
-static void flow_arrive(struct flow *flow, const struct flow_target *target)
+static void flow_arrive(struct flow *flow, struct flow_target *target)
 {
-	const struct state *in = target->reached ? &target->ahead : &target->before;
+	const struct state *in = target->ahead ? target->ahead : target->before;
 
 	if (flow->jump_table) { // whatever state the table is used in comes here too
 		state_clear(&flow->state);
 		flow->dead = false;
-		return;
+	} else if (in) { // else only from behind, and that was not run yet
+		if (flow->dead)
+			state_copy(&flow->state, in);
+		else
+			state_meet(&flow->state, in);
+		flow->dead = false;
+		if (target->ahead && target->before)
+			state_meet(&flow->state, target->before);
 	}
-	if (!target->reached && !target->has_before)
-		return; // only from behind, and that was not run yet
-	if (flow->dead)
-		state_copy(&flow->state, in);
-	else
-		state_meet(&flow->state, in);
-	flow->dead = false;
-	if (target->reached && target->has_before)
-		state_meet(&flow->state, &target->before);
+	state_drop(flow, &target->ahead);
 }
 
 static void flow_step(struct flow *flow, const struct step *step)
@@ -676,8 +716,10 @@ static void flow_start(struct flow *flow)
 	if (program->captures && hw_map_get(program->captures, flow->entry, &type))
 		flow->state.registers[RDX] =
 			(struct flow_value){.what = type, .kind = VALUE_POINTER};
-	for (size_t i = 0; i < flow->target_count; i++)
-		flow->targets[i].reached = flow->targets[i].has_back = false;
+	for (size_t i = 0; i < flow->target_count; i++) {
+		state_drop(flow, &flow->targets[i].ahead);
+		state_drop(flow, &flow->targets[i].back);
+	}
 }
 
 static void flow_run_once(struct flow *flow)
@@ -705,15 +747,16 @@ static bool flow_feed_back(struct flow *flow, bool last)
 
 	for (size_t i = 0; i < flow->target_count; i++) {
 		struct flow_target *target = &flow->targets[i];
-		if (!target->has_back)
+		if (!target->back)
 			continue;
-		if (!target->has_before) {
-			state_copy(&target->before, &target->back);
-			target->has_before = changed = true;
-		} else if (state_meet(&target->before, &target->back)) {
+		if (!target->before) {
+			target->before = target->back;
+			target->back = NULL;
+			changed = true;
+		} else if (state_meet(target->before, target->back)) {
 			changed = true;
 			if (last)
-				state_clear(&target->before);
+				state_clear(target->before);
 		}
 	}
 	return changed;
@@ -721,43 +764,42 @@ static bool flow_feed_back(struct flow *flow, bool last)
 
 static int compare_targets(const void *left, const void *right)
 {
-	const remote_addr *a = left, *b = right;
+	const struct flow_target *a = left, *b = right;
 
-	return *a < *b ? -1 : *a > *b;
+	return a->address < b->address ? -1 : a->address > b->address;
 }
 
 // Lists the places that the function jumps to within itself. False: too many, or out of memory.
 static bool flow_find_targets(struct flow *flow)
 {
-	remote_addr addresses[TARGETS_MAX];
 	size_t count = 0, kept = 0;
 
+	flow_drop_states(flow);
 	flow->jump_table = false;
 	for (size_t i = 0; i < flow->steps.list.count; i++) {
 		const struct step *step = &flow->steps.list.items[i];
+		bool jump = step->kind == STEP_BRANCH || step->kind == STEP_JUMP;
 		flow->jump_table |= step->kind == STEP_JUMP && !step->target;
-		if ((step->kind != STEP_BRANCH && step->kind != STEP_JUMP) ||
-			step->target < flow->entry || step->target >= flow->end)
+		if (!jump || step->target < flow->entry || step->target >= flow->end)
 			continue;
 		if (count == TARGETS_MAX)
 			return false;
-		addresses[count++] = step->target;
+		if (count == flow->target_capacity) {
+			size_t capacity = count ? 2 * count : 256;
+			struct flow_target *grown =
+				realloc(flow->targets, capacity * sizeof(*grown));
+			if (!grown)
+				return false;
+			flow->targets = grown;
+			flow->target_capacity = capacity;
+		}
+		flow->targets[count++] = (struct flow_target){.address = step->target};
 	}
-	qsort(addresses, count, sizeof(addresses[0]), compare_targets);
-	if (count > flow->target_capacity) {
-		struct flow_target *grown = realloc(flow->targets, count * sizeof(*grown));
-		if (!grown)
-			return false;
-		flow->targets = grown;
-		flow->target_capacity = count;
-	}
-	for (size_t i = 0; i < count; i++) {
-		if (kept && flow->targets[kept - 1].address == addresses[i])
-			continue;
-		flow->targets[kept].address = addresses[i];
-		flow->targets[kept].has_before = false;
-		kept++;
-	}
+	if (count)
+		qsort(flow->targets, count, sizeof(flow->targets[0]), compare_targets);
+	for (size_t i = 0; i < count; i++)
+		if (!kept || flow->targets[kept - 1].address != flow->targets[i].address)
+			flow->targets[kept++] = flow->targets[i];
 	flow->target_count = kept;
 	return true;
 }

@@ -38,6 +38,7 @@ enum call_kind {
 	CALL_GROW_SLICE,
 	CALL_MAP,        // (map type, map, ...)
 	CALL_MAKE_VALUE, // (map or chan type, ...) -> map or chan
+	CALL_MAKE_MAP,   // () -> map
 	CALL_BOX,        // (type, value) -> pointer that goes into an interface
 	CALL_BARRIER,    // write barrier: keeps all registers
 	CALL_MORE_STACK, // keeps the closure's object
@@ -77,7 +78,9 @@ struct flow_program {
 	bool grow_slice_type_first; // growslice(type, slice, cap) to 1.19; (ptr, len, cap, n, type) from 1.20
 	struct hw_map calls;     // entry -> enum call_kind
 	struct hw_map receivers; // entry of a method -> struct go_type of its pointer receiver
-	struct hw_map generics;  // entry of a method of a generic type -> its name
+	const struct go_type
+		*map_header;    // runtime.hmap or maps.Map, NULL when the program has none
+	struct hw_map generics; // entry of a method of a generic type -> its name
 	// Entry of a closure -> struct go_type that RDX points to; NULL: not known yet.
 	const struct hw_map *captures;
 };
