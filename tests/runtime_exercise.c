@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "goruntime/goroutine.h"
 #include "goruntime/roots.h"
+#include "goruntime/typing.h"
 
 static bool group_visit(void *context, const struct word_group *group)
 {
@@ -29,6 +30,35 @@ static struct error *roots_connect(
 	return graph_connect(graph, 1, edges, roots->list.count);
 }
 
+// Types all that is reachable, and asks everything that a report asks.
+static struct error *typing_exercise(struct heap *heap, const struct graph *graph,
+	const struct roots *roots, const struct goroutine_list *goroutines, struct runtime_outcome *out)
+{
+	struct typing *typing;
+	struct typing_statistics statistics;
+	struct object_type type;
+	struct global_name global;
+	char edge[200];
+	struct error *err = typing_run(
+		heap, graph_reached(graph), roots, goroutines, TYPING_AS_STRIPPED, &typing);
+
+	if (err)
+		return err;
+	typing_statistics(typing, &statistics);
+	out->typed_objects = statistics.exact_objects;
+	for (object_id id = 0; id < heap->object_count; id++) {
+		typing_of(typing, id, &type);
+		typing_label_name(typing, typing_label_of(typing, id));
+		if (id % 61 == 0)
+			typing_edge(typing, id, id / 2, edge, sizeof(edge));
+	}
+	for (size_t i = 0; i < roots->list.count; i += 7)
+		if (roots->list.items[i].slot)
+			typing_global(typing, roots->list.items[i].slot, &global);
+	typing_destroy(typing);
+	return NULL;
+}
+
 static struct error *heap_exercise(struct heap *heap, struct runtime_outcome *out)
 {
 	struct goroutine_list *goroutines = NULL;
@@ -42,6 +72,8 @@ static struct error *heap_exercise(struct heap *heap, struct runtime_outcome *ou
 		err = graph_extract(heap, 1, &graph);
 	if (!err)
 		err = roots_connect(heap, graph, &roots);
+	if (!err)
+		err = typing_exercise(heap, graph, &roots, goroutines, out);
 	if (!err) {
 		agreement_compute(heap, graph, goroutines, &out->agreement);
 		out->allocated_bytes = heap->allocated_bytes;
