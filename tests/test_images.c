@@ -25,7 +25,7 @@ static void test_agreement(void **state)
 		assert_int_equal(outcome.agreement.extra, 0);
 		assert_int_equal(outcome.agreement.impossible, 0);
 		assert_true(outcome.agreement.marked > 500);
-		assert_true(outcome.typed_objects > 400);
+		assert_true(outcome.typed_objects > 100); // most of the code is left out
 		assert_int_equal(outcome.allocated_bytes, captured_heap_alloc(captured));
 		assert_int_equal(outcome.faults, 0);
 		assert_true(outcome.goroutines > 8);
