@@ -2,8 +2,8 @@
 //
 //	graph_scale SHAPE OBJECTS
 //
-// Edges are computed, not stored, so that the peak memory is the graph's own. One JSON object a run on standard
-// output.
+// Edges are computed, not stored, so that the peak memory is the graph's own. One JSON object a run
+// on standard output.
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -92,7 +92,8 @@ static uint32_t random_targets(const struct shape *shape, uint32_t id, uint32_t 
 	return n;
 }
 
-// What services hold: buckets of eight records, each with two strings and sometimes a record that is shared.
+// What services hold: buckets of eight records, each with two strings and sometimes a record that
+// is shared.
 static uint32_t mixed_targets(const struct shape *shape, uint32_t id, uint32_t *targets)
 {
 	uint32_t n = 0, block = id / 32, in = id % 32, base = block * 32;

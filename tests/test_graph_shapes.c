@@ -3,6 +3,10 @@
 // nodes just to see that it ends.
 #include "test.h"
 
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "base/units.h"
 #include "graph_synthetic.h"
 #include "heapwhy/vector.h"
 
@@ -451,6 +455,60 @@ static void one_object_points_to_everything(void **state)
 	shape_deinit(&shape);
 }
 
+// The whole way with `room` bytes more of address space than the edges need. Says whether it came
+// through.
+static bool run_within(struct shape *shape, size_t room)
+{
+	struct synthetic synthetic = {.count = shape->count,
+		.edges = shape->edges.items,
+		.edge_count = shape->edges.count,
+		.piece = 10000};
+	struct rlimit old, tight;
+	struct graph *graph = NULL;
+	unsigned long pages = 0;
+	FILE *file = fopen("/proc/self/statm", "r");
+
+	assert_non_null(file);
+	assert_int_equal(fscanf(file, "%lu", &pages), 1);
+	fclose(file);
+	getrlimit(RLIMIT_AS, &old);
+	tight = (struct rlimit){pages * (size_t)getpagesize() + room, old.rlim_max};
+	setrlimit(RLIMIT_AS, &tight);
+	struct error *err = synthetic_extract(&synthetic, 2, &graph);
+	if (!err)
+		err = graph_connect(graph, shape->holders, shape->roots.items, shape->roots.count);
+	if (!err)
+		err = graph_dominate(graph);
+	if (!err)
+		err = graph_prepare_paths(graph);
+	setrlimit(RLIMIT_AS, &old);
+	if (err)
+		assert_int_equal(error_kind(err), ERROR_INTERNAL);
+	else
+		assert_int_equal(
+			graph_retained(graph, graph_root_node(graph)), graph_reached_bytes(graph));
+	bool ok = !err;
+	error_destroy(err);
+	graph_destroy(graph);
+	return ok;
+}
+
+static void no_memory_is_an_error(void **state)
+{
+#ifdef __SANITIZE_ADDRESS__
+	skip(); // it needs terabytes of address space itself
+#endif
+	struct shape shape = {0};
+	unsigned failures = 0, successes = 0;
+
+	make_random(&shape, 100000);
+	for (size_t room = MIB; room <= 256 * MIB; room += room / 8)
+		run_within(&shape, room) ? successes++ : failures++;
+	assert_true(failures > 10);
+	assert_true(successes > 0);
+	shape_deinit(&shape);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -458,6 +516,7 @@ int main(void)
 		cmocka_unit_test(huge_objects_are_summed_exactly),
 		cmocka_unit_test(one_object_points_to_everything),
 		cmocka_unit_test(big_shapes_end),
+		cmocka_unit_test(no_memory_is_an_error),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

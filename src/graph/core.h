@@ -32,9 +32,8 @@ struct core {
 #define ARC_FIRST (UINT32_C(1) << 31)
 #define NUMBER_NONE UINT32_MAX
 
-enum {
-	CORE_BYTES = 2 * sizeof(uint32_t) + sizeof(uint64_t) + sizeof(uint32_t)
-}; // a number's, of the arrays above
+// What a number takes in the first four arrays.
+enum { CORE_BYTES = 3 * sizeof(uint32_t) + sizeof(uint64_t) };
 
 struct error *core_build(struct graph *graph, struct core *out);
 void core_deinit(struct core *core);

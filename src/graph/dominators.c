@@ -3,8 +3,8 @@
 // 1. Semidominators, numbers descending. The walk up from a predecessor compresses its whole path.
 //    It keeps no stack: on the way up it turns the links around, on the way down it sets them
 //    right, so a path may be as long as the graph is deep.
-// 2. Dominators, numbers ascending: the nearest ancestor of the parent in the dominator tree that is
-//    no later than the semidominator. Plain semi-NCA climbs node by node, which is quadratic on a
+// 2. Dominators, numbers ascending: the nearest ancestor of the parent in the dominator tree that
+//    is no later than the semidominator. Plain semi-NCA climbs node by node, which is quadratic on a
 //    mirrored chain; skew-binary jump pointers (Myers) make each climb logarithmic.
 // 3. Retained sizes, numbers descending: a sum is complete when it is added to the dominator's.
 #include "base/cleanup.h"
@@ -133,8 +133,8 @@ static void core_rank(struct store *store, const struct core *core)
 	}
 }
 
-// Moves the results from the search's numbers to ranks, so that neither numbers nor the way back from them need be
-// kept. One array after the other, each given back at once.
+// Moves the results from the search's numbers to ranks, so that neither numbers nor the way back
+// from them need be kept. One array after the other, each given back at once.
 static struct error *core_publish(struct core *core, struct graph *graph)
 {
 	const char *spill = graph->spill_directory;

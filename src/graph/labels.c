@@ -1,9 +1,10 @@
 // Retained sizes by label: one walk over the dominator tree, whatever the labels are.
 //
-// The walk goes down core nodes by lists of children (tree.c), and down folded ones by their edges. A label is open
-// while the walk is below an object that has it; objects found there add nothing to it, so at most one object a label
-// is remembered at a time, and a list of millions of equal nodes takes no memory. How much lies below an object is the
-// difference of a running total. Leaves, half of everything, are dealt with when they are met.
+// The walk goes down core nodes by lists of children (tree.c), and down folded ones by their edges.
+// A label is open while the walk is below an object that has it; objects found there add nothing to
+// it, so at most one object a label is remembered at a time, and a list of millions of equal nodes
+// takes no memory. How much lies below an object is the difference of a running total. Leaves, half
+// of everything, are dealt with when they are met.
 #include <stdlib.h>
 
 #include "base/cancel.h"

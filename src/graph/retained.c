@@ -26,7 +26,8 @@ node_id graph_dominator(struct graph *graph, node_id node)
 bool graph_shared(const struct graph *graph, node_visit visit, void *context)
 {
 	BUG_ON(!graph->core_count);
-	// Only nodes with several predecessors can be dominated by the root, and those are core nodes.
+	// Only nodes with several predecessors can be dominated by the root, and those are core
+	// nodes.
 	for (uint32_t i = 0; i < graph->store.line_count; i++) {
 		uint64_t bits =
 			store_line(&graph->store, i * LINE_NODES)->visited & graph->reached[i];

@@ -161,8 +161,8 @@ static inline struct edge_cursor edges_of(const struct store *store, node_id nod
 	return cursor;
 }
 
-// Asks for the beginning of a node's edges, whose line should be here already.
-// always_inline: gcc 12 takes a function that only prefetches for one without effect and drops the calls.
+// Asks for the beginning of a node's edges, whose line should be here already. always_inline: gcc
+// 12 takes a function that only prefetches for one without effect and drops the calls.
 __attribute__((always_inline)) static inline void edges_prefetch(
 	const struct store *store, node_id node)
 {

@@ -1,7 +1,7 @@
 // The dominator tree from above.
 //
-// The dominators tell a node's parent. Here are lists of children for the core; the children of a node that are folded
-// into it are among its successors.
+// The dominators tell a node's parent. Here are lists of children for the core; the children of a
+// node that are folded into it are among its successors.
 #include <stdlib.h>
 #include <string.h>
 
@@ -52,7 +52,8 @@ bool graph_dominated(const struct graph *graph, node_id node, node_visit visit, 
 		node_id target = edge_next(&cursor);
 		const struct node_line *line = store_line(&graph->store, target);
 
-		// The core's members have their own places in the tree; what is blocked is a free slot.
+		// The core's members have their own places in the tree; what is blocked is a free
+		// slot.
 		if (!((line->visited | line->multi) & node_bit(target)) && !visit(context, target))
 			return false;
 	}
