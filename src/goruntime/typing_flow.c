@@ -12,18 +12,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "goruntime/typing_state.h"
+
 enum {
 	TARGETS_MAX = 1 << 17, // branch targets of a function; those with more are left out
 	RUNS_MAX = 6,
 	FUNCTION_BYTES_MAX = 1 << 21,
 	HIDDEN_BYTES = 256, // how much of the frame a stack address may be used to change
-};
-
-struct state {
-	struct flow_value registers[REGISTERS];
-	struct flow_slot slots[FLOW_SLOTS_MAX];
-	unsigned slot_count;
-	struct state *next; // in the pool
 };
 
 // A place that is jumped to. States are large and most targets need theirs for a short while, so they come from a pool.
@@ -144,117 +139,6 @@ void flow_destroy(struct flow *flow)
 	free(flow);
 }
 
-// ---- values and states
-
-static const struct flow_value nothing;
-
-static bool value_equal(const struct flow_value *a, const struct flow_value *b)
-{
-	return a->kind == b->kind && a->what == b->what && a->maker == b->maker;
-}
-
-static bool value_is_typed(const struct flow_value *value)
-{
-	return value->kind == VALUE_POINTER || value->kind == VALUE_ARRAY ||
-	       value->kind == VALUE_TYPED;
-}
-
-// What is true of both. A nil agrees with any pointer; pointers to one type from different places lose their maker.
-static struct flow_value value_meet(struct flow_value a, struct flow_value b)
-{
-	if (value_equal(&a, &b))
-		return a;
-	if (a.kind == VALUE_NIL && (value_is_typed(&b) || b.kind == VALUE_RESULT))
-		return b;
-	if (b.kind == VALUE_NIL && (value_is_typed(&a) || a.kind == VALUE_RESULT))
-		return a;
-	if (a.kind == b.kind && a.what == b.what && value_is_typed(&a)) {
-		a.maker = 0;
-		return a;
-	}
-	return nothing;
-}
-
-static void state_clear(struct state *state)
-{
-	memset(state->registers, 0, sizeof(state->registers));
-	state->slot_count = 0;
-}
-
-static void state_copy(struct state *to, const struct state *from)
-{
-	memcpy(to->registers, from->registers, sizeof(to->registers));
-	memcpy(to->slots, from->slots, from->slot_count * sizeof(to->slots[0]));
-	to->slot_count = from->slot_count;
-}
-
-static struct flow_value state_slot(const struct state *state, int64_t offset)
-{
-	for (unsigned i = 0; i < state->slot_count; i++)
-		if (state->slots[i].offset == offset)
-			return state->slots[i].value;
-	return nothing;
-}
-
-// Forgets the slots that [offset, offset + bytes) overlaps.
-static void state_forget(struct state *state, int64_t offset, int64_t bytes)
-{
-	unsigned kept = 0;
-
-	for (unsigned i = 0; i < state->slot_count; i++)
-		if (state->slots[i].offset + 8 <= offset ||
-			state->slots[i].offset >= offset + bytes)
-			state->slots[kept++] = state->slots[i];
-	state->slot_count = kept;
-}
-
-static void state_store(struct state *state, int64_t offset, struct flow_value value)
-{
-	state_forget(state, offset, 8);
-	if (value.kind == VALUE_NONE)
-		return;
-	if (state->slot_count == FLOW_SLOTS_MAX) {
-		memmove(state->slots, state->slots + 1,
-			(FLOW_SLOTS_MAX - 1) * sizeof(state->slots[0]));
-		state->slot_count--;
-	}
-	state->slots[state->slot_count++] = (struct flow_slot){offset, value};
-}
-
-// Keeps what both states agree on. True when `state` lost anything by it.
-static bool state_meet(struct state *state, const struct state *other)
-{
-	unsigned kept = 0;
-	bool changed = false;
-
-	for (unsigned i = 0; i < REGISTERS; i++) {
-		struct flow_value met = value_meet(state->registers[i], other->registers[i]);
-		changed |= !value_equal(&met, &state->registers[i]);
-		state->registers[i] = met;
-	}
-	for (unsigned i = 0; i < state->slot_count; i++) {
-		struct flow_slot slot = state->slots[i];
-		struct flow_value met = value_meet(slot.value, state_slot(other, slot.offset));
-		changed |= !value_equal(&met, &slot.value);
-		slot.value = met;
-		if (met.kind != VALUE_NONE)
-			state->slots[kept++] = slot;
-	}
-	state->slot_count = kept;
-	return changed;
-}
-
-// What an instruction made turns out to be something else; all copies of it change.
-static void state_retag(struct state *state, struct flow_value old, struct flow_value new)
-{
-	for (unsigned i = 0; i < REGISTERS; i++)
-		if (value_equal(&state->registers[i], &old))
-			state->registers[i] = new;
-	for (unsigned i = 0; i < state->slot_count; i++)
-		if (value_equal(&state->slots[i].value, &old))
-			state->slots[i].value = new;
-}
-
 // ---- findings
 
 #define FLOW_ADD(flow, list, ...)                                          \
@@ -312,7 +196,7 @@ static struct flow_value flow_allocate(
 	const struct go_type *type = flow_type_argument(flow, type_register);
 
 	if (!type)
-		return nothing;
+		return flow_nothing;
 	FLOW_ADD(flow, allocations, (struct flow_allocation){type, kind == VALUE_ARRAY});
 	return flow_made(flow, step, kind, type);
 }
@@ -374,7 +258,7 @@ static void flow_note_frame(struct flow *flow, const struct step *step)
 static void flow_call(struct flow *flow, const struct step *step)
 {
 	struct state *state = &flow->state;
-	struct flow_value result = nothing;
+	struct flow_value result = flow_nothing;
 	uint64_t kind = CALL_OTHER;
 
 	flow_note_frame(flow, step);
@@ -382,7 +266,7 @@ static void flow_call(struct flow *flow, const struct step *step)
 		hw_map_get(&flow->program->calls, step->target, &kind);
 	switch ((enum call_kind)kind) {
 	case CALL_BARRIER: // returns a buffer in R11 (1.21 on)
-		state->registers[R11] = nothing;
+		state->registers[R11] = flow_nothing;
 		return;
 	case CALL_MORE_STACK: // runs the function anew
 		result = state->registers[RDX];
@@ -390,7 +274,7 @@ static void flow_call(struct flow *flow, const struct step *step)
 		state->registers[RDX] = result;
 		return;
 	case CALL_DUFF:
-		state->registers[RSI] = state->registers[RDI] = nothing;
+		state->registers[RSI] = state->registers[RDI] = flow_nothing;
 		return;
 	case CALL_NEW:
 		result = flow_allocate(flow, step, RAX, VALUE_POINTER);
@@ -500,29 +384,29 @@ static struct flow_value flow_load(const struct flow *flow, const struct step *s
 	uint64_t offset;
 
 	if (step->base >= REGISTERS)
-		return nothing;
+		return flow_nothing;
 	const struct flow_value *base = &flow->state.registers[step->base];
 	if ((base->kind != VALUE_POINTER && base->kind != VALUE_ARRAY) ||
 		!access_offset(base, step, &offset))
-		return nothing;
+		return flow_nothing;
 	const struct go_type *field = type_at(flow_value_type(base), offset, true);
 	if (!field)
-		return nothing;
+		return flow_nothing;
 	switch (field->kind) {
 	case GO_POINTER:
 		return field->elem ? (struct flow_value){.what = (uintptr_t)field->elem,
 					     .kind = VALUE_POINTER}
-				   : nothing;
+				   : flow_nothing;
 	case GO_SLICE:
 		return field->elem ? (struct flow_value){.what = (uintptr_t)field->elem,
 					     .kind = VALUE_ARRAY}
-				   : nothing;
+				   : flow_nothing;
 	case GO_MAP:
 	case GO_CHAN:
 	case GO_FUNC:
 		return (struct flow_value){.what = (uintptr_t)field, .kind = VALUE_TYPED};
 	default:
-		return nothing;
+		return flow_nothing;
 	}
 }
 
@@ -531,16 +415,16 @@ static struct flow_value flow_offset(const struct flow *flow, const struct step 
 	uint64_t offset;
 
 	if (step->base >= REGISTERS)
-		return nothing;
+		return flow_nothing;
 	const struct flow_value *base = &flow->state.registers[step->base];
 	if ((base->kind != VALUE_POINTER && base->kind != VALUE_ARRAY) ||
 		!access_offset(base, step, &offset))
-		return nothing;
+		return flow_nothing;
 	if (base->kind == VALUE_ARRAY && !offset)
 		return *base;
 	const struct go_type *field = type_at(flow_value_type(base), offset, false);
 	return field ? (struct flow_value){.what = (uintptr_t)field, .kind = VALUE_POINTER}
-		     : nothing;
+		     : flow_nothing;
 }
 
 bool flow_is_closure_type(const struct go_type *type)
@@ -657,7 +541,7 @@ static void flow_step(struct flow *flow, const struct step *step)
 		state_store(state, step->offset, (struct flow_value){.kind = VALUE_NIL});
 		break;
 	case STEP_STACK_ADDRESS:
-		flow_set(flow, step->reg, nothing);
+		flow_set(flow, step->reg, flow_nothing);
 		state_forget(state, step->offset, HIDDEN_BYTES);
 		break;
 	case STEP_LOAD:
@@ -671,7 +555,7 @@ static void flow_step(struct flow *flow, const struct step *step)
 		break;
 	case STEP_MOVE:
 		flow_set(flow, step->reg,
-			step->base < REGISTERS ? state->registers[step->base] : nothing);
+			step->base < REGISTERS ? state->registers[step->base] : flow_nothing);
 		break;
 	case STEP_ZERO:
 		flow_set(flow, step->reg, (struct flow_value){.kind = VALUE_NIL});
@@ -697,7 +581,7 @@ static void flow_step(struct flow *flow, const struct step *step)
 	case STEP_CLOBBER:
 		for (unsigned i = 0; i < REGISTERS; i++)
 			if (step->mask >> i & 1)
-				flow_set(flow, i, nothing);
+				flow_set(flow, i, flow_nothing);
 		break;
 	}
 }
