@@ -251,7 +251,8 @@ struct error *modules_locate(struct go_runtime *runtime)
 	runtime->modules = calloc(MODULES_MAX, sizeof(*runtime->modules));
 	if (!runtime->modules)
 		return error_no_memory();
-	for (; address && runtime->module_count < MODULES_MAX;
+	struct list_guard guard = {0};
+	for (; address && runtime->module_count < MODULES_MAX && list_guard_step(&guard, address);
 		address = record_word(record, runtime->layout.at.moduledata_next)) {
 		if (!module_read(runtime, address, record) ||
 			!module_is_plausible(runtime, record,

@@ -38,6 +38,7 @@
 #include "base/error.h"
 #include "goruntime/bits.h"
 #include "goruntime/goroutine.h"
+#include "goruntime/runtime_private.h"
 #include "goruntime/specials.h"
 
 enum {
@@ -45,7 +46,6 @@ enum {
 	CHUNK_WORDS = CHUNK_BYTES / 8,
 	FINALIZERS_MAX = 101,      // runtime/mfinal.go: finblock is 4 KiB long
 	CLEANUPS_BYTES_MAX = 4096, // runtime/mcleanup.go: so is cleanupBlock
-	BLOCKS_MAX = 1 << 20,
 };
 
 bool roots_add(struct roots *roots, const struct heap *heap, const struct root *root)
@@ -157,12 +157,12 @@ static struct error *finalizer_queue_collect(struct heap *heap, struct roots *ou
 		at->finalizer_fn, at->finalizer_arg, at->finalizer_fint, at->finalizer_ot};
 	struct memory *memory = &heap->runtime->memory;
 	uint64_t faults = memory->faults;
+	struct list_guard guard = {0};
 
 	if (!heap->runtime->allfin)
 		return NULL;
 	remote_addr block = memory_u64(memory, heap->runtime->allfin);
-	for (unsigned blocks = 0; block && blocks < BLOCKS_MAX && memory->faults == faults;
-		blocks++) {
+	while (block && list_guard_step(&guard, block) && memory->faults == faults) {
 		uint32_t count = memory_u32(memory, block + (uint32_t)at->finblock_cnt);
 
 		for (uint32_t i = 0; i < count && i < FINALIZERS_MAX; i++) {
@@ -192,13 +192,13 @@ static struct error *cleanup_queue_collect(struct heap *heap, struct roots *out)
 	const struct layout_offsets *at = &heap->runtime->layout.at;
 	struct memory *memory = &heap->runtime->memory;
 	uint64_t faults = memory->faults;
+	struct list_guard guard = {0};
 
 	if (!heap->runtime->gc_cleanups)
 		return NULL;
 	remote_addr block =
 		memory_u64(memory, heap->runtime->gc_cleanups + (uint32_t)at->cleanupQueue_all);
-	for (unsigned blocks = 0; block && blocks < BLOCKS_MAX && memory->faults == faults;
-		blocks++) {
+	while (block && list_guard_step(&guard, block) && memory->faults == faults) {
 		uint64_t bytes =
 			(uint64_t)memory_u32(memory, block + (uint32_t)at->cleanupBlock_n) *
 			cleanup_bytes(at);

@@ -17,6 +17,27 @@ enum {
 // address on.
 #define ARENA_BASE UINT64_C(0xffff800000000000)
 
+// Notices that a linked list of the target bites its own tail (Brent's algorithm: the mark moves on
+// after 1, 2, 4, ... steps, so that a ring is noticed before it has been walked three times).
+//
+//	struct list_guard guard = {0};
+//	for (address = head; address && list_guard_step(&guard, address); address = next)
+struct list_guard {
+	remote_addr mark;
+	uint64_t steps, until;
+};
+
+static inline bool list_guard_step(struct list_guard *guard, remote_addr address)
+{
+	if (address == guard->mark)
+		return false;
+	if (guard->steps++ == guard->until) {
+		guard->mark = address;
+		guard->until = guard->until * 2 + 1;
+	}
+	return true;
+}
+
 // Copies the words of the Go slice whose header is at `slice`. Free `*words`. Refuses more than
 // `max` words, and slices that are not in mapped memory.
 struct error *go_read_words(struct go_runtime *runtime, remote_addr slice, uint64_t max,

@@ -1,6 +1,8 @@
 // See specials.h.
 #include "goruntime/specials.h"
 
+#include "goruntime/runtime_private.h"
+
 // More on one span is a damaged list. An object may have many cleanups.
 enum { SPECIALS_MAX = 1 << 22 };
 
@@ -12,8 +14,13 @@ bool specials_walk(
 	// runtime/mheap.go, special.offset: uint16 up to 1.23, uintptr from 1.24 on.
 	bool narrow = at->special_kind - at->special_offset == 2;
 	remote_addr address = span->specials;
+	struct list_guard guard = {0};
 
 	for (unsigned i = 0; address; i++) {
+		if (i == SPECIALS_MAX || !list_guard_step(&guard, address)) {
+			memory->faults++;
+			return true;
+		}
 		uint64_t faults = memory->faults;
 		remote_addr at_offset = address + (uint32_t)at->special_offset;
 		uint64_t offset =
@@ -29,7 +36,7 @@ bool specials_walk(
 		address = memory_u64(memory, address + (uint32_t)at->special_next);
 		if (memory->faults != faults)
 			return true;
-		if (slot >= span->count || i == SPECIALS_MAX) {
+		if (slot >= span->count) {
 			memory->faults++;
 			return true;
 		}

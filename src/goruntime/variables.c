@@ -29,7 +29,6 @@ enum {
 	OPERANDS_MAX = 256,
 	FINALIZERS_MAX = 101, // runtime/mfinal.go: what fits into a finblock of 4 KiB
 	CLEANUPS_MAX = 512,   // runtime/mcleanup.go: what fits into a cleanupBlock of 4 KiB
-	BLOCKS_MAX = 1 << 20,
 };
 
 // How many of `length` things a sample of `sample` skips between two.
@@ -255,16 +254,15 @@ static void markroot_decode(
 static bool blocks_agree(
 	struct go_runtime *runtime, remote_addr head, int32_t link, int32_t entries, uint32_t max)
 {
-	remote_addr block = head;
+	struct list_guard guard = {0};
+	uint64_t faults = runtime->memory.faults;
 
-	for (unsigned i = 0; block; i++) {
-		uint64_t faults = runtime->memory.faults;
+	for (remote_addr block = head; block;
+		block = memory_u64(&runtime->memory, block + (uint32_t)link)) {
+		uint32_t used = memory_u32(&runtime->memory, block + (uint32_t)entries);
 
-		if (i == BLOCKS_MAX ||
-			memory_u32(&runtime->memory, block + (uint32_t)entries) > max)
-			return false;
-		block = memory_u64(&runtime->memory, block + (uint32_t)link);
-		if (runtime->memory.faults != faults)
+		if (used > max || runtime->memory.faults != faults ||
+			!list_guard_step(&guard, block))
 			return false;
 	}
 	return true;
