@@ -100,6 +100,23 @@ void typing_claim_runtime(struct typing *typing)
 		typing_claim(typing, memory_u64(&typing->memory, list + 8 * i), g, 1);
 }
 
+// The object of a finalizer that is ready to run: `slot` is finalizer.arg, and finalizer.ot its type (runtime/mfinal.go:
+// fn, arg, nret, fint, ot). At the other root of the same record, fn, there is an address where nret should be.
+static void claim_queued(struct typing *typing, const struct root *root)
+{
+	const struct layout_offsets *at = &typing->heap->runtime->layout.at;
+	remote_addr finalizer = root->slot - at->finalizer_arg;
+
+	if (!root->slot || memory_u64(&typing->memory, root->slot + 8) >= GO_PAGE_SIZE ||
+		!type_by_address(
+			typing->types, memory_u64(&typing->memory, finalizer + at->finalizer_fint)))
+		return;
+	const struct go_type *pointer = type_by_address(
+		typing->types, memory_u64(&typing->memory, finalizer + at->finalizer_ot));
+	if (pointer && pointer->kind == GO_POINTER)
+		typing_claim(typing, root->value, pointer->elem, 1);
+}
+
 // Finalizers and cleanups are functions: whichever of these roots is a closure object shows it by its first word.
 void typing_claim_root_closures(struct typing *typing)
 {
@@ -110,6 +127,8 @@ void typing_claim_root_closures(struct typing *typing)
 		if (root->kind == ROOT_FINALIZER || root->kind == ROOT_CLEANUP ||
 			root->kind == ROOT_QUEUED)
 			typing_claim_closure(typing, root->value);
+		if (root->kind == ROOT_QUEUED)
+			claim_queued(typing, root);
 	}
 }
 
