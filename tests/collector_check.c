@@ -27,6 +27,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "debuginfo/pclntab.h"
 #include "observation.h"
 
 #include "base/cleanup.h"
@@ -231,6 +232,23 @@ static void count_goroutines(struct totals *totals, const struct observation *ob
 			observation->goroutines->goroutines[i].status == GOROUTINE_RUNNING;
 }
 
+// gcMarkTermination (mgc.go) ends the mark phase before it advances sweepgen, all in one pause: a capture in between looks
+// like one between two collections, but the next sweepgen belongs to the collection that has just marked.
+static bool is_terminating(const struct observation *observation)
+{
+	const struct goroutine_list *list = observation->goroutines;
+
+	for (uint32_t i = 0; i < list->frame_count; i++) {
+		const struct frame *frame = &list->frames[i];
+		struct pcln_function function;
+		if (pclntab_function(observation->runtime->modules[frame->module].pclntab,
+			    frame->function, &function) &&
+			!strcmp(function.name, "runtime.gcMarkTermination"))
+			return true;
+	}
+	return false;
+}
+
 // A capture that is refused costs a round: on a busy machine a thread may not come to a stop in time.
 static bool observe(const struct subject *subject, struct totals *totals, struct observation *out)
 {
@@ -260,7 +278,7 @@ static void round_run(
 	}
 	if (!observe(subject, totals, &before))
 		return;
-	if (before.runtime->gc_phase != (marking ? GC_MARK : GC_OFF)) {
+	if (before.runtime->gc_phase != (marking ? GC_MARK : GC_OFF) || is_terminating(&before)) {
 		totals->missed_rounds++;
 		observation_close(&before);
 		return;
