@@ -227,17 +227,18 @@ static pid_t find_orphan(const struct keeper *keeper, char *state)
 }
 
 // After the keeper was killed, a process that it had created may be a zombie in the target. Another
-// keeper has it reaped.
+// keeper has it reaped. It may also be about to come into being: look for a while.
 static void keeper_tidy(const struct keeper *killed)
 {
 	struct keeper_request request = killed->request;
-	char state;
 
 	request.method = CAPTURE_FORK;
-	for (int i = 0; i < 100 && (request.reap = find_orphan(killed, &state)); i++) {
+	for (int i = 0; i < 50; i++) {
 		struct keeper keeper;
+		char state;
 
-		if (state != 'Z') {
+		request.reap = find_orphan(killed, &state);
+		if (!request.reap || state != 'Z') {
 			usleep(10000);
 			continue;
 		}
