@@ -3,7 +3,8 @@
 //	load -shape mixed -mb 1024
 //
 // It prints one line of JSON when it is ready and another one for each line it reads from standard input, each after
-// a few collections: {"heap_bytes", "objects", "goroutines", "gc_ms"} (the median of the collections' wall times).
+// a few collections: {"heap_bytes", "objects", "goroutines", "gc_ms", "gc_cpu_ms"}: the median of the
+// collections' wall times, and of the processor time that the whole process took meanwhile.
 package main
 
 import (
@@ -16,6 +17,7 @@ import (
 	"runtime"
 	"sort"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -80,7 +82,7 @@ func body(size int) []byte {
 }
 
 func makeOrder(i int, shared []*address) *order {
-	o := &order{id: int64(i), to: shared[i%len(shared)], body: body(200+i*37%1400)}
+	o := &order{id: int64(i), to: shared[i%len(shared)], body: body(200 + i*37%1400)}
 	for k := 0; k < 3; k++ {
 		o.items = append(o.items, item{fmt.Sprintf("item %d of %d", k, i), float64(k), []string{"new", "red"}})
 	}
@@ -206,19 +208,28 @@ type figures struct {
 	Objects    uint64  `json:"objects"`
 	Goroutines int     `json:"goroutines"`
 	GcMs       float64 `json:"gc_ms"`
+	GcCPUMs    float64 `json:"gc_cpu_ms"`
+}
+
+func processorMs() float64 {
+	var usage syscall.Rusage
+	syscall.Getrusage(syscall.RUSAGE_SELF, &usage)
+	return float64(usage.Utime.Nano()+usage.Stime.Nano()) / 1e6
 }
 
 func report() {
-	var times []float64
+	var times, processor []float64
 	for i := 0; i < 5; i++ {
-		start := time.Now()
+		start, before := time.Now(), processorMs()
 		runtime.GC()
 		times = append(times, float64(time.Since(start).Microseconds())/1000)
+		processor = append(processor, processorMs()-before)
 	}
 	sort.Float64s(times)
+	sort.Float64s(processor)
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
-	json.NewEncoder(os.Stdout).Encode(figures{m.HeapAlloc, m.HeapObjects, runtime.NumGoroutine(), times[len(times)/2]})
+	json.NewEncoder(os.Stdout).Encode(figures{m.HeapAlloc, m.HeapObjects, runtime.NumGoroutine(), times[len(times)/2], processor[len(processor)/2]})
 }
 
 func main() {
