@@ -308,7 +308,10 @@ static void claim_part(
 	}
 	if (*place) {
 		const struct go_type *old = type_by_id(typing->types, *place >> 32);
-		if ((*place & UINT32_MAX) * old->size >= bounded * type->size)
+		// A long array comes first as a whole, then as its elements: of equal size, and still to be followed.
+		uint64_t old_size = (*place & UINT32_MAX) * old->size, size = bounded * type->size;
+		bool elements = old->kind == GO_ARRAY && old->elem == type;
+		if (old_size > size || (old_size == size && !elements))
 			return;
 	}
 	*place = (uint64_t)type->id << 32 | bounded;
