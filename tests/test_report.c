@@ -49,6 +49,11 @@ static struct report_step worker_path[] = {
 	{.kind = "object", .name = "job", .type = "*main.job", .count = 1000, .bytes = MB(60)},
 };
 
+static struct report_step shared_path[] = {
+	{.kind = "object", .name = "", .type = "tsdb.Head", .count = 40, .bytes = MB(2)},
+	{.kind = "object", .name = ".series", .type = "[]uint8", .count = 40, .bytes = MB(1)},
+};
+
 static struct report_holder holders[] = {
 	{.name = "main.cache",
 		.kind = "global",
@@ -72,6 +77,20 @@ static struct report_holder holders[] = {
 		.type = "*github.com/prometheus/prometheus/tsdb/index.MemPostings",
 		.retained_bytes = 70000,
 		.objects = 12},
+	{
+		.name = "40 shared tsdb.Head",
+		.kind = "other",
+		.type = "tsdb.Head",
+		.name_exact = true,
+		.retained_bytes = MB(2),
+		.objects = 400,
+		.shared = 40,
+		.held_by = (const char *[]){"goroutine 1 in main.main", "main.database"},
+		.held_by_count = 2,
+		.held_by_more = 7,
+		.path = shared_path,
+		.path_count = ARRAY_COUNT(shared_path),
+	},
 	{.name = "finalizers",
 		.kind = "finalizer",
 		.type = "",
@@ -241,6 +260,19 @@ static void text_admits_what_it_does_not_know(void **state)
 	assert_golden("report-empty.txt", &text);
 }
 
+// When nobody in particular is the largest holder, it is said who holds it together.
+static void text_names_those_who_share(void **state)
+{
+	struct report report = sample;
+	struct style style = {.width = 100, .utf8 = true, .top = 10};
+	_cleanup_text_ struct text text = TEXT_INIT;
+
+	report.holders = holders + 3;
+	report.holder_count = 1;
+	assert_success(report_text(&report, &style, &text));
+	assert_golden("report-shared.txt", &text);
+}
+
 static void json_is_schema_1(void **state)
 {
 	_cleanup_text_ struct text text = TEXT_INIT;
@@ -313,6 +345,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(text_looks_as_agreed),
 		cmocka_unit_test(text_admits_what_it_does_not_know),
+		cmocka_unit_test(text_names_those_who_share),
 		cmocka_unit_test(json_is_schema_1),
 		cmocka_unit_test(text_keeps_to_its_width),
 		cmocka_unit_test(names_lose_their_directories),

@@ -67,7 +67,7 @@ static void table_widths(const struct table *table, unsigned *widths)
 			break;
 		}
 	}
-	for (unsigned c = 0; c < count; c++) {
+	for (unsigned c = 0; c < count && flexible; c++) {
 		if (!table->columns[c].flex || settled[c])
 			continue;
 		unsigned share = left * table->columns[c].flex / flexible;
