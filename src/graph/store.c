@@ -182,9 +182,10 @@ bool line_writer_add(struct line_writer *writer, node_id node, const struct targ
 // Room for `bytes` bytes that will not move. NULL: out of memory.
 static uint8_t *blocks_take(struct edge_blocks *blocks, size_t bytes)
 {
-	struct edge_block *last = blocks->list.items + blocks->list.count - 1;
+	struct edge_block *last =
+		blocks->list.count ? &blocks->list.items[blocks->list.count - 1] : NULL;
 
-	if (!blocks->list.count || last->size - last->used < bytes) {
+	if (!last || last->size - last->used < bytes) {
 		size_t size = bytes > BLOCK_BYTES ? bytes : BLOCK_BYTES;
 
 		if (!hw_vector_reserve(&blocks->list, 1))

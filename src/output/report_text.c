@@ -3,6 +3,7 @@
 // goroutines, can I believe this.
 #include "output/report_text.h"
 
+#include <ctype.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -237,8 +238,9 @@ static struct error *write_culprit(
 	text_append(text, style_strong(style));
 	name_append_cut(text, line.bytes, style->width - 40, style);
 	text_append(text, style_reset(style));
-	text_printf(text, " keeps %s%s%s: %.0f%% of all that is alive.\n", style_bold(style),
-		bytes_text(buffer, holder->retained_bytes), style_reset(style),
+	text_printf(text, " keep%s %s%s%s: %.0f%% of all that is alive.\n",
+		isdigit((unsigned char)*holder->name) ? "" : "s", // "40 goroutines in main.worker"
+		style_bold(style), bytes_text(buffer, holder->retained_bytes), style_reset(style),
 		percent(holder->retained_bytes, report->heap.live_bytes));
 	write_held_by(holder, style, text);
 	for (uint32_t i = 0, depth = 0; i < holder->path_count; i++) {
