@@ -14,6 +14,7 @@ import (
 	"runtime"
 	"runtime/debug"
 	"syscall"
+	"time"
 )
 
 type keeper struct {
@@ -73,6 +74,7 @@ func drop() {
 		done <- true
 	}()
 	<-done
+	time.Sleep(20 * time.Millisecond) // until that goroutine has left its stack
 }
 
 //go:noinline
