@@ -529,9 +529,13 @@ static void flow_step(struct flow *flow, const struct step *step)
 			FLOW_ADD(flow, stores,
 				(struct flow_store){step->target, state->registers[step->reg]});
 		break;
-	case STEP_LOAD_STACK:
-		flow_set(flow, step->reg, state_slot(state, step->offset));
+	case STEP_LOAD_STACK: {
+		struct flow_value value = state_slot(state, step->offset);
+		if (value.kind != VALUE_NONE)
+			state_store(state, step->offset, value); // now the one used last
+		flow_set(flow, step->reg, value);
 		break;
+	}
 	case STEP_STORE_STACK:
 		state_forget(state, step->offset, step->size);
 		if (step->reg < REGISTERS)
@@ -624,8 +628,9 @@ static void flow_run_once(struct flow *flow)
 	}
 }
 
-// Takes what the jumps back brought into account. True when that changes what the loops start from.
-static bool flow_feed_back(struct flow *flow, bool last)
+// Takes what the jumps back brought into account. True when that changes what the loops start from. When that has gone on
+// for too long, all loops start from nothing, which nothing changes.
+static bool flow_feed_back(struct flow *flow, bool give_up)
 {
 	bool changed = false;
 
@@ -639,10 +644,11 @@ static bool flow_feed_back(struct flow *flow, bool last)
 			changed = true;
 		} else if (state_meet(target->before, target->back)) {
 			changed = true;
-			if (last)
-				state_clear(target->before);
 		}
 	}
+	for (size_t i = 0; i < flow->target_count && changed && give_up; i++)
+		if (flow->targets[i].before)
+			state_clear(flow->targets[i].before);
 	return changed;
 }
 
@@ -702,7 +708,7 @@ static bool flow_run(struct flow *flow, remote_addr entry, remote_addr end)
 	for (unsigned run = 0; run < 2 * RUNS_MAX; run++) {
 		mark_return(flow->findings, &mark);
 		flow_run_once(flow);
-		if (!flow_feed_back(flow, run >= RUNS_MAX))
+		if (!flow_feed_back(flow, run + 1 >= RUNS_MAX))
 			return true;
 	}
 	mark_return(flow->findings, &mark);
@@ -746,15 +752,13 @@ void flow_function(struct flow *flow, uint32_t index, remote_addr entry, remote_
 	if (!flow_is_worthwhile(flow, entry, end))
 		return;
 	findings->functions++;
-	if (!flow_run(flow, entry, end)) {
-		findings->no_memory |= flow->steps.no_memory;
-		return;
-	}
+	bool good = flow_run(flow, entry, end);
+	findings->no_memory |= flow->steps.no_memory;
 	for (size_t i = 0; i < flow->steps.references.count; i++)
 		if (in_data(flow, flow->steps.references.items[i]))
 			FLOW_ADD(flow, references,
 				(struct code_reference){flow->steps.references.items[i], index});
-	if (!flow->returns || flow->returns_differ)
+	if (!good || !flow->returns || flow->returns_differ)
 		return;
 	FLOW_ADD(flow, return_values, flow->returned);
 	if (!hw_map_put(&findings->returns, entry, findings->return_values.count - 1))

@@ -64,15 +64,25 @@ void state_forget(struct state *state, int64_t offset, int64_t bytes)
 	state->slot_count = kept;
 }
 
+// Which slot to give up for a new one: one without a type if there is any, else the one that was not used for longest.
+static unsigned state_victim(const struct state *state)
+{
+	for (unsigned i = 0; i < state->slot_count; i++)
+		if (!value_is_typed(&state->slots[i].value))
+			return i;
+	return 0;
+}
+
 void state_store(struct state *state, int64_t offset, struct flow_value value)
 {
 	state_forget(state, offset, 8);
 	if (value.kind == VALUE_NONE)
 		return;
 	if (state->slot_count == FLOW_SLOTS_MAX) {
-		memmove(state->slots, state->slots + 1,
-			(FLOW_SLOTS_MAX - 1) * sizeof(state->slots[0]));
+		unsigned victim = state_victim(state);
 		state->slot_count--;
+		memmove(&state->slots[victim], &state->slots[victim + 1],
+			(state->slot_count - victim) * sizeof(state->slots[0]));
 	}
 	state->slots[state->slot_count++] = (struct flow_slot){offset, value};
 }
