@@ -18,7 +18,7 @@ enum {
 	TARGETS_MAX = 1 << 17, // branch targets of a function; those with more are left out
 	RUNS_MAX = 6,
 	FUNCTION_BYTES_MAX = 1 << 21,
-	HIDDEN_BYTES = 256, // how much of the frame a stack address may be used to change
+	HIDDEN_BYTES = 64, // how much of the frame a stack address may be used to change
 };
 
 // A place that is jumped to. States are large and most targets need theirs for a short while, so they come from a pool.
