@@ -274,7 +274,8 @@ static void code_count_votes(struct typing_code *code)
 	struct code_fact *facts = code->facts.items;
 	size_t kept = 0;
 
-	qsort(facts, code->facts.count, sizeof(*facts), compare_facts);
+	if (code->facts.count)
+		qsort(facts, code->facts.count, sizeof(*facts), compare_facts);
 	for (size_t i = 0; i < code->facts.count; i++) {
 		if (kept && !compare_facts(&facts[kept - 1], &facts[i]))
 			facts[kept - 1].votes += facts[i].votes;
@@ -300,7 +301,8 @@ static void code_unique_references(struct typing_code *code)
 	struct code_reference *references = code->references.items;
 	size_t kept = 0;
 
-	qsort(references, code->references.count, sizeof(*references), compare_references);
+	if (code->references.count)
+		qsort(references, code->references.count, sizeof(*references), compare_references);
 	for (size_t i = 0; i < code->references.count; i++)
 		if (!kept || compare_references(&references[kept - 1], &references[i]))
 			references[kept++] = references[i];

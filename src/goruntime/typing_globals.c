@@ -42,7 +42,7 @@ static const struct known_global *find_known(struct typing *typing, remote_addr 
 {
 	size_t low = 0, high = typing->globals.count;
 
-	if (!typing->globals_sorted)
+	if (!typing->globals_sorted && high)
 		qsort(typing->globals.items, high, sizeof(struct known_global), compare_globals);
 	typing->globals_sorted = true;
 	while (low < high) { // the first that starts behind `slot`
