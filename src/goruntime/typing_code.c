@@ -40,8 +40,6 @@ static const struct {
 	{"runtime.makemap64", CALL_MAKE_VALUE},
 	{"runtime.makechan", CALL_MAKE_VALUE},
 	{"runtime.makechan64", CALL_MAKE_VALUE},
-	{"runtime.convT", CALL_BOX},
-	{"runtime.convTnoptr", CALL_BOX},
 	{"runtime.gcWriteBarrier*", CALL_BARRIER},
 	{"runtime.morestack*", CALL_MORE_STACK},
 	{"runtime.duff*", CALL_DUFF},
@@ -339,13 +337,6 @@ static bool code_collect(struct typing_code *code, struct scan *scan)
 		for (size_t i = 0; i < findings->references.count; i++)
 			if (!hw_vector_push(&code->references, findings->references.items[i]))
 				return false;
-		for (size_t i = 0; i < findings->allocations.count; i++) {
-			const struct flow_allocation *allocation = &findings->allocations.items[i];
-			uint64_t *uses = hw_map_at(&code->allocated, allocation->type->id, 0);
-			if (!uses)
-				return false;
-			*uses |= allocation->array ? 2 : 1;
-		}
 		code->bytes += findings->bytes;
 		code->functions += findings->functions;
 	}
@@ -495,7 +486,6 @@ struct error *typing_code_scan(struct typing *typing)
 	typing->code = calloc(1, sizeof(*typing->code));
 	if (!typing->code)
 		return error_no_memory();
-	hw_map_init(&typing->code->allocated);
 	hw_map_init(&typing->code->returns);
 	if (runtime->target->arch != ARCH_AMD64 || module->etext <= module->text ||
 		module->etext - module->text > TEXT_BYTES_MAX)
@@ -552,7 +542,6 @@ void typing_code_destroy(struct typing_code *code)
 	hw_vector_deinit(&code->return_values);
 	hw_vector_deinit(&code->facts);
 	hw_vector_deinit(&code->references);
-	hw_map_deinit(&code->allocated);
 	free(code);
 }
 

@@ -17,8 +17,6 @@ struct typing_code {
 	return_values; // what every call of it returns; never another function's result
 	HW_VECTOR(struct code_fact) facts;           // by address; the best one first
 	HW_VECTOR(struct code_reference) references; // by address
-	struct hw_map
-		allocated; // ids of types that the code allocates -> bit 0: one, bit 1: arrays
 	uint64_t bytes, functions;
 };
 

@@ -52,7 +52,7 @@ struct flow {
 
 // How much had been found before this function.
 struct mark {
-	size_t facts, stores, closures, allocations, generics;
+	size_t facts, stores, closures, generics;
 };
 
 void flow_findings_init(struct flow_findings *findings)
@@ -67,7 +67,6 @@ void flow_findings_deinit(struct flow_findings *findings)
 	hw_vector_deinit(&findings->stores);
 	hw_vector_deinit(&findings->references);
 	hw_vector_deinit(&findings->closures);
-	hw_vector_deinit(&findings->allocations);
 	hw_vector_deinit(&findings->generics);
 	hw_vector_deinit(&findings->return_values);
 	hw_map_deinit(&findings->returns);
@@ -150,7 +149,7 @@ void flow_destroy(struct flow *flow)
 static struct mark mark_get(const struct flow_findings *findings)
 {
 	return (struct mark){findings->facts.count, findings->stores.count,
-		findings->closures.count, findings->allocations.count};
+		findings->closures.count, findings->generics.count};
 }
 
 static void mark_return(struct flow_findings *findings, const struct mark *mark)
@@ -158,7 +157,6 @@ static void mark_return(struct flow_findings *findings, const struct mark *mark)
 	findings->facts.count = mark->facts;
 	findings->stores.count = mark->stores;
 	findings->closures.count = mark->closures;
-	findings->allocations.count = mark->allocations;
 	findings->generics.count = mark->generics;
 }
 
@@ -197,7 +195,6 @@ static struct flow_value flow_allocate(
 
 	if (!type)
 		return flow_nothing;
-	FLOW_ADD(flow, allocations, (struct flow_allocation){type, kind == VALUE_ARRAY});
 	return flow_made(flow, step, kind, type);
 }
 
@@ -281,9 +278,6 @@ static void flow_call(struct flow *flow, const struct step *step)
 		break;
 	case CALL_MALLOC:
 		result = flow_allocate(flow, step, RBX, VALUE_POINTER);
-		break;
-	case CALL_BOX:
-		flow_allocate(flow, step, RAX, VALUE_POINTER);
 		break;
 	case CALL_MAKE_SLICE:
 		result = flow_allocate(flow, step, RAX, VALUE_ARRAY);

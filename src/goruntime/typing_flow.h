@@ -39,7 +39,6 @@ enum call_kind {
 	CALL_MAP,        // (map type, map, ...)
 	CALL_MAKE_VALUE, // (map or chan type, ...) -> map or chan
 	CALL_MAKE_MAP,   // () -> map
-	CALL_BOX,        // (type, value) -> pointer that goes into an interface
 	CALL_BARRIER,    // write barrier: keeps all registers
 	CALL_MORE_STACK, // keeps the closure's object
 	CALL_DUFF,       // zeroes or copies memory: keeps most registers
@@ -98,10 +97,6 @@ struct flow_generic {
 	remote_addr address, dictionary, method;
 	enum fact_kind kind;
 };
-struct flow_allocation {
-	const struct go_type *type;
-	bool array;
-};
 
 // What one thread found.
 struct flow_findings {
@@ -109,7 +104,6 @@ struct flow_findings {
 	HW_VECTOR(struct flow_store) stores;
 	HW_VECTOR(struct code_reference) references;
 	HW_VECTOR(struct flow_closure) closures;
-	HW_VECTOR(struct flow_allocation) allocations;
 	HW_VECTOR(struct flow_generic) generics;
 	struct hw_map
 		returns; // entry of a function -> index in return_values, if all its returns agree
