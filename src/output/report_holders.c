@@ -175,13 +175,16 @@ static struct error *fill(struct report *report, struct analysis *analysis,
 	report->holders = hw_arena_calloc(&report->arena, count, sizeof(*report->holders));
 	if (!report->holders || !objects)
 		return error_no_memory();
+	uint64_t least = graph_reached_bytes(analysis->graph) / 200;
 	for (uint32_t i = 0; i < count; i++) {
 		const struct keeper *keeper = &keepers->list.items[i];
 		struct report_holder *out = &report->holders[i];
 		bool shared = keeper->holder == UINT32_MAX;
 		out->retained_bytes = keeper->retained;
 		out->objects = keeper->objects;
-		objects[i] = shared && i < paths ? keeper->largest : OBJECT_NONE;
+		// Asking who refers to it means going through the whole graph: not for small change.
+		bool matters = i < paths && keeper->retained >= least;
+		objects[i] = shared && matters ? keeper->largest : OBJECT_NONE;
 		struct error *err = shared ? fill_shared(report, analysis, keeper, out)
 					   : fill_holder(report, analysis,
 						     &analysis->holders[keeper->holder], out);
