@@ -16,7 +16,8 @@ struct label {
 };
 
 struct labels {
-	struct hw_map numbers; // label_key() -> number
+	uint32_t *of_claim;    // by claim, without CLAIM_FIRM: number + 1
+	struct hw_map untyped; // label_key() of what has no claim -> number
 	HW_VECTOR(struct label) list;
 	struct typing_statistics statistics;
 };
@@ -51,15 +52,18 @@ static const struct go_type *known_part(const struct typing *typing, object_id i
 
 #define KEY_UNTYPED (UINT64_C(1) << 63)
 
-static uint64_t label_key(const struct typing *typing, const struct span *span, object_id id)
+// What is labelled alike has the same key: objects of one claim, untyped ones of one size and known part.
+static uint64_t untyped_key(const struct typing *typing, const struct span *span, object_id id)
 {
-	uint32_t claim = typing->claims[id];
-
-	if (claim)
-		return claim & ~(uint32_t)CLAIM_FIRM;
 	const struct go_type *part = known_part(typing, id);
 	uint64_t size = span->size_class ? span->elem_size / 8 : 0;
+
 	return KEY_UNTYPED | (part ? (uint64_t)part->id + 1 : 0) << 16 | size << 1 | span->noscan;
+}
+
+static uint32_t claim_key(uint32_t claim)
+{
+	return claim & ~(uint32_t)CLAIM_FIRM;
 }
 
 static void label_name(const struct typing *typing, uint64_t key, struct text *name)
@@ -99,8 +103,12 @@ static bool labels_add(struct typing *typing, struct labels *labels, uint64_t ke
 	label_name(typing, key, &name);
 	char *copy = name.failed ? NULL : hw_arena_strndup(&typing->arena, name.bytes, name.length);
 	struct label label = {.name = copy, .source = key_source(key)};
-	return copy && hw_map_put(&labels->numbers, key, labels->list.count) &&
-	       hw_vector_push(&labels->list, label);
+	if (!copy || !hw_vector_push(&labels->list, label))
+		return false;
+	if (key & KEY_UNTYPED)
+		return hw_map_put(&labels->untyped, key, labels->list.count - 1);
+	labels->of_claim[key] = (uint32_t)labels->list.count;
+	return true;
 }
 
 static void count_object(struct labels *labels, uint64_t key, uint64_t bytes)
@@ -123,6 +131,19 @@ static void count_object(struct labels *labels, uint64_t key, uint64_t bytes)
 	}
 }
 
+// Counts an object, and gives its key a label if it is the first of its kind.
+static bool labels_count(
+	struct typing *typing, struct labels *labels, const struct span *span, object_id id)
+{
+	uint32_t claim = claim_key(typing->claims[id]);
+	uint64_t key = claim ? claim : untyped_key(typing, span, id);
+
+	count_object(labels, key, span->elem_size);
+	if (claim ? labels->of_claim[claim] != 0 : hw_map_get(&labels->untyped, key, NULL))
+		return true;
+	return labels_add(typing, labels, key);
+}
+
 struct error *labels_create(struct typing *typing, struct labels **out)
 {
 	struct labels *labels = calloc(1, sizeof(*labels));
@@ -130,20 +151,19 @@ struct error *labels_create(struct typing *typing, struct labels **out)
 
 	if (!labels)
 		return error_no_memory();
-	hw_map_init(&labels->numbers);
-	for (uint32_t i = 0; i < heap->span_count; i++) {
+	hw_map_init(&labels->untyped);
+	labels->of_claim = calloc(((size_t)type_table_count(typing->types) + 1) << CLAIM_TYPE_SHIFT,
+		sizeof(uint32_t));
+	bool done = labels->of_claim;
+	for (uint32_t i = 0; i < heap->span_count && done; i++) {
 		const struct span *span = &heap->spans[i];
-		for (object_id id = span->first; id < span->first + span->count; id++) {
-			if (!typing_is_live(typing, id))
-				continue;
-			uint64_t key = label_key(typing, span, id);
-			count_object(labels, key, span->elem_size);
-			if (!hw_map_get(&labels->numbers, key, NULL) &&
-				!labels_add(typing, labels, key)) {
-				labels_destroy(labels);
-				return error_no_memory();
-			}
-		}
+		for (object_id id = span->first; id < span->first + span->count && done; id++)
+			done = !typing_is_live(typing, id) ||
+			       labels_count(typing, labels, span, id);
+	}
+	if (!done) {
+		labels_destroy(labels);
+		return error_no_memory();
 	}
 	*out = labels;
 	return NULL;
@@ -153,7 +173,8 @@ void labels_destroy(struct labels *labels)
 {
 	if (!labels)
 		return;
-	hw_map_deinit(&labels->numbers);
+	free(labels->of_claim);
+	hw_map_deinit(&labels->untyped);
 	hw_vector_deinit(&labels->list);
 	free(labels);
 }
@@ -165,11 +186,16 @@ void typing_statistics(const struct typing *typing, struct typing_statistics *ou
 
 uint32_t typing_label_of(const struct typing *typing, object_id id)
 {
+	const struct labels *labels = typing->labels;
 	uint64_t number = 0;
 
-	if (id < typing->heap->object_count)
-		hw_map_get(&typing->labels->numbers,
-			label_key(typing, heap_span_of(typing->heap, id), id), &number);
+	if (id >= typing->heap->object_count)
+		return 0;
+	uint32_t claim = claim_key(typing->claims[id]);
+	if (claim)
+		return labels->of_claim[claim] ? labels->of_claim[claim] - 1 : 0;
+	hw_map_get(
+		&labels->untyped, untyped_key(typing, heap_span_of(typing->heap, id), id), &number);
 	return number;
 }
 

@@ -1,11 +1,13 @@
 // What is certain without debug information: the places where the runtime itself wrote a type down.
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/error.h"
 #include "goruntime/typing_private.h"
 
-enum { BITS_OBJECT_MAX = 512, GOROUTINES_MAX = 1 << 24, HEADER_BYTES = 8 };
+enum { BITS_OBJECT_MAX = 512, GOROUTINES_MAX = 1 << 24, HEADER_BYTES = 8, SPANS_AT_ONCE = 256 };
 
 // ---- pointer bits
 
@@ -41,9 +43,50 @@ static bool span_has_live(const struct typing *typing, const struct span *span)
 	return false;
 }
 
+// Reading them means reading the heap, so two threads share the spans, a piece at a time.
+struct bits_work {
+	struct typing *typing;
+	_Atomic uint32_t next; // span
+};
+
+static void bits_load(struct bits_work *work, struct heap_reader *reader)
+{
+	const struct typing *typing = work->typing;
+	const struct heap *heap = typing->heap;
+
+	for (uint32_t first;
+		(first = atomic_fetch_add(&work->next, SPANS_AT_ONCE)) < heap->span_count;) {
+		uint32_t end = first + SPANS_AT_ONCE;
+		for (uint32_t i = first; i < end && i < heap->span_count; i++) {
+			struct bits_context context = {
+				.span = &heap->spans[i], .bits = typing->pointer_bits[i]};
+			if (context.bits)
+				heap_scan_span(
+					reader, context.span, typing->live, bits_visit, &context);
+		}
+	}
+}
+
+// A helper without memory for a reader leaves the work to the other thread.
+static void *bits_thread(void *context)
+{
+	struct bits_work *work = context;
+	struct heap_reader *reader;
+	struct error *err = heap_reader_create(work->typing->heap, &reader);
+
+	if (!err) {
+		bits_load(work, reader);
+		heap_reader_destroy(reader);
+	}
+	error_destroy(err);
+	return NULL;
+}
+
 struct error *typing_load_pointer_bits(struct typing *typing)
 {
 	const struct heap *heap = typing->heap;
+	struct bits_work work = {.typing = typing};
+	pthread_t thread;
 
 	for (uint32_t i = 0; i < heap->span_count; i++) {
 		const struct span *span = &heap->spans[i];
@@ -51,13 +94,14 @@ struct error *typing_load_pointer_bits(struct typing *typing)
 			!span_has_live(typing, span))
 			continue;
 		uint64_t words = span->count * (span->elem_size / 8);
-		uint64_t *bits = typing_alloc(typing, (words / 64 + 2) * sizeof(*bits));
-		if (!bits)
+		typing->pointer_bits[i] = typing_alloc(typing, (words / 64 + 2) * sizeof(uint64_t));
+		if (!typing->pointer_bits[i])
 			return error_no_memory();
-		typing->pointer_bits[i] = bits;
-		struct bits_context context = {.span = span, .bits = bits};
-		heap_scan_span(typing->reader, span, typing->live, bits_visit, &context);
 	}
+	bool helped = !pthread_create(&thread, NULL, bits_thread, &work);
+	bits_load(&work, typing->reader);
+	if (helped)
+		pthread_join(thread, NULL);
 	return NULL;
 }
 
