@@ -32,7 +32,8 @@ static struct error *roots_connect(
 
 // Types all that is reachable, and asks everything that a report asks.
 static struct error *typing_exercise(struct heap *heap, const struct graph *graph,
-	const struct roots *roots, const struct goroutine_list *goroutines, struct runtime_outcome *out)
+	const struct roots *roots, const struct goroutine_list *goroutines,
+	struct runtime_outcome *out)
 {
 	struct typing *typing;
 	struct typing_statistics statistics;

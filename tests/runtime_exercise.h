@@ -7,7 +7,7 @@
 struct runtime_outcome {
 	struct agreement agreement;
 	uint64_t allocated_bytes;
-	uint64_t faults; // of reading the heap's contents
+	uint64_t faults;        // of reading the heap's contents
 	uint64_t typed_objects; // exactly, as if stripped
 	uint32_t goroutines;
 	size_t roots;

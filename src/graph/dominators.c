@@ -19,7 +19,7 @@
 union step {
 	struct {
 		uint32_t link; // an ancestor in the search tree; all that lies between is accounted
-			// for in:
+			       // for in:
 		uint32_t least; // the least semidominator from this number up to before the link
 	};
 	struct {
