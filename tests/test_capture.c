@@ -184,6 +184,55 @@ static void process_may_exec_at_any_time(void **unused)
 	waitpid(pid, NULL, 0);
 }
 
+static void *sleep_for_ever(void *unused)
+{
+	for (;;)
+		pause();
+	return NULL;
+}
+
+// A process whose first thread is as good to borrow as any other: its end is announced last of all.
+static pid_t start_sleeper(void)
+{
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		for (int i = 0; i < 8; i++) {
+			pthread_t thread;
+			if (pthread_create(&thread, NULL, sleep_for_ever, NULL))
+				_exit(1);
+		}
+		sleep_for_ever(NULL);
+	}
+	return pid;
+}
+
+static void process_may_be_killed_at_any_time(void **unused)
+{
+	for (int i = 0; i < 60; i++) {
+		pid_t pid = start_sleeper();
+		struct target *target;
+		usleep(2000);
+		pid_t killer = fork();
+		if (killer == 0) {
+			usleep((useconds_t)(i * 150));
+			kill(pid, SIGKILL);
+			_exit(0);
+		}
+		alarm(60); // what hangs fails
+		struct error *err =
+			process_capture(pid, &(struct capture_options){methods[i % 2]}, &target);
+		if (!err)
+			target_destroy(target);
+		else
+			assert_int_equal(error_kind(err), ERROR_TARGET);
+		error_destroy(err);
+		waitpid(killer, NULL, 0);
+		waitpid(pid, NULL, 0);
+		alarm(0);
+	}
+}
+
 // The code and constants of this very program, and the zeros behind its data.
 static void maps_files_and_finds_the_exe(void **unused)
 {
@@ -336,6 +385,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(refusals_are_sentences),
 		cmocka_unit_test(process_may_die_at_any_time),
 		cmocka_unit_test(process_may_exec_at_any_time),
+		cmocka_unit_test(process_may_be_killed_at_any_time),
 		cmocka_unit_test(wide_registers_are_captured),
 	};
 

@@ -42,6 +42,16 @@ void failure_set(struct failure *failure, enum error_kind kind, const char *form
 	va_end(arguments);
 }
 
+// The end of a process's first thread is not announced before all its other threads are waited for.
+static bool is_dead(pid_t tid)
+{
+	struct process_status status;
+
+	if (!procfs_status(tid, tid, &status))
+		return errno == ENOENT || errno == ESRCH;
+	return status.state == 'Z' || status.state == 'X';
+}
+
 enum wait_result tracee_wait(pid_t tid, uint64_t deadline_ns, int *status)
 {
 	sigset_t child;
@@ -72,7 +82,8 @@ enum wait_result tracee_wait(pid_t tid, uint64_t deadline_ns, int *status)
 		if (left > 20000000)
 			left = 20000000;
 		struct timespec timeout = {0, (long)left};
-		sigtimedwait(&child, NULL, &timeout);
+		if (sigtimedwait(&child, NULL, &timeout) < 0 && is_dead(tid))
+			return WAIT_GONE;
 	}
 }
 
