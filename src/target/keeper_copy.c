@@ -10,9 +10,25 @@
 #include <errno.h>
 #include <poll.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
-enum { PAGEMAP_ENTRIES = 4096 };
+enum { PAGEMAP_ENTRIES = 4096, PAGE_RUNS = 512 };
+
+// The kernel's include/uapi/linux/fs.h, Linux 6.7 on: lists the pages of some kinds without a word
+// for each page that is not there. Sanitizers and Go's race detector reserve terabytes.
+struct page_run {
+	uint64_t start, end, categories;
+};
+
+struct page_scan {
+	uint64_t size, flags, start, end, walk_end, runs, run_count, max_pages;
+	uint64_t inverted, mask, any_of, returned;
+};
+
+#define PAGEMAP_SCAN _IOWR('f', 16, struct page_scan)
+
+enum { PAGE_IS_FILE = 1 << 2, PAGE_IS_PRESENT = 1 << 3, PAGE_IS_SWAPPED = 1 << 4 };
 
 // Looking whether heapwhy is still there costs a system call: do it this often.
 static const uint64_t LIFE_CHECK_BYTES = 16 << 20;
@@ -23,6 +39,8 @@ struct copy {
 	int pagemap_fd, socket;
 	uint64_t checked_at;
 	uint64_t entries[PAGEMAP_ENTRIES];
+	struct page_run runs[PAGE_RUNS];
+	bool cannot_scan; // an older kernel
 };
 
 static struct failure *copy_failure(struct copy *copy)
@@ -83,8 +101,50 @@ static bool must_copy(uint64_t entry)
 	return entry & PAGEMAP_SWAPPED || (entry & PAGEMAP_PRESENT && !(entry & PAGEMAP_FILE));
 }
 
+// Copies the region's pages that the kernel lists. False: failed, or there is no such list; then
+// copy->cannot_scan is set.
+static bool copy_listed(struct copy *copy, const struct region *region)
+{
+	struct page_scan scan = {
+		.size = sizeof(scan),
+		.start = region->start,
+		.end = region->end,
+		.runs = (uintptr_t)copy->runs,
+		.run_count = PAGE_RUNS,
+		.inverted = PAGE_IS_FILE,
+		.mask = PAGE_IS_FILE, // inverted: not a page of a file
+		.any_of = PAGE_IS_PRESENT | PAGE_IS_SWAPPED,
+		.returned = PAGE_IS_PRESENT,
+	};
+
+	while (scan.start < scan.end) {
+		int count = ioctl(copy->pagemap_fd, PAGEMAP_SCAN, &scan);
+
+		if (count < 0) {
+			copy->cannot_scan = scan.start == region->start;
+			if (!copy->cannot_scan)
+				failure_set(copy_failure(copy), ERROR_TARGET,
+					"process %d exited during the capture", copy->tracees->pid);
+			return false;
+		}
+		for (int i = 0; i < count; i++) {
+			if (!copy_run(copy, copy->runs[i].start,
+				    copy->runs[i].end - copy->runs[i].start))
+				return false;
+		}
+		if (scan.walk_end <= scan.start)
+			break;
+		scan.start = scan.walk_end;
+	}
+	return true;
+}
+
 static bool copy_region(struct copy *copy, const struct region *region)
 {
+	if (!copy->cannot_scan && copy_listed(copy, region))
+		return true;
+	if (!copy->cannot_scan)
+		return false;
 	remote_addr run = region->start, at = region->start;
 
 	while (at < region->end) {
