@@ -18,7 +18,7 @@
 // What steps 1 and 2 keep about a number, side by side because they are needed together.
 union step {
 	struct {
-		uint32_t link; // an ancestor in the search tree up to which all is accounted for in
+		uint32_t link;  // an ancestor in the search tree; what lies between is in least
 		uint32_t least; // the least semidominator from this number up to before the link
 	};
 	struct {
