@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Run the unit tests of a build folder and print what they print: TAP, a line a test.
 
-    tests/unit.py BUILD [SUITE...]      suites: unit (fast, no Go), live (on running processes); default both
+    tests/unit.py BUILD [SUITE...] [-TEST...]   suites: unit (fast, no Go), live (on running processes); default both;
+                                                -TEST is left out
 """
 import json
 import os
@@ -40,10 +41,12 @@ def run_program(name, command, environment, folder):
 
 
 def main():
-    build, suites = sys.argv[1], sys.argv[2:] or ['unit', 'live']
+    build = sys.argv[1]
+    suites = [word for word in sys.argv[2:] if not word.startswith('-')] or ['unit', 'live']
+    left_out = [word[1:] for word in sys.argv[2:] if word.startswith('-')]
     tests = json.loads(subprocess.check_output(['meson', 'introspect', '--tests', build]))
     for test in tests:
-        if any(suite.split(':')[-1] in suites for suite in test['suite']):
+        if test['name'] not in left_out and any(suite.split(':')[-1] in suites for suite in test['suite']):
             run_program(test['name'], test['cmd'], test['env'], test['workdir'] or build)
 
 
