@@ -40,11 +40,15 @@ static struct error *typing_exercise(struct heap *heap, const struct graph *grap
 	struct object_type type;
 	struct global_name global;
 	char edge[200];
-	struct error *err = typing_run(
-		heap, graph_reached(graph), roots, goroutines, TYPING_AS_STRIPPED, &typing);
+	struct error *err = typing_open(heap, roots, goroutines, TYPING_AS_STRIPPED, &typing);
 
 	if (err)
 		return err;
+	err = typing_spread(typing, graph_reached(graph));
+	if (err) {
+		typing_destroy(typing);
+		return err;
+	}
 	typing_statistics(typing, &statistics);
 	out->typed_objects = statistics.exact_objects;
 	for (object_id id = 0; id < heap->object_count; id++) {

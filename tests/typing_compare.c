@@ -69,9 +69,11 @@ static struct error *type_all(
 {
 	struct typing_statistics s;
 	clock_t start = clock();
-	struct error *err = typing_run(
-		program->heap, program->live, &program->roots, program->goroutines, flags, out);
+	struct error *err =
+		typing_open(program->heap, &program->roots, program->goroutines, flags, out);
 
+	if (!err)
+		err = typing_spread(*out, program->live);
 	if (err)
 		return err;
 	typing_statistics(*out, &s);

@@ -69,13 +69,12 @@ static void find_known_types(struct typing *typing)
 		typing_set_program(typing, known->plain_chan, OP_CHAN_HEADER, known->plain_chan);
 }
 
-static struct error *typing_open(struct typing *typing, struct heap *heap, const uint64_t *live,
+static struct error *typing_init(struct typing *typing, struct heap *heap,
 	const struct roots *roots, const struct goroutine_list *goroutines, unsigned flags)
 {
 	struct error *err;
 
 	typing->heap = heap;
-	typing->live = live;
 	typing->roots = roots;
 	typing->goroutines = goroutines;
 	typing->flags = flags;
@@ -84,14 +83,7 @@ static struct error *typing_open(struct typing *typing, struct heap *heap, const
 	hw_map_init(&typing->capture_types);
 	hw_map_init(&typing->closures);
 	hw_map_init(&typing->headers);
-	typing->window = malloc(TYPING_WINDOW_BYTES);
-	if (!typing->window)
-		return error_no_memory();
 	err = memory_init(&typing->memory, heap->runtime->target, MEMORY_CACHE_BYTES);
-	if (!err)
-		err = heap_reader_create(heap, &typing->reader);
-	if (!err)
-		err = claims_create(typing);
 	if (!err)
 		err = type_table_create(heap->runtime, &typing->types);
 	if (err)
@@ -123,13 +115,33 @@ void typing_destroy(struct typing *typing)
 	free(typing);
 }
 
-static struct error *claim_by_dwarf(struct typing *typing)
+static struct error *open_dwarf(struct typing *typing)
 {
 	struct executable *executable = typing->heap->runtime->executable;
 
 	if (typing->flags & TYPING_AS_STRIPPED || !executable || !executable_has_dwarf(executable))
 		return NULL;
-	return typing_dwarf_claim(typing, typing->roots, typing->goroutines, &typing->dwarf);
+	return typing_dwarf_open(typing, typing->goroutines, &typing->dwarf);
+}
+
+struct error *typing_open(struct heap *heap, const struct roots *roots,
+	const struct goroutine_list *goroutines, unsigned flags, struct typing **out)
+{
+	struct typing *typing = calloc(1, sizeof(*typing));
+
+	if (!typing)
+		return error_no_memory();
+	struct error *err = typing_init(typing, heap, roots, goroutines, flags);
+	if (!err)
+		err = typing_code_scan(typing);
+	if (!err)
+		err = open_dwarf(typing);
+	if (err) {
+		typing_destroy(typing);
+		return error_wrap(err, "reading what the program says about its types");
+	}
+	*out = typing;
+	return NULL;
 }
 
 static void step_headers(struct typing *typing)
@@ -154,10 +166,8 @@ static struct error *typing_steps(struct typing *typing)
 {
 	struct error *err = typing_load_pointer_bits(typing);
 
-	if (!err)
-		err = typing_code_scan(typing);
-	if (!err)
-		err = claim_by_dwarf(typing);
+	if (!err && typing->dwarf)
+		err = typing_dwarf_claim(typing->dwarf, typing->roots);
 	if (!err)
 		err = typing_propagate(typing);
 	for (unsigned i = 0; i < sizeof(steps) / sizeof(*steps) && !err; i++) {
@@ -167,24 +177,22 @@ static struct error *typing_steps(struct typing *typing)
 	return err;
 }
 
-struct error *typing_run(struct heap *heap, const uint64_t *live, const struct roots *roots,
-	const struct goroutine_list *goroutines, unsigned flags, struct typing **out)
+struct error *typing_spread(struct typing *typing, const uint64_t *live)
 {
-	struct typing *typing = calloc(1, sizeof(*typing));
+	struct error *err;
 
-	if (!typing)
+	typing->live = live;
+	typing->window = malloc(TYPING_WINDOW_BYTES);
+	if (!typing->window)
 		return error_no_memory();
-	struct error *err = typing_open(typing, heap, live, roots, goroutines, flags);
+	err = heap_reader_create(typing->heap, &typing->reader);
+	if (!err)
+		err = claims_create(typing);
 	if (!err)
 		err = typing_steps(typing);
 	if (!err)
 		err = labels_create(typing, &typing->labels);
-	if (err) {
-		typing_destroy(typing);
-		return error_wrap(err, "giving the objects types");
-	}
-	*out = typing;
-	return NULL;
+	return err ? error_wrap(err, "giving the objects types") : NULL;
 }
 
 struct type_table *typing_types(struct typing *typing)

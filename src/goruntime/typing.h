@@ -28,12 +28,15 @@ struct typing_statistics {
 	uint64_t untyped_objects, untyped_bytes;
 };
 
-// Types the objects whose bit is set in `live`. Reads the heap; only typing_edge() needs the target
-// afterwards. TYPING_AS_STRIPPED: as if the executable had neither symbols nor DWARF (for the
-// tests: both ways over one process).
+// In two steps, because what the graph needs to group its roots by variable is known early:
+// typing_open() reads the code and the debug information, after which typing_global_place()
+// answers; typing_spread() types the objects whose bit is set in `live`, which must stay where it
+// is. Both read the heap; afterwards only typing_edge() needs the target. TYPING_AS_STRIPPED: as if
+// the executable had neither symbols nor DWARF (for the tests: both ways over one process).
 enum typing_flags { TYPING_AS_STRIPPED = 1 };
-struct error *typing_run(struct heap *heap, const uint64_t *live, const struct roots *roots,
+struct error *typing_open(struct heap *heap, const struct roots *roots,
 	const struct goroutine_list *goroutines, unsigned flags, struct typing **out);
+struct error *typing_spread(struct typing *typing, const uint64_t *live);
 void typing_destroy(struct typing *typing); // accepts NULL
 
 void typing_of(const struct typing *typing, object_id id, struct object_type *out);
@@ -59,6 +62,10 @@ struct global_name {
 	bool exact;
 };
 bool typing_global(struct typing *typing, remote_addr slot, struct global_name *out);
+
+// Where that variable starts, which is the same before and after spreading; `slot` when it is part
+// of none that is known.
+remote_addr typing_global_place(struct typing *typing, remote_addr slot);
 
 // The local variable that the stack word `root` belongs to ("order" in main.handle), false without
 // DWARF.

@@ -68,7 +68,7 @@ void typing_dwarf_destroy(struct typing_dwarf *dwarf)
 
 // --- Globals
 
-static void claim_globals(struct typing_dwarf *dwarf)
+static void name_globals(struct typing_dwarf *dwarf)
 {
 	size_t count;
 	const struct dwarf_global *globals = dwarf_globals(dwarf->dwarf, &count);
@@ -82,11 +82,19 @@ static void claim_globals(struct typing_dwarf *dwarf)
 			.size = type ? type->size : 0,
 			.exact = true,
 		};
-		if (!type)
-			continue;
-		typing_add_global(dwarf->typing, &name);
-		typing_claim_memory(dwarf->typing, globals[i].address, type, 1);
+		if (type)
+			typing_add_global(dwarf->typing, &name);
 	}
+}
+
+static void claim_globals(struct typing_dwarf *dwarf)
+{
+	size_t count;
+	const struct dwarf_global *globals = dwarf_globals(dwarf->dwarf, &count);
+
+	for (size_t i = 0; i < count; i++)
+		typing_claim_memory(dwarf->typing, globals[i].address,
+			dwarf_types_get(dwarf->types, globals[i].type), 1);
 }
 
 // --- Closures
@@ -401,7 +409,7 @@ bool typing_dwarf_local(
 	return false;
 }
 
-static struct error *dwarf_claim(struct typing_dwarf *dwarf, const struct roots *roots)
+static struct error *dwarf_read(struct typing_dwarf *dwarf)
 {
 	const struct go_runtime *runtime = typing_heap(dwarf->typing)->runtime;
 	struct error *err = executable_dwarf(runtime->executable, &dwarf->dwarf);
@@ -414,15 +422,12 @@ static struct error *dwarf_claim(struct typing_dwarf *dwarf, const struct roots 
 	dwarf->value = malloc(VALUE_BYTES_MAX);
 	if (!dwarf->value)
 		return error_no_memory();
-	live_collect(dwarf, roots);
-	claim_globals(dwarf);
-	claim_captures(dwarf);
-	claim_locals(dwarf);
-	return dwarf->no_memory ? error_no_memory() : NULL;
+	name_globals(dwarf);
+	return NULL;
 }
 
-struct error *typing_dwarf_claim(struct typing *typing, const struct roots *roots,
-	const struct goroutine_list *goroutines, struct typing_dwarf **out)
+struct error *typing_dwarf_open(
+	struct typing *typing, const struct goroutine_list *goroutines, struct typing_dwarf **out)
 {
 	struct typing_dwarf *dwarf = calloc(1, sizeof(*dwarf));
 
@@ -431,11 +436,20 @@ struct error *typing_dwarf_claim(struct typing *typing, const struct roots *root
 	dwarf->typing = typing;
 	dwarf->goroutines = goroutines;
 	hw_map_init(&dwarf->by_pc);
-	struct error *err = dwarf_claim(dwarf, roots);
+	struct error *err = dwarf_read(dwarf);
 	if (err) {
 		typing_dwarf_destroy(dwarf);
 		return error_wrap(err, "types by debug information");
 	}
 	*out = dwarf;
 	return NULL;
+}
+
+struct error *typing_dwarf_claim(struct typing_dwarf *dwarf, const struct roots *roots)
+{
+	live_collect(dwarf, roots);
+	claim_globals(dwarf);
+	claim_captures(dwarf);
+	claim_locals(dwarf);
+	return dwarf->no_memory ? error_no_memory() : NULL;
 }

@@ -6,11 +6,14 @@
 
 struct typing_dwarf;
 
-// Claims all globals (and names them with typing_add_global), the locals of all frames (gated by
-// `roots`: only stack words that are live by the stack maps), and tells the captures of closures.
-// Types are unified with those of the table (DW_AT_go_runtime_type). Does not propagate.
-struct error *typing_dwarf_claim(struct typing *typing, const struct roots *roots,
-	const struct goroutine_list *goroutines, struct typing_dwarf **out);
+// Reads the debug information and names all globals with typing_add_global(). Types are unified
+// with those of the table (DW_AT_go_runtime_type).
+struct error *typing_dwarf_open(
+	struct typing *typing, const struct goroutine_list *goroutines, struct typing_dwarf **out);
+
+// Claims all globals and the locals of all frames (gated by `roots`: only stack words that are live
+// by the stack maps), and tells the captures of closures. Does not propagate.
+struct error *typing_dwarf_claim(struct typing_dwarf *dwarf, const struct roots *roots);
 void typing_dwarf_destroy(struct typing_dwarf *dwarf); // accepts NULL
 
 // The name of the local variable that the stack word `root` belongs to; it lives as long as

@@ -172,16 +172,28 @@ static void held_type(struct typing *typing, remote_addr slot, struct text *text
 		text_printf(text, " *%s", type->name);
 }
 
+// The variable that begins where code refers to, at or before `slot`. `*after`: the first reference
+// behind `slot`.
+static bool place_by_code(
+	const struct typing_code *code, remote_addr slot, remote_addr *start, size_t *after)
+{
+	*after = first_reference_from(code, slot + 1);
+	if (!*after || slot - code->references.items[*after - 1].address > VARIABLE_BYTES_MAX)
+		return false;
+	*start = code->references.items[*after - 1].address & ~UINT64_C(7);
+	return true;
+}
+
 static bool name_by_code(struct typing *typing, remote_addr slot, struct global_name *out)
 {
 	const struct typing_code *code = typing->code;
 	struct users users = {.count = 0};
 	_cleanup_text_ struct text text = TEXT_INIT;
+	remote_addr start;
+	size_t after;
 
-	size_t after = first_reference_from(code, slot + 1);
-	if (!after || slot - code->references.items[after - 1].address > VARIABLE_BYTES_MAX)
+	if (!place_by_code(code, slot, &start, &after))
 		return false;
-	remote_addr start = code->references.items[after - 1].address & ~UINT64_C(7);
 	size_t first = first_reference_from(code, start);
 	collect_users(typing, first, after, &users);
 	const char *user = choose_user(&users);
@@ -210,13 +222,19 @@ static bool name_by_code(struct typing *typing, remote_addr slot, struct global_
 	return true;
 }
 
-static bool name_by_symbol(struct typing *typing, remote_addr slot, struct global_name *out)
+static bool find_symbol(const struct typing *typing, remote_addr slot, struct symbol *out)
 {
 	struct executable *executable = typing->heap->runtime->executable;
+
+	return !(typing->flags & TYPING_AS_STRIPPED) && executable &&
+	       executable_symbol(executable, slot, out);
+}
+
+static bool name_by_symbol(struct typing *typing, remote_addr slot, struct global_name *out)
+{
 	struct symbol symbol;
 
-	if (typing->flags & TYPING_AS_STRIPPED || !executable ||
-		!executable_symbol(executable, slot, &symbol))
+	if (!find_symbol(typing, slot, &symbol))
 		return false;
 	const struct code_fact *fact = code_fact_at(typing->code, symbol.address);
 	*out = (struct global_name){
@@ -238,4 +256,18 @@ bool typing_global(struct typing *typing, remote_addr slot, struct global_name *
 		return true;
 	}
 	return name_by_symbol(typing, slot, out) || name_by_code(typing, slot, out);
+}
+
+remote_addr typing_global_place(struct typing *typing, remote_addr slot)
+{
+	const struct known_global *known = find_known(typing, slot);
+	struct symbol symbol;
+	remote_addr start;
+	size_t after;
+
+	if (known)
+		return known->name.start;
+	if (find_symbol(typing, slot, &symbol))
+		return symbol.address;
+	return place_by_code(typing->code, slot, &start, &after) ? start : slot;
 }

@@ -1,16 +1,17 @@
 // The pipeline. Each phase is a row of the table in analysis_run(): timed, announced, and a place
 // to stop at.
 //
-// Names of global variables are known only after typing, which needs to know what is alive, which
-// needs the graph connected. So the graph gets the finest holders there are (a word of a global, a
-// goroutine), and these are put into groups (the global, the goroutines at one place) before
-// dominators are computed.
+// Where global variables begin and end is known only after the code has been read; what they hold,
+// and so what they may be called, after the objects have types. So the graph first gets the finest
+// holders there are (a word of a global, a goroutine); these are put into groups (the global, the
+// goroutines at one place) before dominators are computed, and named after that.
 #include "graph/analysis.h"
 
 #include <ctype.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <limits.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -24,8 +25,18 @@
 struct pipeline {
 	struct analysis *analysis;
 	const struct analysis_options *options;
+	unsigned threads;
 	pid_t pid;
 };
+
+static unsigned threads_wanted(const struct analysis_options *options)
+{
+	long processors = sysconf(_SC_NPROCESSORS_ONLN);
+
+	if (options->threads)
+		return options->threads;
+	return processors < 1 ? 1 : processors > 4 ? 4 : (unsigned)processors;
+}
 
 static struct error *run_capture(struct pipeline *pipeline)
 {
@@ -104,19 +115,56 @@ static struct error *run_mark(struct pipeline *pipeline)
 	return err;
 }
 
-static struct error *run_typing(struct pipeline *pipeline)
+static struct error *run_open_typing(struct pipeline *pipeline)
 {
 	struct analysis *analysis = pipeline->analysis;
+	struct error *err = typing_open(
+		analysis->heap, &analysis->roots, analysis->goroutines, 0, &analysis->typing);
 
-	return typing_run(analysis->heap, graph_reached(analysis->graph), &analysis->roots,
-		analysis->goroutines, 0, &analysis->typing);
+	return err ? err : holders_group(analysis);
 }
 
-static struct error *run_dominators(struct pipeline *pipeline)
-{
-	struct error *err = holders_group(pipeline->analysis);
+// Dominators, beside the types.
+struct dominating {
+	struct graph *graph;
+	struct error *err;
+	uint64_t took; // ns
+};
 
-	return err ? err : graph_dominate(pipeline->analysis->graph);
+static void *dominating_run(void *context)
+{
+	struct dominating *dominating = context;
+	uint64_t start = clock_ns();
+
+	dominating->err = graph_dominate(dominating->graph);
+	dominating->took = clock_ns() - start;
+	return NULL;
+}
+
+// Neither needs the other, and spreading types is the work of one thread.
+static struct error *run_types_and_dominators(struct pipeline *pipeline)
+{
+	struct analysis *analysis = pipeline->analysis;
+	struct dominating dominating = {.graph = analysis->graph};
+	pthread_t thread;
+	bool beside = pipeline->threads > 1 &&
+		      !pthread_create(&thread, NULL, dominating_run, &dominating);
+	uint64_t start = clock_ns();
+	struct error *err = typing_spread(analysis->typing, graph_reached(analysis->graph));
+
+	analysis->timings.typing += clock_ns() - start;
+	if (beside)
+		pthread_join(thread, NULL);
+	else if (!err)
+		dominating_run(&dominating);
+	analysis->timings.dominators = dominating.took;
+	if (err) {
+		error_destroy(dominating.err);
+		return err;
+	}
+	if (!dominating.err)
+		holders_name(analysis);
+	return dominating.err;
 }
 
 static struct error *analysis_run(struct pipeline *pipeline)
@@ -131,8 +179,8 @@ static struct error *analysis_run(struct pipeline *pipeline)
 		{"reading Go's runtime", run_read, &timings->read},
 		{"reading objects", run_extract, &timings->graph},
 		{"marking what is alive", run_mark, &timings->mark},
-		{"finding out types", run_typing, &timings->typing},
-		{"finding out who holds what", run_dominators, &timings->dominators},
+		{"reading the program's code", run_open_typing, &timings->typing},
+		{"finding out types and who holds what", run_types_and_dominators, NULL},
 	};
 
 	timings->started = clock_ns();
@@ -144,10 +192,12 @@ static struct error *analysis_run(struct pipeline *pipeline)
 			heap ? heap->allocated_bytes : 0);
 		uint64_t before = clock_ns();
 		struct error *err = phases[i].run(pipeline);
-		*phases[i].took = clock_ns() - before;
+		uint64_t took = clock_ns() - before;
+		if (phases[i].took)
+			*phases[i].took = took;
 		if (err)
 			return err;
-		log_remark("%s: %.1f ms", phases[i].name, (double)*phases[i].took / 1e6);
+		log_remark("%s: %.1f ms", phases[i].name, (double)took / 1e6);
 	}
 	return cancel_requested() ? error_cancelled() : NULL;
 }
@@ -185,7 +235,7 @@ static struct error *target_unknown(const char *name)
 struct error *analysis_open(
 	const char *name, const struct analysis_options *options, struct analysis **out)
 {
-	struct pipeline pipeline = {.options = options};
+	struct pipeline pipeline = {.options = options, .threads = threads_wanted(options)};
 
 	if (!parse_pid(name, &pipeline.pid))
 		return target_unknown(name);

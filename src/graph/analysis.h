@@ -57,8 +57,9 @@ struct root_holder {
 };
 
 struct analysis_timings {
-	uint64_t capture, read, graph, mark, typing, dominators; // ns
-	uint64_t started;                                        // clock_ns() at the start
+	uint64_t capture, read, graph, mark; // ns
+	uint64_t typing, dominators;         // at the same time, if there are two threads
+	uint64_t started;                    // clock_ns() at the start
 };
 
 struct analysis {

@@ -172,12 +172,14 @@ static uint32_t grouping_add(struct grouping *grouping, const struct holder *hol
 
 static uint32_t group_global(struct grouping *grouping, const struct root *root)
 {
-	struct holder holder = {.kind = HOLDER_GLOBAL, .first_goroutine = UINT32_MAX};
+	remote_addr start = typing_global_place(grouping->analysis->typing, root->slot);
+	struct holder holder = {
+		.kind = HOLDER_GLOBAL,
+		.first_goroutine = UINT32_MAX,
+		.global = {.name = "", .start = start, .size = 8},
+	};
+	uint64_t *known = hw_map_at(&grouping->globals, start, UINT32_MAX);
 
-	holder.named = typing_global(grouping->analysis->typing, root->slot, &holder.global);
-	if (!holder.named)
-		holder.global = (struct global_name){.name = "", .start = root->slot, .size = 8};
-	uint64_t *known = hw_map_at(&grouping->globals, holder.global.start, UINT32_MAX);
 	if (!known)
 		return UINT32_MAX;
 	if (*known == UINT32_MAX)
@@ -283,4 +285,16 @@ struct error *holders_group(struct analysis *analysis)
 	for (uint32_t i = 0; i < analysis->holder_count && !err; i++)
 		analysis->holders[i].node = graph_group_node(analysis->graph, i);
 	return err;
+}
+
+void holders_name(struct analysis *analysis)
+{
+	for (uint32_t i = 0; i < analysis->root_holder_count; i++) {
+		const struct root_holder *fine = &analysis->root_holders[i];
+		struct holder *holder = &analysis->holders[fine->holder];
+
+		if (holder->kind == HOLDER_GLOBAL && !holder->named)
+			holder->named = typing_global(analysis->typing,
+				analysis->roots.list.items[fine->first_root].slot, &holder->global);
+	}
 }
