@@ -1,0 +1,193 @@
+package main
+
+import "strconv"
+
+func init() {
+	pair("map-deleted", dropUsers, func() { users = rebuilt(users) })
+	pair("map-emptied", dropAll, func() { emptied = map[string]int{} })
+	pair("map-inline", dropInline, func() {
+		fresh := map[int][12]int{}
+		for k, v := range inline {
+			fresh[k] = v
+		}
+		inline = fresh
+	})
+	pair("map-in-struct", dropRoutes, func() {
+		fresh := map[uint64]route{}
+		for k, v := range table.routes {
+			fresh[k] = v
+		}
+		table.routes = fresh
+	})
+
+	healthy("map-full", func() { fullMap = fill(110000) })
+	healthy("map-just-grown", func() { grownMap = fill(107000) })
+	healthy("map-hinted", func() {
+		hinted = make(map[int]int, 150000)
+		for i := 0; i < 100000; i++ {
+			hinted[i] = i
+		}
+	})
+	healthy("map-values-freed", freeValues)
+	healthy("map-many-small", manySmall)
+	healthy("map-churned", churnMap)
+	healthy("cache-unbounded", growCache)
+	healthy("cache-limited", limitCache)
+}
+
+func rebuilt(m map[int]user) map[int]user {
+	fresh := make(map[int]user, len(m))
+	for k, v := range m {
+		fresh[k] = v
+	}
+	return fresh
+}
+
+// Users come and go, and the map stays as big as on its best day.
+
+type user struct {
+	name  string
+	score int
+}
+
+var users = map[int]user{}
+
+func dropUsers(cured bool) {
+	for i := 0; i < 100000; i++ {
+		users[i] = user{score: i}
+	}
+	for i := 0; i < 95000; i++ {
+		delete(users, i)
+	}
+	if cured {
+		users = rebuilt(users)
+	}
+}
+
+var emptied = map[string]int{}
+
+func dropAll(cured bool) {
+	for i := 0; i < 100000; i++ {
+		emptied[strconv.Itoa(i)] = i
+	}
+	for k := range emptied {
+		delete(emptied, k)
+	}
+	if cured {
+		emptied = nil
+	}
+}
+
+var inline = map[int][12]int{}
+
+func dropInline(cured bool) {
+	for i := 0; i < 60000; i++ {
+		inline[i] = [12]int{i}
+	}
+	for i := 0; i < 58000; i++ {
+		delete(inline, i)
+	}
+	if cured {
+		fresh := map[int][12]int{}
+		for k, v := range inline {
+			fresh[k] = v
+		}
+		inline = fresh
+	}
+}
+
+type route struct {
+	next, cost uint64
+}
+
+var table struct {
+	name   string
+	routes map[uint64]route
+}
+
+func dropRoutes(cured bool) {
+	table.routes = map[uint64]route{}
+	for i := uint64(0); i < 200000; i++ {
+		table.routes[i*7] = route{i, 1}
+	}
+	for i := uint64(0); i < 199000; i++ {
+		delete(table.routes, i*7)
+	}
+	if cured {
+		fresh := map[uint64]route{}
+		for k, v := range table.routes {
+			fresh[k] = v
+		}
+		table.routes = fresh
+	}
+}
+
+// ---- healthy
+
+var fullMap, grownMap, hinted map[int]int
+
+func fill(n int) map[int]int {
+	m := map[int]int{}
+	for i := 0; i < n; i++ {
+		m[i] = i
+	}
+	return m
+}
+
+var blobs = map[int][]byte{}
+
+// Deleted values go at once; ten slots are nothing.
+func freeValues() {
+	for i := 0; i < 10; i++ {
+		blobs[i] = body(mib)
+	}
+	for i := 0; i < 10; i++ {
+		delete(blobs, i)
+	}
+}
+
+var small []map[string]int
+
+func manySmall() {
+	for i := 0; i < 20000; i++ {
+		small = append(small, map[string]int{"a": i, "b": i})
+	}
+}
+
+var churned = map[int]int{}
+
+// As many come as go: room that will be needed again.
+func churnMap() {
+	for i := 0; i < 1000000; i++ {
+		churned[i] = i
+		if i >= 80000 {
+			delete(churned, i-80000)
+		}
+	}
+}
+
+type record struct {
+	key  string
+	data []byte
+}
+
+var cache = map[string]*record{}
+
+// Nothing ever leaves this cache, which one look cannot know: two can.
+func growCache() {
+	for i := 0; i < 3000; i++ {
+		key := "user:" + strconv.Itoa(i)
+		cache[key] = &record{key, body(2048)}
+	}
+}
+
+var limited = map[string]*record{}
+
+func limitCache() {
+	for i := 0; i < 20000; i++ {
+		limited["k"+strconv.Itoa(i)] = &record{data: body(1024)}
+		if i >= 5000 {
+			delete(limited, "k"+strconv.Itoa(i-5000))
+		}
+	}
+}

@@ -1,0 +1,370 @@
+package main
+
+import "strings"
+
+func init() {
+	pair("prefix", keepPrefixes, func() {
+		for i, p := range prefixes {
+			prefixes[i] = append([]byte(nil), p...)
+		}
+	})
+	pair("config", loadConfig, func() { config.key = append([]byte(nil), config.key...) })
+	pair("clipped", clip, func() {
+		for i, w := range clipped {
+			clipped[i] = append([]byte(nil), w...)
+		}
+	})
+	pair("zero-length", keepEnds, func() { ends = nil })
+	pair("array-element", pointInto, func() {
+		for i, c := range chosen {
+			copied := *c
+			chosen[i] = &copied
+		}
+	})
+	pair("substring", keepSubstrings, func() {
+		for i, t := range titles {
+			titles[i] = clone(t)
+		}
+	})
+	pair("log-lines", keepLevels, func() {
+		for i := range entries {
+			entries[i].time = clone(entries[i].time)
+		}
+	})
+	pair("map-values", fillIndex, func() {
+		for key, value := range index {
+			index[key] = append([]byte(nil), value...)
+		}
+	})
+	pair("request-field", takeRequests, func() {
+		for _, r := range requests {
+			r.header = append([]byte(nil), r.header...)
+		}
+	})
+	pair("queue-head", popQueue, func() { queue = append([]*message(nil), queue...) })
+	pair("truncated", truncate, func() { lines = nil })
+	pair("stale-tail", deleteByCopy, func() {
+		for i := len(members); i < cap(members); i++ {
+			members[:cap(members)][i] = nil
+		}
+	})
+	pair("spare", reserve, func() {
+		for i, s := range samples {
+			samples[i] = append(make([]float64, 0, len(s)), s...)
+		}
+	})
+
+	healthy("dead-buffer", leakyBuffer)
+	healthy("whole-slices", keepWhole)
+	healthy("shared-array", shareArray)
+	healthy("appended", appendAll)
+	healthy("interior-pointers", walkTree)
+	healthy("queue-in-use", useQueue)
+	healthy("scratch-buffer", useScratch)
+	healthy("split-text", splitText)
+}
+
+func clone(s string) string {
+	return string(append([]byte(nil), s...))
+}
+
+// A few bytes of each file keep all of it.
+
+var prefixes [][]byte
+
+func keepPrefixes(cured bool) {
+	for i := 0; i < 8; i++ {
+		file := body(mib)
+		if cured {
+			prefixes = append(prefixes, append([]byte(nil), file[:512]...))
+		} else {
+			prefixes = append(prefixes, file[:512])
+		}
+	}
+}
+
+var config struct{ key []byte }
+
+func loadConfig(cured bool) {
+	file := body(6 * mib)
+	config.key = file[mib : mib+1]
+	if cured {
+		config.key = append([]byte(nil), config.key...)
+	}
+}
+
+// Limiting the capacity frees nothing.
+
+var clipped [][]byte
+
+func clip(cured bool) {
+	for i := 0; i < 8; i++ {
+		file := body(mib)
+		window := file[100:200:200]
+		if cured {
+			window = append([]byte(nil), window...)
+		}
+		clipped = append(clipped, window)
+	}
+}
+
+// A window of no bytes keeps the array too.
+
+var ends [][]byte
+
+func keepEnds(cured bool) {
+	for i := 0; i < 8; i++ {
+		file := body(mib)
+		if cured {
+			file = nil
+		}
+		ends = append(ends, file[len(file):])
+	}
+}
+
+type candidate struct {
+	id    int
+	score float64
+}
+
+var chosen []*candidate
+
+func pointInto(cured bool) {
+	for i := 0; i < 8; i++ {
+		all := make([]candidate, mib/16)
+		best := &all[i*1000]
+		if cured {
+			copied := *best
+			best = &copied
+		}
+		chosen = append(chosen, best)
+	}
+}
+
+var titles []string
+
+func keepSubstrings(cured bool) {
+	for i := 0; i < 8; i++ {
+		title := string(body(mib))[2:5]
+		if cured {
+			title = clone(title)
+		}
+		titles = append(titles, title)
+	}
+}
+
+// Eight bytes of each line of a log keep the line.
+
+type entry struct {
+	time  string
+	count int
+}
+
+var entries []entry
+
+func keepLevels(cured bool) {
+	for i := 0; i < 2000; i++ {
+		time := string(body(4096))[:8]
+		if cured {
+			time = clone(time)
+		}
+		entries = append(entries, entry{time, i})
+	}
+}
+
+var index = map[string][]byte{}
+
+func fillIndex(cured bool) {
+	for i := 0; i < 128; i++ {
+		row := body(64 << 10)
+		value := row[100:105]
+		if cured {
+			value = append([]byte(nil), value...)
+		}
+		index[string(rune('a'+i))] = value
+	}
+}
+
+type request struct {
+	id     int
+	header []byte
+}
+
+var requests []*request
+
+func takeRequests(cured bool) {
+	for i := 0; i < 500; i++ {
+		raw := body(16 << 10)
+		r := &request{id: i, header: raw[0:40]}
+		if cured {
+			r.header = append([]byte(nil), r.header...)
+		}
+		requests = append(requests, r)
+	}
+}
+
+// What was popped is still in the array, before the window that is left.
+
+type message struct {
+	id      int
+	payload [2000]byte
+}
+
+var queue []*message
+
+func popQueue(cured bool) {
+	queue = make([]*message, 0, 5000)
+	for i := 0; i < 5000; i++ {
+		queue = append(queue, &message{id: i})
+	}
+	for len(queue) > 100 {
+		if cured {
+			queue[0] = nil
+		}
+		queue = queue[1:]
+	}
+}
+
+// Emptied by reslicing: the array and all its strings stay.
+
+var lines []string
+
+func truncate(cured bool) {
+	for i := 0; i < 100000; i++ {
+		lines = append(lines, string(body(48)))
+	}
+	lines = lines[:0]
+	if cured {
+		lines = nil
+	}
+}
+
+// Deleted by moving the rest down: the last elements are still in the array, beyond the length.
+
+type member struct {
+	name  string
+	image [4000]byte
+}
+
+var members []*member
+
+func deleteByCopy(cured bool) {
+	for i := 0; i < 4096; i++ {
+		members = append(members, &member{})
+	}
+	kept := members[:100]
+	if cured {
+		for i := len(kept); i < len(members); i++ {
+			members[i] = nil
+		}
+	}
+	members = kept
+}
+
+// Room for a million samples, and a thousand came.
+
+var samples [][]float64
+
+func reserve(cured bool) {
+	for i := 0; i < 8; i++ {
+		room := mib / 8
+		if cured {
+			room = 1000
+		}
+		s := make([]float64, 0, room)
+		for k := 0; k < 1000; k++ {
+			s = append(s, float64(k))
+		}
+		samples = append(samples, s)
+	}
+}
+
+// ---- healthy
+
+var length int
+
+// As the textbooks have it: but nobody uses data any more, and so it goes.
+func leakyBuffer() {
+	data := make([]string, 0)
+	for i := 0; i < 100000; i++ {
+		data = append(data, string(body(48)))
+	}
+	data = data[:0]
+	length = len(data)
+}
+
+var whole [][]byte
+
+func keepWhole() {
+	for i := 0; i < 64; i++ {
+		whole = append(whole, body(100000))
+	}
+}
+
+var (
+	document []byte
+	words    [][]byte
+)
+
+// Many small windows into an array that is itself in use.
+func shareArray() {
+	document = body(4 * mib)
+	for i := 0; i+8 <= len(document); i += 4096 {
+		words = append(words, document[i:i+8])
+	}
+}
+
+var numbers []int
+
+func appendAll() {
+	for i := 0; i < 700000; i++ {
+		numbers = append(numbers, i)
+	}
+}
+
+type treeNode struct {
+	left, right *treeNode
+	key         int
+}
+
+var (
+	root *treeNode
+)
+
+// Nodes taken from one array, all of them linked.
+func walkTree() {
+	slab := make([]treeNode, 100000)
+	for i := range slab {
+		if 2*i+2 < len(slab) {
+			slab[i].left, slab[i].right = &slab[2*i+1], &slab[2*i+2]
+		}
+	}
+	root = &slab[0]
+}
+
+var inUse []*message
+
+func useQueue() {
+	for i := 0; i < 4000; i++ {
+		inUse = append(inUse, &message{id: i})
+	}
+	for i := 0; i < 2000; i++ {
+		inUse[0] = nil
+		inUse = append(inUse[1:], &message{id: i})
+	}
+}
+
+var scratch []byte
+
+// A buffer that every request fills anew.
+func useScratch() {
+	scratch = append(scratch, body(200<<10)...)
+	scratch = scratch[:0]
+}
+
+var fields []string
+
+// Every part of the text is still in somebody's window.
+func splitText() {
+	fields = strings.Split(string(body(4*mib)), "w")
+}
