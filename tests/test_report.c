@@ -9,6 +9,7 @@
 #include <locale.h>
 
 #include "output/names.h"
+#include "output/path_nodes.h"
 #include "output/report_json.h"
 #include "output/report_text.h"
 #include "output/table.h"
@@ -126,21 +127,66 @@ static struct report_goroutines goroutines[] = {
 		.retained_bytes = MB(64),
 		.longest_wait_ns = UINT64_C(11100000000000),
 		.first_id = 18,
-		.stack = worker_stack,
-		.stack_count = ARRAY_COUNT(worker_stack),
-		.created_by = {"main.main", "/src/shop/main.go", 17}},
+		.stack = {.frames = worker_stack,
+			.count = ARRAY_COUNT(worker_stack),
+			.created_by = {"main.main", "/src/shop/main.go", 17}}},
 	{.state = "sleep",
 		.count = 1,
 		.retained_bytes = 4096,
 		.first_id = 1,
-		.stack = main_stack,
-		.stack_count = ARRAY_COUNT(main_stack),
-		.created_by = {"", "", 0}},
+		.stack = {.frames = main_stack,
+			.count = ARRAY_COUNT(main_stack),
+			.created_by = {"", "", 0}}},
 	{.state = "GC worker (idle)",
 		.count = 4,
 		.first_id = 5,
 		.system = true,
-		.created_by = {"runtime.gcBgMarkStartWorkers", "", 0}},
+		.stack = {.created_by = {"runtime.gcBgMarkStartWorkers", "", 0}}},
+};
+
+static struct path_node cache_value_path[] = {
+	{"global", "main.cache", "map[string]*main.session", 0x5a1000},
+	{"object", "value", "*main.session", 0xc000100000},
+	{"object", ".body", "[]uint8", 0xc000200000},
+};
+
+static struct report_frame body_stack[] = {
+	{"io.ReadAll", "/usr/lib/go/src/io/io.go", 709},
+	{"main.readBody", "/src/shop/server.go", 41},
+};
+
+static struct report_finding findings[] = {
+	{.rule = "subslice-pin",
+		.account = "pinned",
+		.bytes = MB(590),
+		.objects = 8192,
+		.type = "[]uint8",
+		.proven = true,
+		.what = "8,192 slices see 40.0 KiB of arrays that take 590.0 MiB",
+		.remedy = "copy what is needed with bytes.Clone",
+		.condition = "",
+		.remedy_bytes = MB(590),
+		.path = cache_value_path,
+		.path_count = ARRAY_COUNT(cache_value_path),
+		.allocated_at = body_stack,
+		.allocated_at_count = ARRAY_COUNT(body_stack),
+		.state = "",
+		.stack = {.created_by = {"", "", 0}}},
+	{.rule = "goroutine-pileup",
+		.account = "stacks",
+		.bytes = MB(64),
+		.objects = 1000,
+		.type = "",
+		.what = "1,000 goroutines have waited in main.worker (chan send), the longest for "
+			"3h05m",
+		.remedy = "find out why nobody receives",
+		.condition = "",
+		.remedy_bytes = MB(60),
+		.state = "chan send",
+		.longest_wait_ns = UINT64_C(11100000000000),
+		.stack = {.frames = worker_stack,
+			.count = ARRAY_COUNT(worker_stack),
+			.created_by = {"main.main", "/src/shop/main.go", 17}}},
 };
 
 static struct report_account ledger[] = {
@@ -184,6 +230,9 @@ static const struct report sample = {
 	.type_count = ARRAY_COUNT(types),
 	.holders = holders,
 	.holder_count = ARRAY_COUNT(holders),
+	.findings = findings,
+	.finding_count = ARRAY_COUNT(findings),
+	.finding_bytes = MB(654),
 	.goroutines = goroutines,
 	.goroutines_count = ARRAY_COUNT(goroutines),
 	.notes = "",
@@ -250,6 +299,8 @@ static void text_admits_what_it_does_not_know(void **state)
 	report.agreement =
 		(struct agreement){.comparable = false, .why = "a collection is running"};
 	report.holder_count = report.type_count = report.goroutines_count = 0;
+	report.finding_count = 0;
+	report.finding_bytes = 0;
 	report.resident_bytes = 0;
 	report.ledger_count = 0;
 	report.heap = (struct report_heap){0};

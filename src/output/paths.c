@@ -11,7 +11,6 @@
 #include "base/error.h"
 #include "base/units.h"
 #include "output/clean.h"
-#include "output/holder_names.h"
 #include "output/names.h"
 
 enum { NODES_MAX = 40 }; // of one path; longer ones lose their middle
@@ -148,55 +147,9 @@ static struct error *find_type(struct analysis *analysis, const char *subject,
 	return err;
 }
 
-static bool path_holder(
-	struct paths *paths, const struct analysis *analysis, node_id node, struct path_node *out)
-{
-	const struct root_holder *fine =
-		&analysis->root_holders[node - graph_holder_node(analysis->graph, 0)];
-	const struct holder *holder = &analysis->holders[fine->holder];
-	const struct go_type *type = holder->named ? holder->global.type : NULL;
-	_cleanup_text_ struct text name = TEXT_INIT;
-
-	holder_name_append(&name, analysis, holder);
-	*out = (struct path_node){
-		.kind = holder_kind_name(holder->kind),
-		.name = clean_string(&paths->arena, name.bytes),
-		.type = clean_string(&paths->arena, type ? type->name : ""),
-		.address = fine->goroutine == UINT32_MAX
-				   ? analysis->roots.list.items[fine->first_root].slot
-				   : 0,
-	};
-	return !name.failed && out->name && out->type;
-}
-
-static bool path_object(struct paths *paths, const struct analysis *analysis, node_id from,
-	object_id object, struct path_node *out)
-{
-	char edge[200] = "";
-
-	if (from == NODE_NONE)
-		; // left out
-	else if (from < analysis->heap->object_count)
-		typing_edge(analysis->typing, from, object, edge, sizeof(edge));
-	else
-		holder_edge_name(analysis, from, object, edge, sizeof(edge));
-	*out = (struct path_node){
-		.kind = "object",
-		.name = clean_string(&paths->arena, edge),
-		.type = clean_string(
-			&paths->arena, typing_label_name(analysis->typing,
-					       typing_label_of(analysis->typing, object))),
-		.address = heap_address(analysis->heap, object),
-	};
-	return out->name && out->type;
-}
-
 static struct error *path_fill(struct paths *paths, struct analysis *analysis,
 	const struct candidate *candidate, struct object_path *out)
 {
-	node_id nodes[NODES_MAX];
-	size_t skipped = 0;
-	size_t count = graph_path(analysis->graph, candidate->object, nodes, NODES_MAX, &skipped);
 	uint32_t label = typing_label_of(analysis->typing, candidate->object);
 	bool alive = heap_bit(graph_reached(analysis->graph), candidate->object);
 
@@ -206,18 +159,10 @@ static struct error *path_fill(struct paths *paths, struct analysis *analysis,
 		.retained_bytes = candidate->retained,
 		.type = clean_string(&paths->arena,
 			alive ? typing_label_name(analysis->typing, label) : "unknown"),
-		.nodes = hw_arena_calloc(&paths->arena, count, sizeof(*out->nodes)),
-		.node_count = (uint32_t)count,
-		.skip_at = skipped ? NODES_MAX / 2 : 0,
-		.skipped = skipped,
 	};
-	bool done = out->type && out->nodes;
-	for (size_t i = 0; i < count && done; i++) {
-		node_id from = i == out->skip_at && skipped ? NODE_NONE : i ? nodes[i - 1] : 0;
-		done = i ? path_object(paths, analysis, from, nodes[i], &out->nodes[i])
-			 : path_holder(paths, analysis, nodes[0], &out->nodes[0]);
-	}
-	return done ? NULL : error_no_memory();
+	if (!out->type)
+		return error_no_memory();
+	return node_path_find(&paths->arena, analysis, candidate->object, NODES_MAX, &out->path);
 }
 
 static struct error *paths_fill(
@@ -299,13 +244,13 @@ static void write_path(const struct object_path *path, const struct style *style
 	name_append_plain(text, path->type);
 	text_printf(text, ": %s, keeps %s\n", format_bytes(own, sizeof(own), path->bytes),
 		format_bytes(retained, sizeof(retained), path->retained_bytes));
-	if (!path->node_count)
+	if (!path->path.count)
 		text_append(text, "  nothing keeps it: garbage that is not collected yet\n");
-	for (uint32_t i = 0; i < path->node_count; i++) {
-		if (path->skipped && i == path->skip_at)
+	for (uint32_t i = 0; i < path->path.count; i++) {
+		if (path->path.skipped && i == path->path.skip_at)
 			text_printf(text, "  %s (%" PRIu64 " more objects) %s\n",
-				style_ellipsis(style), path->skipped, style_ellipsis(style));
-		write_node(&path->nodes[i], i, style, text);
+				style_ellipsis(style), path->path.skipped, style_ellipsis(style));
+		write_node(&path->path.nodes[i], i, style, text);
 	}
 }
 
@@ -327,20 +272,20 @@ static json_t *path_json(const struct object_path *path)
 {
 	json_t *nodes = json_array();
 
-	for (uint32_t i = 0; i < path->node_count; i++) {
-		const struct path_node *node = &path->nodes[i];
+	for (uint32_t i = 0; i < path->path.count; i++) {
+		const struct path_node *node = &path->path.nodes[i];
 		json_array_append_new(nodes,
 			json_pack("{s:s, s:s, s:s, s:I}", "kind", node->kind, "name", node->name,
 				"type", node->type, "address", (json_int_t)node->address));
 	}
-	if (json_array_size(nodes) != path->node_count) {
+	if (json_array_size(nodes) != path->path.count) {
 		json_decref(nodes);
 		nodes = NULL;
 	}
 	return json_pack("{s:I, s:s, s:I, s:I, s:o, s:i, s:I}", "address",
 		(json_int_t)path->address, "type", path->type, "bytes", (json_int_t)path->bytes,
 		"retained_bytes", (json_int_t)path->retained_bytes, "path", nodes, "skip_at",
-		(int)path->skip_at, "skipped", (json_int_t)path->skipped);
+		(int)path->path.skip_at, "skipped", (json_int_t)path->path.skipped);
 }
 
 struct error *paths_json(const struct paths *paths, struct text *text)

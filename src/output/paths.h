@@ -7,22 +7,13 @@
 #include "base/text.h"
 #include "graph/analysis.h"
 #include "heapwhy/arena.h"
+#include "output/path_nodes.h"
 #include "output/style.h"
-
-struct path_node {
-	const char *kind; // "global", "goroutine", ... for the first one, "object" for the others
-	const char *name; // the holder's, or how the node before refers to this one; may be ""
-	const char *type; // "" when unknown
-	uint64_t address; // 0 for a goroutine
-};
 
 struct object_path {
 	uint64_t address, bytes, retained_bytes;
 	const char *type;
-	struct path_node *nodes; // the holder first, the object last; none when nothing keeps it
-	uint32_t node_count;
-	uint32_t skip_at; // before this node ...
-	uint64_t skipped; // ... so many are left out
+	struct node_path path;
 };
 
 struct paths {

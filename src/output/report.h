@@ -19,6 +19,7 @@
 #include "heapwhy/arena.h"
 
 struct analysis;
+struct path_node;
 
 // One account of the ledger: bytes of resident memory. The accounts add up to resident_bytes.
 struct report_account {
@@ -64,6 +65,12 @@ struct report_frame {
 	int32_t line;
 };
 
+struct report_stack {
+	struct report_frame *frames; // innermost first
+	uint32_t count;
+	struct report_frame created_by; // function "" when unknown
+};
+
 // Goroutines with the same stack, state and creator.
 struct report_goroutines {
 	const char *state; // Go's own words: "chan send"
@@ -71,9 +78,25 @@ struct report_goroutines {
 	uint64_t longest_wait_ns;
 	uint64_t first_id; // the lowest goroutine id of the group
 	bool system;
-	struct report_frame *stack; // innermost first
-	uint32_t stack_count;
-	struct report_frame created_by; // function "" when unknown
+	struct report_stack stack;
+};
+
+// Something that is held for nothing (rules/rule.h).
+struct report_finding {
+	const char *rule, *account;
+	uint64_t bytes, objects;
+	const char *type; // "" when unknown
+	bool proven;
+	const char *what, *remedy, *condition; // sentences; `condition` may be ""
+	uint64_t remedy_bytes;
+	struct path_node *path; // from a root to one object that stands for all; may be empty
+	uint32_t path_count;
+	struct report_frame *allocated_at; // where that was allocated, innermost first; empty when
+					   // the program's heap profile did not sample it
+	uint32_t allocated_at_count;
+	struct report_stack stack; // of a goroutine that it is about; empty for none
+	const char *state;         // ... what that waits for, "" for none
+	uint64_t longest_wait_ns;
 };
 
 struct report_heap {
@@ -116,7 +139,10 @@ struct report {
 	struct report_goroutines *goroutines;
 	uint32_t goroutines_count; // groups
 
-	uint64_t finding_bytes; // held for nothing, by all findings together
+	struct report_finding *findings;
+	uint32_t finding_count;
+	uint64_t finding_bytes;     // held for nothing, by all findings together
+	uint64_t findings_left_out; // small ones
 
 	const char *notes; // about how the runtime was found, "" when nothing
 	struct report_timings timings;

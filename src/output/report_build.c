@@ -91,6 +91,7 @@ static void build_timings(struct report *report, const struct analysis *analysis
 	struct rusage usage;
 
 	report->timings = (struct report_timings){
+		.rules = report->timings.rules,
 		.capture = (double)timings->capture / 1e6,
 		.read = (double)timings->read / 1e6,
 		.graph = (double)timings->graph / 1e6,
@@ -108,6 +109,8 @@ static struct error *build_all(
 {
 	struct error *err = report_holders(report, analysis, options);
 
+	if (!err)
+		err = report_findings(report, analysis);
 	analysis_release_target(analysis);
 	if (!err)
 		err = build_target(report, analysis);

@@ -18,26 +18,6 @@ static bool build_frame(
 	return out->function && out->file;
 }
 
-static bool build_stack(struct report *report, const struct analysis *analysis,
-	const struct goroutine *goroutine, struct report_goroutines *out)
-{
-	struct pcln_position positions[FRAMES_MAX];
-	size_t count = 0;
-
-	for (uint32_t i = 0; i < goroutine->frame_count && count < FRAMES_MAX; i++)
-		count += frame_positions(analysis->runtime,
-			&analysis->goroutines->frames[goroutine->first_frame + i],
-			positions + count, FRAMES_MAX - count);
-	out->stack = hw_arena_calloc(&report->arena, count, sizeof(*out->stack));
-	if (!out->stack)
-		return false;
-	for (size_t i = 0; i < count; i++)
-		if (!build_frame(report, &positions[i], &out->stack[i]))
-			return false;
-	out->stack_count = (uint32_t)count;
-	return true;
-}
-
 // The go statement that made it. gopc is a return address, so the call lies before it.
 static bool build_creator(struct report *report, const struct analysis *analysis,
 	const struct goroutine *goroutine, struct report_frame *out)
@@ -54,6 +34,26 @@ static bool build_creator(struct report *report, const struct analysis *analysis
 			module->pclntab, &function, goroutine->created_at - 1, &position, 1))
 		position.function = function.name;
 	return build_frame(report, &position, out);
+}
+
+bool report_stack(struct report *report, const struct analysis *analysis,
+	const struct goroutine *goroutine, struct report_stack *out)
+{
+	struct pcln_position positions[FRAMES_MAX];
+	size_t count = 0;
+
+	for (uint32_t i = 0; i < goroutine->frame_count && count < FRAMES_MAX; i++)
+		count += frame_positions(analysis->runtime,
+			&analysis->goroutines->frames[goroutine->first_frame + i],
+			positions + count, FRAMES_MAX - count);
+	out->frames = hw_arena_calloc(&report->arena, count, sizeof(*out->frames));
+	if (!out->frames)
+		return false;
+	for (size_t i = 0; i < count; i++)
+		if (!build_frame(report, &positions[i], &out->frames[i]))
+			return false;
+	out->count = (uint32_t)count;
+	return build_creator(report, analysis, goroutine, &out->created_by);
 }
 
 static int compare_goroutines(const void *a, const void *b)
@@ -93,8 +93,7 @@ struct error *report_goroutines(struct report *report, struct analysis *analysis
 			.first_id = first->id,
 			.system = first->system,
 		};
-		if (!out->state || !build_stack(report, analysis, first, out) ||
-			!build_creator(report, analysis, first, &out->created_by))
+		if (!out->state || !report_stack(report, analysis, first, &out->stack))
 			return error_no_memory();
 		report->goroutines_count++;
 	}

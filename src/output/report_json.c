@@ -4,6 +4,9 @@
 
 #include <jansson.h>
 #include <math.h>
+#include <string.h>
+
+#include "output/path_nodes.h"
 
 static json_t *json_u64(uint64_t number)
 {
@@ -143,9 +146,9 @@ static json_t *goroutines_json(const struct report *report)
 	for (uint32_t i = 0; i < report->goroutines_count; i++) {
 		const struct report_goroutines *group = &report->goroutines[i];
 		json_t *stack = json_array(), *frames = json_array();
-		for (uint32_t f = 0; f < group->stack_count; f++) {
-			stack = array_with(stack, json_string(group->stack[f].function));
-			frames = array_with(frames, frame_json(&group->stack[f]));
+		for (uint32_t f = 0; f < group->stack.count; f++) {
+			stack = array_with(stack, json_string(group->stack.frames[f].function));
+			frames = array_with(frames, frame_json(&group->stack.frames[f]));
 		}
 		list = array_with(list,
 			json_pack("{s:s, s:o, s:o, s:o, s:o, s:b, s:o, s:o, s:s, s:o}", "state",
@@ -153,8 +156,66 @@ static json_t *goroutines_json(const struct report *report)
 				json_u64(group->retained_bytes), "wait_ns",
 				json_u64(group->longest_wait_ns), "first_id",
 				json_u64(group->first_id), "system", group->system, "stack", stack,
-				"frames", frames, "created_by", group->created_by.function,
-				"created_at", frame_json(&group->created_by)));
+				"frames", frames, "created_by", group->stack.created_by.function,
+				"created_at", frame_json(&group->stack.created_by)));
+	}
+	return list;
+}
+
+// "main.readBody (server.go:41)": how the contract writes a frame in one string.
+static json_t *place_json(const struct report_frame *frame)
+{
+	const char *slash = strrchr(frame->file, '/');
+
+	if (!*frame->file)
+		return json_string(frame->function);
+	return json_sprintf(
+		"%s (%s:%d)", frame->function, slash ? slash + 1 : frame->file, (int)frame->line);
+}
+
+static json_t *places_json(const struct report_frame *frames, uint32_t count)
+{
+	json_t *list = json_array();
+
+	for (uint32_t i = 0; i < count; i++)
+		list = array_with(list, place_json(&frames[i]));
+	return list;
+}
+
+static json_t *finding_path_json(const struct report_finding *finding)
+{
+	json_t *list = json_array();
+
+	for (uint32_t i = 0; i < finding->path_count; i++) {
+		const struct path_node *node = &finding->path[i];
+		list = array_with(list,
+			json_pack("{s:s, s:s, s:s, s:o}", "kind", node->kind, "name", node->name,
+				"type", node->type, "address", json_u64(node->address)));
+	}
+	return list;
+}
+
+static json_t *findings_json(const struct report *report)
+{
+	json_t *list = json_array();
+
+	for (uint32_t i = 0; i < report->finding_count; i++) {
+		const struct report_finding *finding = &report->findings[i];
+		const struct report_frame *creator = &finding->stack.created_by;
+		list = array_with(list,
+			json_pack("{s:s, s:s, s:o, s:o, s:s, s:b, s:s, s:o, s:o, s:s, s:o, s:s, "
+				  "s:s, s:o, s:o, s:o}",
+				"rule", finding->rule, "account", finding->account, "bytes",
+				json_u64(finding->bytes), "objects", json_u64(finding->objects),
+				"type", finding->type, "proven", finding->proven, "what",
+				finding->what, "path", finding_path_json(finding), "allocated_at",
+				places_json(finding->allocated_at, finding->allocated_at_count),
+				"remedy", finding->remedy, "remedy_bytes",
+				json_u64(finding->remedy_bytes), "condition", finding->condition,
+				"state", finding->state, "wait_ns",
+				json_u64(finding->longest_wait_ns), "stack",
+				places_json(finding->stack.frames, finding->stack.count),
+				"created_by", places_json(creator, *creator->function != '\0')));
 	}
 	return list;
 }
@@ -170,16 +231,18 @@ static json_t *timings_json(const struct report_timings *timings)
 
 struct error *report_json(const struct report *report, struct text *text)
 {
-	json_t *root = json_pack(
-		"{s:i, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:[], s:o, s:o, s:s, s:o}",
+	json_t *root = json_pack("{s:i, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, "
+				 "s:o, s:s, s:o, s:o, s:o}",
 		"schema", 1, "target", target_json(report), "capture", capture_json(report),
 		"agreement", agreement_json(&report->agreement), "resident_bytes",
 		json_u64(report->resident_bytes), "ledger", ledger_json(report), "heap",
 		heap_json(&report->heap), "types", types_json(report), "holders",
 		holders_json(report), "goroutines", goroutines_json(report), "findings",
-		"timings_ms", timings_json(&report->timings), "peak_memory_bytes",
-		json_u64(report->peak_memory_bytes), "notes", report->notes, "holders_left_out",
-		json_u64(report->holders_left_out));
+		findings_json(report), "timings_ms", timings_json(&report->timings),
+		"peak_memory_bytes", json_u64(report->peak_memory_bytes), "notes", report->notes,
+		"holders_left_out", json_u64(report->holders_left_out), "finding_bytes",
+		json_u64(report->finding_bytes), "findings_left_out",
+		json_u64(report->findings_left_out));
 	char *printed = root ? json_dumps(root, JSON_INDENT(1) | JSON_REAL_PRECISION(12)) : NULL;
 
 	json_decref(root);

@@ -12,6 +12,13 @@ struct error *report_holders(
 
 struct error *report_goroutines(struct report *report, struct analysis *analysis);
 
+// What the rules find. Needs the target.
+struct error *report_findings(struct report *report, struct analysis *analysis);
+
+// The stack and the creator of a goroutine. False: out of memory.
+bool report_stack(struct report *report, const struct analysis *analysis,
+	const struct goroutine *goroutine, struct report_stack *out);
+
 struct error *report_types(struct report *report, struct analysis *analysis);
 
 // Where a path starts: the node of a holder, or objects of one type.

@@ -10,6 +10,8 @@
 
 #include "base/cleanup.h"
 #include "base/units.h"
+#include "output/findings_text.h"
+#include "output/frames.h"
 #include "output/names.h"
 #include "output/table.h"
 
@@ -348,24 +350,6 @@ static struct error *write_types(
 	return err;
 }
 
-// Where a goroutine is, in its program's own terms: parking and locking happen below that.
-static const struct report_frame *goroutine_place(const struct report_goroutines *group)
-{
-	for (uint32_t i = 0; i < group->stack_count; i++)
-		if (!name_is_plumbing(group->stack[i].function))
-			return &group->stack[i];
-	return group->stack_count ? &group->stack[0] : NULL;
-}
-
-static void append_frame(struct text *text, const struct report_frame *frame)
-{
-	const char *slash = strrchr(frame->file, '/');
-
-	name_append_plain(text, frame->function);
-	if (*frame->file)
-		text_printf(text, " %s:%d", slash ? slash + 1 : frame->file, frame->line);
-}
-
 static struct error *write_goroutines(
 	const struct report *report, const struct style *style, struct text *text)
 {
@@ -394,11 +378,13 @@ static struct error *write_goroutines(
 							  : "");
 		table_cell(&table, group->state);
 		text_clear(&cell);
-		if (goroutine_place(group))
-			append_frame(&cell, goroutine_place(group));
+		const struct report_frame *place =
+			frames_own(group->stack.frames, group->stack.count);
+		if (place)
+			frame_append(&cell, place);
 		table_cell(&table, cell.bytes);
 		text_clear(&cell);
-		append_frame(&cell, &group->created_by);
+		frame_append(&cell, &group->stack.created_by);
 		table_cell(&table, cell.bytes);
 		shown++;
 	}
@@ -498,6 +484,7 @@ struct error *report_text(const struct report *report, const struct style *style
 
 	write_target(report, style, text);
 	write_memory(report, style, text);
+	findings_text(report, style, text);
 	err = write_culprit(report, style, text);
 	if (!err)
 		err = write_holders(report, style, text);

@@ -1,0 +1,119 @@
+// The table of rules, and how findings are collected.
+#include "rules/rule.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cancel.h"
+#include "base/error.h"
+#include "base/log.h"
+#include "base/units.h"
+
+// Their order decides nothing but who is asked first.
+const struct rule rules[] = {
+	{"idle-not-returned", "idle spans", 64 * MIB, rule_idle_not_returned,
+		"free pages of the heap that were not given back to the kernel"},
+	{0},
+};
+
+// What the report, sorted by bytes, shows first is kept; one that has to go is the smallest.
+static struct finding *finding_place(struct findings *findings, uint64_t bytes)
+{
+	if (findings->list.count < FINDINGS_MAX)
+		return hw_vector_push(&findings->list, (struct finding){0})
+			       ? &findings->list.items[findings->list.count - 1]
+			       : NULL;
+	struct finding *smallest = findings->list.items;
+	for (size_t i = 1; i < findings->list.count; i++)
+		if (findings->list.items[i].bytes < smallest->bytes)
+			smallest = &findings->list.items[i];
+	findings->left_out++;
+	findings->bytes -= smallest->bytes;
+	return smallest;
+}
+
+struct error *finding_add(struct rule_run *run, const struct finding *finding)
+{
+	struct findings *findings = run->findings;
+
+	if (!finding->type || !finding->what || !finding->remedy || !finding->condition)
+		return error_no_memory();
+	if (finding->bytes < run->rule->least || !finding->bytes)
+		return NULL;
+	struct finding *place = finding_place(findings, finding->bytes);
+	if (!place)
+		return error_no_memory();
+	*place = *finding;
+	place->rule = run->rule;
+	findings->bytes += finding->bytes;
+	return NULL;
+}
+
+const char *finding_text(struct rule_run *run, const char *format, ...)
+{
+	va_list arguments;
+	char *string;
+
+	va_start(arguments, format);
+	int length = vasprintf(&string, format, arguments);
+	va_end(arguments);
+	if (length < 0)
+		return NULL;
+	const char *kept = hw_arena_strndup(&run->findings->arena, string, (size_t)length);
+	free(string);
+	return kept;
+}
+
+static int finding_compare(const void *a, const void *b)
+{
+	const struct finding *one = a, *other = b;
+
+	if (one->bytes != other->bytes)
+		return one->bytes < other->bytes ? 1 : -1;
+	return strcmp(one->rule->name, other->rule->name);
+}
+
+static struct error *rules_ask(struct rule_run *run)
+{
+	for (const struct rule *rule = rules; rule->name; rule++) {
+		uint64_t before = clock_ns();
+		run->rule = rule;
+		struct error *err = cancel_requested() ? error_cancelled() : rule->check(run);
+		if (err)
+			return err;
+		log_remark("rule %s: %.1f ms", rule->name, (double)(clock_ns() - before) / 1e6);
+	}
+	return NULL;
+}
+
+struct error *rules_run(struct analysis *analysis, struct findings **out)
+{
+	struct findings *findings = calloc(1, sizeof(*findings));
+	struct rule_run run = {.analysis = analysis, .findings = findings};
+
+	if (!findings)
+		return error_no_memory();
+	hw_arena_init(&findings->arena, 0);
+	ledger_compute(analysis, &run.ledger);
+	struct error *err = rules_ask(&run);
+	if (err) {
+		findings_destroy(findings);
+		return err;
+	}
+	if (findings->list.count)
+		qsort(findings->list.items, findings->list.count, sizeof(*findings->list.items),
+			finding_compare);
+	*out = findings;
+	return NULL;
+}
+
+void findings_destroy(struct findings *findings)
+{
+	if (!findings)
+		return;
+	hw_vector_deinit(&findings->list);
+	hw_arena_deinit(&findings->arena);
+	free(findings);
+}
