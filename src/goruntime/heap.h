@@ -117,6 +117,9 @@ uint64_t heap_size(const struct heap *heap, object_id id); // bytes of its slot
 // 0.
 uint32_t span_header_bytes(const struct heap *heap, const struct span *span);
 
+// Would an allocation of `bytes` land in the span's size class?
+bool span_fits(const struct heap *heap, const struct span *span, uint64_t bytes);
+
 // One thread's window onto the contents of the heap.
 struct heap_reader;
 struct error *heap_reader_create(const struct heap *heap, struct heap_reader **out);

@@ -75,4 +75,7 @@ bool typing_local(struct typing *typing, const struct root *root, const char **n
 // `from`; so before the target is released. Writes "" when unknown.
 void typing_edge(struct typing *typing, object_id from, object_id to, char *buffer, size_t size);
 
+// The same for the word at `offset` bytes of the slot of `from`. Needs no target.
+void typing_word(struct typing *typing, object_id from, uint64_t offset, char *buffer, size_t size);
+
 #endif

@@ -22,14 +22,6 @@ enum {
 	PARTS_MAX = 1 << 24,
 };
 
-// runtime/sizeclasses.go to 1.24, internal/runtime/gc/sizeclasses.go from 1.25: the same numbers in
-// all versions
-static const uint16_t size_classes[] = {0, 8, 16, 24, 32, 48, 64, 80, 96, 112, 128, 144, 160, 176,
-	192, 208, 224, 240, 256, 288, 320, 352, 384, 416, 448, 480, 512, 576, 640, 704, 768, 896,
-	1024, 1152, 1280, 1408, 1536, 1792, 2048, 2304, 2688, 3072, 3200, 3456, 4096, 4864, 5376,
-	6144, 6528, 6784, 6912, 8192, 9472, 9728, 10240, 10880, 12288, 13568, 14336, 16384, 18432,
-	19072, 20480, 21760, 24576, 27264, 28672, 32768};
-
 struct error *claims_create(struct typing *typing)
 {
 	struct heap *heap = typing->heap;
@@ -92,28 +84,6 @@ uint64_t typing_pointer_bits(
 		value |= bits[first / 64 + 1] << (64 - first % 64);
 	uint64_t count = word < words ? words - word : 0;
 	return count < 64 ? value & ((UINT64_C(1) << count) - 1) : value;
-}
-
-// The greatest allocation that the next smaller class would take.
-static uint64_t span_bytes_below(const struct span *span)
-{
-	uint8_t class = span->size_class;
-
-	return class > 0 && class < sizeof(size_classes) / sizeof(*size_classes)
-		       ? size_classes[class - 1]
-		       : 0;
-}
-
-bool span_fits(const struct typing *typing, const struct span *span, uint64_t bytes)
-{
-	if (!span->size_class)
-		return bytes <= span->elem_size && span->elem_size - bytes < GO_PAGE_SIZE;
-	uint64_t header = span_header_bytes(typing->heap, span);
-	if (bytes + header > span->elem_size)
-		return false;
-	uint64_t below = span_bytes_below(span);
-	// The header counts only where the smaller class would have one too.
-	return bytes + (below > BITS_OBJECT_MAX ? header : 0) > below;
 }
 
 // Names that stand for several types.
@@ -288,7 +258,7 @@ static bool claim_slab(struct typing *typing, const struct span *span, object_id
 		packed >> 32 != type->id || (value - start) % type->size)
 		return false;
 	uint64_t count = room / type->size;
-	if (!span_fits(typing, span, count * type->size) ||
+	if (!span_fits(typing->heap, span, count * type->size) ||
 		!rest_is_clear(typing, span, id, count * type->size) ||
 		(!span->noscan && !mask_agrees(typing, span, id, header, type, count)))
 		return false;
@@ -441,10 +411,11 @@ void typing_claim_as(struct typing *typing, enum claim_kind kind, remote_addr ad
 	uint32_t flags = kind == CLAIM_BY_LIKENESS ? CLAIM_GUESS : 0;
 	if (kind == CLAIM_WHOLE || (resolved_later && offset == 0)) {
 		claim_whole(typing, span, id, type, flags);
-	} else if (offset == 0 && span_fits(typing, span, bytes) &&
+	} else if (offset == 0 && span_fits(typing->heap, span, bytes) &&
 		   rest_is_clear(typing, span, id, header + bytes)) {
 		claim_whole(typing, span, id, type, flags | (array ? CLAIM_ARRAY : 0));
-	} else if (array && offset % type->size == 0 && span_fits(typing, span, offset + bytes)) {
+	} else if (array && offset % type->size == 0 &&
+		   span_fits(typing->heap, span, offset + bytes)) {
 		claim_whole(typing, span, id, type, flags | CLAIM_ARRAY);
 	} else if (!claim && kind != CLAIM_BY_LIKENESS && typing->parts.count < PARTS_MAX) {
 		if (claim_slab(typing, span, id, offset, type))

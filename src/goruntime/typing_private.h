@@ -133,9 +133,6 @@ object_id typing_find(const struct typing *typing, remote_addr address, const st
 uint64_t typing_pointer_bits(
 	struct typing *typing, const struct span *span, object_id id, uint64_t word);
 
-// Would an allocation of `bytes` land in the span's size class?
-bool span_fits(const struct typing *typing, const struct span *span, uint64_t bytes);
-
 static inline bool typing_is_live(const struct typing *typing, object_id id)
 {
 	return heap_bit(typing->live, id);

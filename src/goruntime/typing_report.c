@@ -253,21 +253,19 @@ static void describe_map_word(const char *field, char *buffer, size_t size)
 		snprintf(buffer, size, " value");
 }
 
-void typing_edge(struct typing *typing, object_id from, object_id to, char *buffer, size_t size)
+void typing_word(struct typing *typing, object_id from, uint64_t offset, char *buffer, size_t size)
 {
-	struct edge_search search = {.heap = typing->heap, .to = to};
 	char field[256];
 
 	if (!size)
 		return;
 	buffer[0] = '\0';
 	const struct go_type *type = typing_object_type(typing, from);
-	if (!type || !type->size || heap_scan_object(typing->reader, from, edge_visit, &search))
-		return;
 	uint64_t header = span_header_bytes(typing->heap, heap_span_of(typing->heap, from));
-	if (search.offset < header)
+	if (!type || !type->size || offset < header)
 		return;
-	uint64_t offset = search.offset - header, index = offset / type->size;
+	offset -= header;
+	uint64_t index = offset / type->size;
 	bool array = typing->claims[from] & CLAIM_ARRAY;
 	if (!array && index)
 		return;
@@ -282,4 +280,15 @@ void typing_edge(struct typing *typing, object_id from, object_id to, char *buff
 		snprintf(buffer, size, " captured %s", field);
 	else
 		snprintf(buffer, size, "%s%s", dot, field);
+}
+
+void typing_edge(struct typing *typing, object_id from, object_id to, char *buffer, size_t size)
+{
+	struct edge_search search = {.heap = typing->heap, .to = to};
+
+	if (!size)
+		return;
+	buffer[0] = '\0';
+	if (!heap_scan_object(typing->reader, from, edge_visit, &search))
+		typing_word(typing, from, search.offset, buffer, size);
 }

@@ -336,7 +336,7 @@ static void claim_channels(struct typing *typing)
 
 	for (uint32_t i = 0; i < heap->span_count; i++) {
 		const struct span *span = &heap->spans[i];
-		if (!span->count || size > sizeof(hchan) || !span_fits(typing, span, size))
+		if (!span->count || size > sizeof(hchan) || !span_fits(typing->heap, span, size))
 			continue;
 		for (object_id id = span->first; id < span->first + span->count; id++) {
 			remote_addr object = span_object(span, id);

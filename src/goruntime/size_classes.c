@@ -1,0 +1,32 @@
+// Which allocations land in which slots.
+#include "base/cleanup.h"
+#include "goruntime/heap.h"
+#include "goruntime/runtime_private.h"
+
+// runtime/sizeclasses.go to 1.24, internal/runtime/gc/sizeclasses.go from 1.25: the same numbers in
+// all versions
+static const uint16_t size_classes[] = {0, 8, 16, 24, 32, 48, 64, 80, 96, 112, 128, 144, 160, 176,
+	192, 208, 224, 240, 256, 288, 320, 352, 384, 416, 448, 480, 512, 576, 640, 704, 768, 896,
+	1024, 1152, 1280, 1408, 1536, 1792, 2048, 2304, 2688, 3072, 3200, 3456, 4096, 4864, 5376,
+	6144, 6528, 6784, 6912, 8192, 9472, 9728, 10240, 10880, 12288, 13568, 14336, 16384, 18432,
+	19072, 20480, 21760, 24576, 27264, 28672, 32768};
+
+// The greatest allocation that the next smaller class would take.
+static uint64_t span_bytes_below(const struct span *span)
+{
+	uint8_t class = span->size_class;
+
+	return class > 0 && class < ARRAY_COUNT(size_classes) ? size_classes[class - 1] : 0;
+}
+
+bool span_fits(const struct heap *heap, const struct span *span, uint64_t bytes)
+{
+	if (!span->size_class)
+		return bytes <= span->elem_size && span->elem_size - bytes < GO_PAGE_SIZE;
+	uint64_t header = span_header_bytes(heap, span);
+	if (bytes + header > span->elem_size)
+		return false;
+	uint64_t below = span_bytes_below(span);
+	// The header counts only where the smaller class would have one too.
+	return bytes + (below > HEAP_BITS_OBJECT_MAX ? header : 0) > below;
+}

@@ -1,0 +1,24 @@
+// What several windows onto one object see together.
+//
+// A window is what one reference sees: the bytes [start, seen), and by reslicing those up to `cap`.
+// All are offsets from the first byte of the object's contents; start <= seen <= cap.
+#ifndef LEDGER_EXTENTS_H
+#define LEDGER_EXTENTS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct extent {
+	uint32_t start, seen, cap;
+};
+
+struct coverage {
+	uint64_t viewed; // bytes in some [start, seen)
+	uint64_t spare;  // bytes in some [seen, cap) and not viewed
+	uint64_t end;    // the greatest cap; 0 without extents
+};
+
+// Sorts `extents` by their start. O(n log n).
+void extents_measure(struct extent *extents, size_t count, struct coverage *out);
+
+#endif

@@ -1,0 +1,64 @@
+// What references are called: the place in the holder's type, not in the holder, so that all map
+// values, or all elements of one field, have the same name.
+#include <stdio.h>
+#include <string.h>
+
+#include "ledger/windows.h"
+
+enum { NAME_MAX_BYTES = 512 };
+
+// Maps are called like their type, not like the buckets that they are made of: "map.bucket[K]V" and
+// "map.group[K]V" (1.24 on).
+static void describe_map(const char *type, const char *word, char *buffer, size_t size)
+{
+	const char *bracket = strchr(type, '[');
+
+	snprintf(buffer, size, "map%s%s", bracket ? bracket : "", word);
+}
+
+static void describe_object(
+	struct analysis *analysis, const struct window *window, char *buffer, size_t size)
+{
+	struct object_type holder;
+	char word[NAME_MAX_BYTES];
+
+	typing_of(analysis->typing, window->holder, &holder);
+	typing_word(analysis->typing, window->holder, window->offset, word, sizeof(word));
+	if (holder.source != TYPED_EXACT)
+		return;
+	if (!strncmp(holder.type->name, "map.", 4) ||
+		!strncmp(holder.type->name, "noalg.map.", 10)) {
+		describe_map(holder.type->name, word, buffer, size);
+		return;
+	}
+	const char *index_end = *word == '[' && holder.array ? strchr(word, ']') : NULL;
+	const char *field = index_end ? index_end + 1 : word;
+	snprintf(buffer, size, "%s%s%s", holder.array && !*field ? "[]" : "", holder.type->name,
+		field);
+}
+
+static void describe_global(
+	struct analysis *analysis, const struct root *root, char *buffer, size_t size)
+{
+	struct global_name global;
+	char field[NAME_MAX_BYTES] = "";
+
+	if (!typing_global(analysis->typing, root->slot, &global))
+		return;
+	if (global.type)
+		type_describe_offset(global.type, root->slot - global.start, field, sizeof(field));
+	snprintf(buffer, size, "%s%s%s", global.name, *field && *field != '[' ? "." : "", field);
+}
+
+void window_describe(
+	struct analysis *analysis, const struct window *window, char *buffer, size_t size)
+{
+	if (!size)
+		return;
+	buffer[0] = '\0';
+	if (!window->from_root)
+		describe_object(analysis, window, buffer, size);
+	else if (analysis->roots.list.items[window->holder].kind == ROOT_GLOBAL)
+		describe_global(
+			analysis, &analysis->roots.list.items[window->holder], buffer, size);
+}

@@ -1,0 +1,458 @@
+// Every pointer word that the collector sees in a live object, and every root, is one reference. It is
+// looked up in its holder's type, and either shows its target whole, which sets a bit, or a part of
+// it, which becomes a struct window. The collector's own bits say what a reference is, so that none is
+// forgotten whatever the types say.
+//
+// Threads take runs of spans and collect windows of their own; the bits are shared.
+#include "ledger/window_scan.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cancel.h"
+#include "base/cleanup.h"
+#include "base/error.h"
+#include "goruntime/specials.h"
+#include "ledger/views.h"
+
+enum {
+	THREADS_MAX = 4,
+	SPANS_AT_ONCE = 64,
+	TINY_BYTES = 16, // runtime/malloc.go, maxTinySize
+	COMPACT_FROM = 1 << 18,
+};
+
+struct scanning {
+	struct window_scan *scan;
+	const struct heap *heap;
+	const struct typing *typing;
+	struct views *views;
+	_Atomic uint32_t next_span;
+};
+
+struct scanner {
+	struct scanning *scanning;
+	struct heap_reader *reader;
+	struct window_vector windows;
+	size_t compact_at;
+	bool no_memory;
+	pthread_t thread;
+	bool started;
+	// The object being scanned.
+	object_id object;
+	remote_addr address;
+	uint64_t header;                // bytes before its contents
+	uint64_t typed_end;             // its type says nothing from here on
+	const struct view_table *views; // NULL: nothing is known
+};
+
+// A reference: the word's value, the words behind it, and who has it.
+struct reference {
+	struct view view;
+	uint64_t words[3];
+	struct window window; // holder, offset and from_root are filled in
+};
+
+static void bit_set(uint64_t *bits, object_id id)
+{
+	uint64_t bit = UINT64_C(1) << (id & 63);
+
+	if (!(__atomic_load_n(&bits[id >> 6], __ATOMIC_RELAXED) & bit))
+		__atomic_fetch_or(&bits[id >> 6], bit, __ATOMIC_RELAXED);
+}
+
+static bool bit_get(const uint64_t *bits, object_id id)
+{
+	return __atomic_load_n(&bits[id >> 6], __ATOMIC_RELAXED) >> (id & 63) & 1;
+}
+
+static void see_whole(struct window_scan *scan, object_id id, bool judged)
+{
+	bit_set(scan->whole, id);
+	if (judged)
+		bit_set(scan->judged, id);
+}
+
+// What is known of the object that a pointer leads into.
+struct place {
+	const struct span *span;
+	object_id id;
+	uint64_t offset, room; // of the pointer in the object's contents, and how long those are
+};
+
+static bool place_find(
+	const struct heap *heap, remote_addr address, object_id id, struct place *out)
+{
+	const struct span *span = heap_span(heap, address);
+	uint64_t header = span_header_bytes(heap, span);
+	remote_addr start = span_object(span, id) + header;
+
+	if (address < start || span->elem_size - header > UINT32_MAX)
+		return false;
+	*out = (struct place){span, id, address - start, span->elem_size - header};
+	return true;
+}
+
+static bool is_tiny(const struct place *place)
+{
+	return place->span->noscan && place->span->elem_size <= TINY_BYTES;
+}
+
+enum seen { SEEN_UNKNOWN, SEEN_WHOLE, SEEN_PART };
+
+static enum seen extent_seen(
+	const struct heap *heap, const struct place *place, struct extent extent)
+{
+	if (extent.start == 0 && extent.seen == extent.cap &&
+		span_fits(heap, place->span, extent.cap))
+		return SEEN_WHOLE;
+	return SEEN_PART;
+}
+
+// A pointer to a T shows a T. At the start of an object or of an array's element a T that is
+// smaller may be the first field of something larger, which whoever knows Go's ways can get at; but a
+// number's address there is that of the first element of a backing array.
+static enum seen see_pointer(const struct scanning *scanning, const struct place *place,
+	const struct view *view, struct extent *out)
+{
+	uint64_t start = place->offset, size = view->size;
+	struct object_type target;
+
+	if (size > place->room - start)
+		return SEEN_UNKNOWN;
+	if (!start && span_fits(scanning->heap, place->span, size))
+		return SEEN_WHOLE;
+	typing_of(scanning->typing, place->id, &target);
+	if (target.source == TYPED_EXACT && target.array) {
+		uint64_t unit = target.type->size;
+		if (size < unit && start % unit == 0)
+			size = unit;
+	} else if (!start && (view->head || (target.source == TYPED_EXACT &&
+						    target.type->kind != GO_ARRAY))) {
+		return SEEN_WHOLE;
+	}
+	if (size > place->room - start)
+		return SEEN_UNKNOWN;
+	*out = (struct extent){(uint32_t)start, (uint32_t)(start + size), (uint32_t)(start + size)};
+	return extent_seen(scanning->heap, place, *out);
+}
+
+// Length and capacity are those of the header that was read: what does not fit was being changed, or
+// is no slice.
+static enum seen see_slice(const struct scanning *scanning, const struct place *place,
+	const struct reference *reference, struct extent *out)
+{
+	uint64_t size = reference->view.size, length = reference->words[1];
+	uint64_t capacity = reference->view.kind == VIEW_STRING ? length : reference->words[2];
+	uint64_t left = place->room - place->offset;
+
+	if (length > capacity || (size && capacity > left / size))
+		return SEEN_UNKNOWN;
+	*out = (struct extent){(uint32_t)place->offset, (uint32_t)(place->offset + length * size),
+		(uint32_t)(place->offset + capacity * size)};
+	return extent_seen(scanning->heap, place, *out);
+}
+
+static enum seen see(
+	const struct scanning *scanning, const struct place *place, struct reference *reference)
+{
+	struct extent *extent = &reference->window.extent;
+
+	switch ((enum view_kind)reference->view.kind) {
+	case VIEW_WHOLE:
+		return SEEN_WHOLE;
+	case VIEW_INTERFACE:
+		// Values in interfaces lie in objects of their own; a pointer there may be to a part.
+		return place->offset ? SEEN_UNKNOWN : SEEN_WHOLE;
+	case VIEW_POINTER:
+		reference->window.kind = WINDOW_POINTER;
+		return see_pointer(scanning, place, &reference->view, extent);
+	case VIEW_SLICE:
+		reference->window.kind = WINDOW_SLICE;
+		return see_slice(scanning, place, reference, extent);
+	case VIEW_STRING:
+		reference->window.kind = WINDOW_STRING;
+		return see_slice(scanning, place, reference, extent);
+	case VIEW_UNKNOWN:
+		break;
+	}
+	return SEEN_UNKNOWN;
+}
+
+// Adds the reference to object `id`. False: out of memory.
+static bool add_reference(const struct scanning *scanning, struct window_vector *windows,
+	object_id id, struct reference *reference)
+{
+	struct window_scan *scan = scanning->scan;
+	struct place place;
+	enum seen seen = SEEN_UNKNOWN;
+
+	if (place_find(scanning->heap, reference->words[0], id, &place))
+		seen = is_tiny(&place) ? SEEN_WHOLE : see(scanning, &place, reference);
+	if (seen != SEEN_PART) {
+		see_whole(scan, id, seen == SEEN_WHOLE);
+		return true;
+	}
+	reference->window.object = id;
+	return bit_get(scan->whole, id) || hw_vector_push(windows, reference->window);
+}
+
+// The live object that `word` leads to and about which there is something to learn.
+static object_id target_find(const struct scanning *scanning, uint64_t word)
+{
+	object_id id = word ? heap_find(scanning->heap, word) : OBJECT_NONE;
+
+	if (id == OBJECT_NONE || !heap_bit(scanning->scan->live, id) ||
+		bit_get(scanning->scan->judged, id))
+		return OBJECT_NONE;
+	return id;
+}
+
+// ---- the heap
+
+static void scanner_begin(struct scanner *scanner, object_id id)
+{
+	const struct scanning *scanning = scanner->scanning;
+	const struct span *span = heap_span_of(scanning->heap, id);
+	struct object_type type;
+
+	typing_of(scanning->typing, id, &type);
+	scanner->object = id;
+	scanner->address = span_object(span, id);
+	scanner->header = span_header_bytes(scanning->heap, span);
+	scanner->views = type.source == TYPED_EXACT ? views_of(scanning->views, type.type) : NULL;
+	scanner->typed_end = span->elem_size;
+	if (scanner->views && !type.array)
+		scanner->typed_end = scanner->header + type.type->size;
+}
+
+static struct view scanner_view(const struct scanner *scanner, uint64_t offset)
+{
+	if (!scanner->views || offset < scanner->header || offset >= scanner->typed_end)
+		return (struct view){.kind = VIEW_UNKNOWN};
+	return scanner->views->words[(offset - scanner->header) / 8 % scanner->views->period];
+}
+
+static unsigned words_behind(const struct view *view)
+{
+	return view->kind == VIEW_SLICE ? 2 : view->kind == VIEW_STRING ? 1 : 0;
+}
+
+static bool scan_word(struct scanner *scanner, const struct word_group *group, unsigned index)
+{
+	uint64_t offset = group->offset + 8 * (uint64_t)index;
+	object_id id = target_find(scanner->scanning, group->words[index]);
+
+	if (id == OBJECT_NONE)
+		return true;
+	struct reference reference = {
+		.view = scanner_view(scanner, offset),
+		.words = {group->words[index]},
+		.window = {.holder = scanner->object, .offset = offset},
+	};
+	unsigned behind = words_behind(&reference.view);
+	if (index + behind < group->count)
+		memcpy(reference.words, group->words + index, (behind + 1) * sizeof(uint64_t));
+	else if (!heap_read(scanner->reader, scanner->address + offset, reference.words,
+			 (behind + 1) * sizeof(uint64_t)))
+		reference.view.kind = VIEW_UNKNOWN;
+	return add_reference(scanner->scanning, &scanner->windows, id, &reference);
+}
+
+static bool scan_group(void *context, const struct word_group *group)
+{
+	struct scanner *scanner = context;
+
+	if (group->object != scanner->object)
+		scanner_begin(scanner, group->object);
+	for (uint64_t bits = group->pointers; bits; bits &= bits - 1) {
+		if (!scan_word(scanner, group, __builtin_ctzll(bits))) {
+			scanner->no_memory = true;
+			return false;
+		}
+	}
+	return true;
+}
+
+// Drops the windows of objects that somebody turned out to see whole.
+static void windows_compact(const struct window_scan *scan, struct window_vector *windows)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < windows->count; i++)
+		if (!bit_get(scan->whole, windows->items[i].object))
+			windows->items[kept++] = windows->items[i];
+	windows->count = kept;
+}
+
+static void *scanner_run(void *context)
+{
+	struct scanner *scanner = context;
+	struct scanning *scanning = scanner->scanning;
+	const struct heap *heap = scanning->heap;
+
+	while (!cancel_requested() && !scanner->no_memory) {
+		uint32_t first = atomic_fetch_add(&scanning->next_span, SPANS_AT_ONCE);
+		if (first >= heap->span_count)
+			break;
+		for (uint32_t i = first; i < first + SPANS_AT_ONCE && i < heap->span_count; i++)
+			heap_scan_span(scanner->reader, &heap->spans[i], scanning->scan->live,
+				scan_group, scanner);
+		if (scanner->windows.count < scanner->compact_at)
+			continue;
+		windows_compact(scanning->scan, &scanner->windows);
+		scanner->compact_at = COMPACT_FROM + 2 * scanner->windows.count;
+	}
+	return NULL;
+}
+
+static bool windows_append(struct window_vector *to, const struct window_vector *from)
+{
+	if (!hw_vector_reserve(to, from->count))
+		return false;
+	if (from->count)
+		memcpy(to->items + to->count, from->items, from->count * sizeof(*from->items));
+	to->count += from->count;
+	return true;
+}
+
+// The calling thread is the first scanner. A thread that cannot be started is done without.
+static struct error *scan_heap(struct scanning *scanning, unsigned threads)
+{
+	struct scanner scanners[THREADS_MAX] = {0};
+	unsigned count = threads < THREADS_MAX ? threads : THREADS_MAX, ready = 0;
+	struct error *err = NULL;
+
+	for (; ready < count && !err; ready++) {
+		scanners[ready].scanning = scanning;
+		scanners[ready].object = OBJECT_NONE;
+		scanners[ready].compact_at = COMPACT_FROM;
+		err = heap_reader_create(scanning->heap, &scanners[ready].reader);
+	}
+	for (unsigned i = 1; i < count && !err; i++)
+		scanners[i].started =
+			!pthread_create(&scanners[i].thread, NULL, scanner_run, &scanners[i]);
+	if (!err)
+		scanner_run(&scanners[0]);
+	for (unsigned i = 0; i < ready; i++) {
+		if (scanners[i].started)
+			pthread_join(scanners[i].thread, NULL);
+	}
+	for (unsigned i = 0; i < ready; i++) {
+		windows_compact(scanning->scan, &scanners[i].windows);
+		if (!err && (scanners[i].no_memory || !windows_append(&scanning->scan->windows,
+							      &scanners[i].windows)))
+			err = error_no_memory();
+		hw_vector_deinit(&scanners[i].windows);
+		heap_reader_destroy(scanners[i].reader);
+	}
+	return !err && cancel_requested() ? error_cancelled() : err;
+}
+
+// ---- roots
+
+// The type of the word at `offset` of a variable of type `type`.
+static struct view global_view(
+	struct scanning *scanning, const struct global_name *global, remote_addr slot)
+{
+	const struct view_table *table =
+		global->type ? views_of(scanning->views, global->type) : NULL;
+	uint64_t offset = slot - global->start;
+
+	if (!table || offset % 8 || offset >= global->type->size)
+		return (struct view){.kind = VIEW_UNKNOWN};
+	return table->words[offset / 8 % table->period];
+}
+
+static bool scan_root(struct scanning *scanning, struct analysis *analysis, size_t index,
+	struct global_name *global)
+{
+	const struct root *root = &analysis->roots.list.items[index];
+	object_id id = target_find(scanning, root->value);
+
+	if (id == OBJECT_NONE)
+		return true;
+	struct reference reference = {
+		.view = {.kind = VIEW_UNKNOWN},
+		.words = {root->value},
+		.window = {.holder = (uint32_t)index, .from_root = true},
+	};
+	if (root->kind == ROOT_GLOBAL) {
+		if (root->slot - global->start >= global->size &&
+			!typing_global(analysis->typing, root->slot, global))
+			*global = (struct global_name){0};
+		if (root->slot - global->start < global->size)
+			reference.view = global_view(scanning, global, root->slot);
+		size_t bytes = (words_behind(&reference.view) + 1) * sizeof(uint64_t);
+		if (!memory_read(&analysis->runtime->memory, root->slot, reference.words, bytes))
+			reference.view.kind = VIEW_UNKNOWN;
+		reference.words[0] = root->value;
+	}
+	return add_reference(scanning, &scanning->scan->windows, id, &reference);
+}
+
+static struct error *scan_roots(struct scanning *scanning, struct analysis *analysis)
+{
+	struct global_name global = {0};
+
+	for (size_t i = 0; i < analysis->roots.list.count; i++)
+		if (!scan_root(scanning, analysis, i, &global))
+			return error_no_memory();
+	return NULL;
+}
+
+// ---- specials: whoever runs a finalizer, or makes a weak pointer strong again, sees the object
+
+static bool see_special(void *context, const struct special *special)
+{
+	struct window_scan *scan = context;
+
+	if (special->kind != scan->analysis->runtime->layout.special_profile &&
+		heap_bit(scan->live, special->object))
+		see_whole(scan, special->object, true);
+	return true;
+}
+
+static struct error *scan_all(
+	struct scanning *scanning, struct analysis *analysis, unsigned threads)
+{
+	struct error *err;
+
+	for (uint32_t i = 0; i < analysis->heap->span_count; i++)
+		if (analysis->heap->spans[i].count)
+			specials_walk(analysis->heap, &analysis->heap->spans[i], see_special,
+				scanning->scan);
+	err = scan_roots(scanning, analysis);
+	if (!err)
+		err = scan_heap(scanning, threads);
+	if (!err)
+		windows_compact(scanning->scan, &scanning->scan->windows);
+	return err;
+}
+
+struct error *window_scan_run(struct window_scan *scan, struct analysis *analysis, unsigned threads)
+{
+	struct scanning scanning = {
+		.scan = scan, .heap = analysis->heap, .typing = analysis->typing};
+	size_t words = (size_t)analysis->heap->object_count / 64 + 1;
+
+	scan->analysis = analysis;
+	scan->live = graph_reached(analysis->graph);
+	scan->whole = calloc(words, sizeof(uint64_t));
+	scan->judged = calloc(words, sizeof(uint64_t));
+	scanning.views = views_create(typing_types(analysis->typing));
+	struct error *err = scan->whole && scan->judged && scanning.views
+				    ? scan_all(&scanning, analysis, threads)
+				    : error_no_memory();
+	views_destroy(scanning.views);
+	return err;
+}
+
+void window_scan_deinit(struct window_scan *scan)
+{
+	free(scan->whole);
+	free(scan->judged);
+	hw_vector_deinit(&scan->windows);
+}
