@@ -80,5 +80,6 @@ void findings_destroy(struct findings *findings); // accepts NULL
 extern const struct rule rules[];
 
 struct error *rule_idle_not_returned(struct rule_run *run);
+struct error *rule_removed_list_element(struct rule_run *run);
 
 #endif

@@ -15,6 +15,8 @@
 const struct rule rules[] = {
 	{"idle-not-returned", "idle spans", 64 * MIB, rule_idle_not_returned,
 		"free pages of the heap that were not given back to the kernel"},
+	{"removed-list-element", "viewed", 64 * KIB, rule_removed_list_element,
+		"values kept by elements that their list knows no longer"},
 	{0},
 };
 

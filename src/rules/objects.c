@@ -1,0 +1,135 @@
+// What rules ask about objects.
+#include "rules/objects.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/error.h"
+#include "heapwhy/map.h"
+
+enum { RETAINED_MAX = 8 << 20 }; // objects
+
+const char *object_type_name(const struct rule_run *run, object_id object)
+{
+	const struct typing *typing = run->analysis->typing;
+	const char *name = typing_label_name(typing, typing_label_of(typing, object));
+
+	return strcmp(name, "string bytes") ? name : "string";
+}
+
+// The labels that may be the type's: names repeat, as packages' last elements do.
+static bool *labels_called(const struct typing *typing, const char *name, bool *any)
+{
+	uint32_t count = typing_label_count(typing);
+	bool *called = calloc(count + 1, sizeof(*called));
+
+	*any = false;
+	for (uint32_t i = 0; called && i < count; i++) {
+		const char *label = typing_label_name(typing, i);
+		called[i] = !strcmp(strncmp(label, "[]", 2) ? label : label + 2, name);
+		*any |= called[i];
+	}
+	return called;
+}
+
+struct error *typed_objects_find(struct rule_run *run, const char *name, struct typed_objects *out)
+{
+	const struct analysis *analysis = run->analysis;
+	const uint64_t *live = graph_reached(analysis->graph);
+	uint64_t count = analysis->heap->object_count;
+	struct object_type object;
+	bool any;
+
+	*out = (struct typed_objects){0};
+	out->type = type_by_name(typing_types(analysis->typing), name);
+	if (!out->type)
+		return NULL;
+	_cleanup_free_ bool *called = labels_called(analysis->typing, out->type->name, &any);
+	if (!called)
+		return error_no_memory();
+	for (uint64_t word = 0; any && word < (count + 63) / 64; word++) {
+		for (uint64_t bits = live[word]; bits; bits &= bits - 1) {
+			object_id id = (object_id)(word * 64 + (unsigned)__builtin_ctzll(bits));
+			if (id >= count || !called[typing_label_of(analysis->typing, id)])
+				continue;
+			typing_of(analysis->typing, id, &object);
+			if (object.type == out->type && !hw_vector_push(&out->list, id)) {
+				typed_objects_deinit(out);
+				return error_no_memory();
+			}
+		}
+	}
+	return NULL;
+}
+
+void typed_objects_deinit(struct typed_objects *objects)
+{
+	hw_vector_deinit(&objects->list);
+}
+
+// The objects below one in the dominator tree, and those of them that can still be reached.
+struct cut {
+	struct graph *graph;
+	struct hw_map inside; // object -> whether it was reached
+	HW_VECTOR(node_id) pending;
+	bool no_memory;
+};
+
+static void cut_deinit(struct cut *cut)
+{
+	hw_map_deinit(&cut->inside);
+	hw_vector_deinit(&cut->pending);
+}
+
+static bool cut_enter(void *context, node_id node)
+{
+	struct cut *cut = context;
+
+	cut->no_memory =
+		!hw_map_put(&cut->inside, node, false) || !hw_vector_push(&cut->pending, node);
+	return !cut->no_memory;
+}
+
+static bool cut_reach(void *context, node_id node)
+{
+	struct cut *cut = context;
+	uint64_t reached;
+
+	if (!hw_map_get(&cut->inside, node, &reached) || reached)
+		return true;
+	cut->no_memory =
+		!hw_map_put(&cut->inside, node, true) || !hw_vector_push(&cut->pending, node);
+	return !cut->no_memory;
+}
+
+struct error *retained_without(struct rule_run *run, node_id object, const node_id *kept,
+	size_t kept_count, struct retained_part *out)
+{
+	struct graph *graph = run->analysis->graph;
+	_cleanup_(cut_deinit) struct cut cut = {.graph = graph};
+
+	*out = (struct retained_part){0};
+	if (graph_retained_count(graph, object) > RETAINED_MAX)
+		return NULL;
+	struct error *err = graph_prepare_tree(graph);
+	if (err)
+		return err;
+	hw_map_init(&cut.inside);
+	graph_dominated(graph, object, cut_enter, &cut);
+	while (cut.pending.count && !cut.no_memory)
+		graph_dominated(graph, cut.pending.items[--cut.pending.count], cut_enter, &cut);
+	for (size_t i = 0; i < kept_count && !cut.no_memory; i++)
+		cut_reach(&cut, kept[i]);
+	while (cut.pending.count && !cut.no_memory)
+		graph_successors(graph, cut.pending.items[--cut.pending.count], cut_reach, &cut);
+	if (cut.no_memory)
+		return error_no_memory();
+	hw_map_each (&cut.inside, entry) {
+		if (!entry->value) {
+			out->bytes += heap_size(run->analysis->heap, (object_id)entry->key);
+			out->objects++;
+		}
+	}
+	return NULL;
+}

@@ -1,0 +1,32 @@
+// What rules ask about objects.
+#ifndef RULES_OBJECTS_H
+#define RULES_OBJECTS_H
+
+#include "rules/rule.h"
+
+// What objects are called in a finding: "[]uint8", "main.order", "string".
+const char *object_type_name(const struct rule_run *run, object_id object);
+
+// Live objects of one type, or arrays of it.
+//
+//	struct typed_objects elements = {0};
+//	err = typed_objects_find(run, "container/list.Element", &elements);
+//	for (size_t i = 0; i < elements.list.count; i++)
+//		use(elements.list.items[i]);
+//	typed_objects_deinit(&elements);
+struct typed_objects {
+	const struct go_type *type; // NULL: the program has no such type
+	HW_VECTOR(object_id) list;  // ascending
+};
+struct error *typed_objects_find(struct rule_run *run, const char *name, struct typed_objects *out);
+void typed_objects_deinit(struct typed_objects *objects);
+
+// What only `object` keeps, and would keep no longer if of its references only those to `kept` were left. Takes time
+// proportional to what the object retains; too much of it is not looked at and counts as nothing.
+struct retained_part {
+	uint64_t bytes, objects;
+};
+struct error *retained_without(struct rule_run *run, node_id object, const node_id *kept,
+	size_t kept_count, struct retained_part *out);
+
+#endif
