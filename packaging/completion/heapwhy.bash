@@ -1,7 +1,7 @@
 # bash completion for heapwhy
 _heapwhy() {
 	local word=${COMP_WORDS[COMP_CWORD]} command=report
-	local common="--json --fork --stop --color= --no-progress --verbose --help --usage"
+	local common="--json --exe= --fork --stop --color= --no-progress --verbose --help --usage"
 
 	[ "$COMP_CWORD" -gt 1 ] && case ${COMP_WORDS[1]} in
 	report | paths | version | help) command=${COMP_WORDS[1]} ;;
@@ -24,6 +24,7 @@ _heapwhy() {
 	version) COMPREPLY=() ;;
 	*)
 		COMPREPLY=($(compgen -W "$(cd /proc && echo [0-9]*)" -- "$word"))
+		COMPREPLY+=($(compgen -f -- "$word"))
 		[ "$COMP_CWORD" -ne 1 ] || COMPREPLY+=($(compgen -W "report paths version help" -- "$word")) ;;
 	esac
 }

@@ -54,8 +54,8 @@ static const struct argp argp = {
 	.parser = parse,
 	.args_doc = "TARGET",
 	.doc = "Why is this Go program holding so much memory?\v"
-	       "TARGET is the id of a running Go process. It stands still for some milliseconds "
-	       "and goes on as it was.",
+	       "TARGET is the id of a running Go process, or a core file of one. A process stands "
+	       "still for some milliseconds and goes on as it was.",
 	.children = common_children,
 };
 
@@ -100,7 +100,8 @@ static struct error *run(const struct command *command, int argc, char **argv, i
 	if (!arguments.target) {
 		fputs("Usage: heapwhy [OPTION...] TARGET\n"
 		      "       heapwhy COMMAND [ARGUMENT...]\n"
-		      "TARGET is the id of a running Go process; 'heapwhy help' tells the rest.\n",
+		      "TARGET is the id of a running Go process or a core file; 'heapwhy help' "
+		      "tells the rest.\n",
 			stderr);
 		*status = ERROR_USAGE;
 		return NULL;

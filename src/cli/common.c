@@ -5,11 +5,12 @@
 
 #include "base/log.h"
 
-enum { KEY_JSON = 0x100, KEY_STOP, KEY_FORK, KEY_COLOR, KEY_NO_PROGRESS };
+enum { KEY_JSON = 0x100, KEY_STOP, KEY_FORK, KEY_COLOR, KEY_NO_PROGRESS, KEY_EXE };
 
 static const struct argp_option option_list[] = {
 	{"json", KEY_JSON, "FILE", OPTION_ARG_OPTIONAL,
 		"Write JSON instead of text, to standard output or to FILE", 0},
+	{"exe", KEY_EXE, "FILE", 0, "The program that wrote the core, where it is not found", 0},
 	{"fork", KEY_FORK, NULL, 0,
 		"Look at a copy made by a fork-like clone: a pause of milliseconds", 0},
 	{"stop", KEY_STOP, NULL, 0,
@@ -33,6 +34,9 @@ static error_t parse(int key, char *argument, struct argp_state *state)
 			return 0;
 		return command_mistake(
 			state, error_create(ERROR_USAGE, "--json= needs the name of a file"));
+	case KEY_EXE:
+		arguments->exe = argument;
+		return 0;
 	case KEY_FORK:
 		arguments->method = CAPTURE_FORK;
 		return 0;
@@ -74,6 +78,7 @@ struct error *common_open(
 		log_set_sink(remark_print, NULL);
 	struct analysis_options options = {
 		.capture = {.method = arguments->method},
+		.exe = arguments->exe,
 		.progress = &line.progress,
 	};
 	struct error *err = analysis_open(name, &options, out);

@@ -10,10 +10,11 @@ struct common_arguments {
 	enum capture_method method;
 	enum color_when color;
 	bool json, no_progress, verbose;
+	const char *exe;       // of a core; NULL: looked for
 	const char *json_file; // NULL: standard output
 };
 
-// A child parser for --json, --fork, --stop, --color, --no-progress, --verbose. Its input is a struct
+// A child parser for --json, --exe, --fork, --stop, --color, --no-progress, --verbose. Its input is a struct
 // common_arguments.
 extern const struct argp_child common_children[];
 

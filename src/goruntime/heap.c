@@ -26,6 +26,7 @@
 
 #include "base/cleanup.h"
 #include "base/error.h"
+#include "base/units.h"
 #include "goruntime/bits.h"
 #include "goruntime/runtime_private.h"
 #include "goruntime/specials.h"
@@ -435,6 +436,37 @@ static struct error *index_build(struct heap *heap)
 	return NULL;
 }
 
+// A core may hold less than the process did. What cannot be read counts for nothing, so the user must
+// know how much that is.
+static void absence_note(struct heap *heap)
+{
+	struct target *target = heap->runtime->target;
+	char bytes[24];
+
+	if (target->kind != TARGET_CORE)
+		return;
+	for (uint32_t i = 0; i < heap->span_count; i++) {
+		const struct span *span = &heap->spans[i];
+
+		if (!span->faulted_arena)
+			heap->absent_bytes += target_absent(target, span->base,
+				span->base + ((uint64_t)span->pages << GO_PAGE_SHIFT));
+	}
+	for (unsigned i = 0; i < heap->runtime->module_count; i++) {
+		const struct go_module *module = &heap->runtime->modules[i];
+
+		heap->absent_bytes += target_absent(target, module->noptrdata, module->end);
+	}
+	if (heap->absent_bytes)
+		runtime_note(heap->runtime,
+			"%s of the heap and of global variables are not in the core: what they "
+			"refer to is not counted.",
+			format_bytes(bytes, sizeof(bytes), heap->absent_bytes));
+	if (heap->skipped_spans)
+		runtime_note(heap->runtime, "%" PRIu32 " spans of the heap make no sense.",
+			heap->skipped_spans);
+}
+
 struct error *heap_open(struct go_runtime *runtime, struct heap **out)
 {
 	struct heap *heap = calloc(1, sizeof(*heap));
@@ -453,6 +485,7 @@ struct error *heap_open(struct go_runtime *runtime, struct heap **out)
 		heap_close(heap);
 		return err;
 	}
+	absence_note(heap);
 	*out = heap;
 	return NULL;
 }

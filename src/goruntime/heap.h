@@ -59,6 +59,7 @@ struct heap {
 	uint64_t dead_bytes, dead_count; // not marked by the last collection and not yet swept: no
 					 // longer allocated
 	uint64_t in_flight; // slots being handed out at the capture: neither allocated nor readable
+	uint64_t absent_bytes;   // of spans and global variables, that a core does not hold
 	uint32_t skipped_spans;  // implausible ones: torn while they changed hands, or damaged
 	struct heap_index index; // address -> slot
 	uint32_t *span_hints;    // span of id n << SPAN_HINT_SHIFT, for heap_span_of()

@@ -128,8 +128,7 @@ static struct error *state_read(struct go_runtime *runtime)
 		memory_u32(&runtime->memory, runtime->mheap + (uint32_t)at->mheap_sweepgen);
 	// runtime/mgc.go: each collection adds 2 when it begins to sweep, and begins with 0.
 	runtime->gc_count = runtime->sweepgen / 2;
-	if (runtime->target->kind == TARGET_PROCESS)
-		runtime->now_ns = clock_ns();
+	runtime->now_ns = runtime->target->clock_ns;
 	return NULL;
 }
 

@@ -75,7 +75,9 @@ static bool state_is_comparable(
 	const struct goroutine *goroutine = goroutine_at_work(goroutines);
 	uint64_t fresh = bits_count(heap->fresh, heap->object_count);
 
-	if (!runtime->gcphase)
+	if (heap->absent_bytes)
+		say(out, "the core does not hold all of the heap");
+	else if (!runtime->gcphase)
 		say(out, "whether the collector was at work could not be found out");
 	else if (runtime->gc_phase != GC_OFF)
 		say(out, "the collector was at work");

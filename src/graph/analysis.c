@@ -21,12 +21,14 @@
 #include "base/text.h"
 #include "base/units.h"
 #include "graph/holders.h"
+#include "target/core.h"
 
 struct pipeline {
 	struct analysis *analysis;
 	const struct analysis_options *options;
 	unsigned threads;
-	pid_t pid;
+	pid_t pid;        // of the process; 0: `file` is examined
+	const char *file; // a core
 };
 
 static unsigned threads_wanted(const struct analysis_options *options)
@@ -40,6 +42,10 @@ static unsigned threads_wanted(const struct analysis_options *options)
 
 static struct error *run_capture(struct pipeline *pipeline)
 {
+	struct core_options core = {.exe = pipeline->options->exe};
+
+	if (!pipeline->pid)
+		return core_open(pipeline->file, &core, &pipeline->analysis->target);
 	return process_capture(
 		pipeline->pid, &pipeline->options->capture, &pipeline->analysis->target);
 }
@@ -76,6 +82,14 @@ static struct error *read_resident(struct analysis *analysis, pid_t pid)
 	return NULL;
 }
 
+// What a core lacks may be why it makes no sense.
+static struct error *error_excuse(struct error *err, const struct target *target)
+{
+	size_t length = err && target->notes ? strlen(target->notes) : 0;
+
+	return length ? error_wrap(err, "%.*s", (int)length - 1, target->notes) : err;
+}
+
 static struct error *run_read(struct pipeline *pipeline)
 {
 	struct analysis *analysis = pipeline->analysis;
@@ -83,13 +97,13 @@ static struct error *run_read(struct pipeline *pipeline)
 
 	if (!err)
 		err = heap_open(analysis->runtime, &analysis->heap);
-	if (!err)
+	if (!err && pipeline->pid)
 		err = read_resident(analysis, pipeline->pid);
 	if (!err)
 		err = goroutines_read(analysis->heap, &analysis->goroutines);
 	if (!err)
 		err = roots_collect(analysis->heap, analysis->goroutines, &analysis->roots);
-	return err;
+	return error_excuse(err, analysis->target);
 }
 
 static struct error *run_extract(struct pipeline *pipeline)
@@ -175,7 +189,8 @@ static struct error *analysis_run(struct pipeline *pipeline)
 		struct error *(*run)(struct pipeline *pipeline);
 		uint64_t *took;
 	} phases[] = {
-		{"stopping the process for a moment", run_capture, &timings->capture},
+		{pipeline->pid ? "stopping the process for a moment" : "opening the core",
+			run_capture, &timings->capture},
 		{"reading Go's runtime", run_read, &timings->read},
 		{"reading objects", run_extract, &timings->graph},
 		{"marking what is alive", run_mark, &timings->mark},
@@ -223,21 +238,19 @@ static struct error *target_unknown(const char *name)
 	_cleanup_text_ struct text shown = TEXT_INIT;
 
 	text_append_untrusted(&shown, name, strlen(name));
-	if (access(name, F_OK))
-		return error_create(ERROR_TARGET,
-			"%s: there is no such process or file; give the id of a running Go process",
-			shown.bytes);
 	return error_create(ERROR_TARGET,
-		"%s: files cannot be examined yet; give the id of a running Go process",
+		"%s: there is no such process or file; give the id of a running Go process or a "
+		"core file",
 		shown.bytes);
 }
 
 struct error *analysis_open(
 	const char *name, const struct analysis_options *options, struct analysis **out)
 {
-	struct pipeline pipeline = {.options = options, .threads = threads_wanted(options)};
+	struct pipeline pipeline = {
+		.options = options, .file = name, .threads = threads_wanted(options)};
 
-	if (!parse_pid(name, &pipeline.pid))
+	if (!parse_pid(name, &pipeline.pid) && access(name, F_OK))
 		return target_unknown(name);
 	struct analysis *analysis = calloc(1, sizeof(*analysis));
 	if (!analysis)

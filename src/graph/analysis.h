@@ -24,6 +24,7 @@
 
 struct analysis_options {
 	struct capture_options capture;
+	const char *exe;                 // of a core: the program that wrote it; NULL: looked for
 	unsigned threads;                // 0: one a processor, at most 4
 	const struct progress *progress; // NULL: nobody watches
 };
@@ -82,7 +83,7 @@ struct analysis {
 	struct analysis_timings timings;
 };
 
-// `name` is a process id (cores and snapshots are further cases of analysis_open_target).
+// `name` is a process id or a core file.
 struct error *analysis_open(
 	const char *name, const struct analysis_options *options, struct analysis **out);
 void analysis_close(struct analysis *analysis); // accepts NULL

@@ -9,6 +9,7 @@
 // 3. Retained sizes, numbers descending: a sum is complete when it is added to the dominator's.
 #include "base/cleanup.h"
 #include "base/error.h"
+#include "base/temporary.h"
 #include "base/log.h"
 #include "base/units.h"
 #include "graph/core.h"
@@ -208,7 +209,7 @@ static void memory_choose(struct graph *graph)
 
 	if (need <= limit)
 		return;
-	graph->spill_directory = pages_directory();
+	graph->spill_directory = temporary_directory();
 	log_remark("the dominators may need %s and %s of memory can be had: using a file in %s",
 		format_bytes(need_text, sizeof(need_text), need),
 		format_bytes(limit_text, sizeof(limit_text), limit), graph->spill_directory);

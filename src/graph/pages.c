@@ -9,24 +9,12 @@
 
 #include "base/cleanup.h"
 #include "base/error.h"
+#include "base/temporary.h"
 
 // mmap refuses length 0; an empty array is one byte long.
 static size_t pages_length(size_t bytes)
 {
 	return bytes ? bytes : 1;
-}
-
-// A file that goes when its descriptor does.
-static int file_create(const char *directory)
-{
-	_cleanup_free_ char *name = NULL;
-
-	if (asprintf(&name, "%s/heapwhy.XXXXXX", directory) < 0)
-		return -1;
-	int fd = mkostemp(name, O_CLOEXEC);
-	if (fd >= 0)
-		unlink(name);
-	return fd;
 }
 
 void *pages_alloc(const char *directory, size_t bytes)
@@ -35,7 +23,7 @@ void *pages_alloc(const char *directory, size_t bytes)
 	int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
 
 	if (directory) {
-		fd = file_create(directory);
+		fd = temporary_file(directory);
 		if (fd < 0)
 			return NULL;
 		// Not sparse: a full disk must be an error here, not a SIGBUS at some later store.
@@ -70,11 +58,4 @@ void pages_free(void *array, size_t bytes)
 {
 	if (array)
 		munmap(array, pages_length(bytes));
-}
-
-const char *pages_directory(void)
-{
-	const char *directory = getenv("TMPDIR");
-
-	return directory && *directory ? directory : "/var/tmp";
 }

@@ -26,8 +26,4 @@ void pages_free(void *array, size_t bytes); // accepts NULL
 struct error *pages_error(const char *directory)
 	__attribute__((returns_nonnull, warn_unused_result));
 
-// A directory on a real disk for temporary files: $TMPDIR, else /var/tmp (/tmp is often memory
-// itself).
-const char *pages_directory(void);
-
 #endif

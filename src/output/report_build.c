@@ -4,11 +4,24 @@
 #include <sys/resource.h>
 
 #include "base/error.h"
+#include "base/text.h"
 #include "base/units.h"
 #include "debuginfo/executable.h"
 #include "ledger/ledger.h"
 #include "output/clean.h"
 #include "output/report_parts.h"
+
+// What the target lacks, and how the runtime was found. NULL: out of memory.
+static const char *build_notes(struct report *report, const char *target, const char *runtime)
+{
+	_cleanup_text_ struct text text = TEXT_INIT;
+
+	text_append(&text, target ? target : "");
+	if (target && runtime && *runtime)
+		text_append_char(&text, ' ');
+	text_append(&text, runtime ? runtime : "");
+	return text.failed ? NULL : clean_string(&report->arena, text.bytes);
+}
 
 static struct error *build_target(struct report *report, const struct analysis *analysis)
 {
@@ -29,7 +42,7 @@ static struct error *build_target(struct report *report, const struct analysis *
 	report->stripped = !runtime->executable || !executable_has_symbols(runtime->executable);
 	report->pie = runtime->executable && executable_is_pie(runtime->executable);
 	report->debug_info = runtime->executable && executable_has_dwarf(runtime->executable);
-	report->notes = clean_string(&report->arena, runtime->notes ? runtime->notes : "");
+	report->notes = build_notes(report, target->notes, runtime->notes);
 	report->capture_method = methods[target->capture.method];
 	report->capture_reason = clean_string(&report->arena, target->capture.reason);
 	report->pause_ns = target->capture.pause_ns;

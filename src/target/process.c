@@ -137,9 +137,9 @@ static size_t process_read(struct target *target, remote_addr address, void *buf
 }
 
 // True when no page of the range was ever changed: it still is what the file says.
-static bool is_file_data(struct process *process, remote_addr address, size_t size)
+static bool process_is_file_data(struct target *target, remote_addr address, size_t size)
 {
-	struct keeper *keeper = process->keeper;
+	struct keeper *keeper = process_of(target)->keeper;
 	remote_addr at = address & ~(remote_addr)(PAGE_BYTES - 1);
 
 	if (keeper->pagemap_fd < 0) {
@@ -178,7 +178,7 @@ static bool process_map(struct target *target, struct target_piece *piece)
 		piece->size > region->end - piece->address)
 		return false;
 	int file = process->region_files[region - target->regions];
-	if (file < 0 || !is_file_data(process, piece->address, piece->size))
+	if (file < 0 || !process_is_file_data(target, piece->address, piece->size))
 		return false;
 
 	uint64_t offset = region->file_offset + (piece->address - region->start);
@@ -227,6 +227,7 @@ static void process_destroy(struct target *target)
 	free(process->files);
 	free(process->region_files);
 	free(process->maps);
+	free(target->auxv);
 	free(target->exe_path);
 	free(target->regions);
 	free(target->threads);
@@ -236,6 +237,7 @@ static void process_destroy(struct target *target)
 static const struct target_ops process_ops = {
 	.read = process_read,
 	.map = process_map,
+	.is_file_data = process_is_file_data,
 	.open_exe = process_open_exe,
 	.release = process_release,
 	.destroy = process_destroy,
@@ -372,6 +374,21 @@ static struct error *process_threads(struct process *process)
 	memcpy(target->threads, process->keeper->threads, count * sizeof(*target->threads));
 	target->thread_count = count;
 	return NULL;
+}
+
+// Set when the program was started, and never changed by the kernel since. Nothing but dumps needs it.
+static void process_auxv(struct target *target)
+{
+	enum { AUXV_MAX = 4096 };
+	char *bytes = malloc(AUXV_MAX);
+	ssize_t length = bytes ? procfs_read(target->pid, "auxv", bytes, AUXV_MAX) : -1;
+
+	if (length <= 0) {
+		free(bytes);
+		return;
+	}
+	target->auxv = (uint8_t *)bytes;
+	target->auxv_size = (size_t)length;
 }
 
 // Checks and preparations.
@@ -565,6 +582,7 @@ struct error *process_capture(pid_t pid, const struct capture_options *options, 
 	process->exe_fd = -1;
 
 	volunteer_for_oom();
+	process_auxv(target);
 	err = check_exe(process);
 	if (!err)
 		err = run_keeper(process, options, &status);
@@ -578,6 +596,7 @@ struct error *process_capture(pid_t pid, const struct capture_options *options, 
 	}
 	target->capture.pause_ns = process->keeper->result->pause_ns;
 	target->capture.total_ns = process->keeper->result->total_ns;
+	target->clock_ns = clock_ns();
 	*out = target;
 	return NULL;
 }

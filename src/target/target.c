@@ -120,6 +120,23 @@ static uint64_t readable_bytes(const struct target *target, remote_addr address)
 	return end - address;
 }
 
+uint64_t target_absent(const struct target *target, remote_addr start, remote_addr end)
+{
+	uint64_t absent = end > start ? end - start : 0;
+
+	for (size_t i = region_index(target, start); i < target->region_count; i++) {
+		const struct region *region = &target->regions[i];
+		remote_addr low = region->start > start ? region->start : start;
+		remote_addr high = region->end < end ? region->end : end;
+
+		if (region->start >= end)
+			break;
+		if (region->readable && low < high)
+			absent -= high - low;
+	}
+	return absent;
+}
+
 static void piece_destroy(struct target_piece *piece)
 {
 	if (piece->mapping)

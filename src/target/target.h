@@ -37,7 +37,11 @@ struct region {
 
 // A thread's registers as the goroutine unwinder needs them: pc and sp by name, and every general
 // and vector register once more as plain words, for conservative scanning.
-enum { REGISTER_WORDS_MAX = 320 };
+//
+// On amd64 words[0 .. AMD64_GENERAL_WORDS) are rax rbx rcx rdx rsi rdi rbp rsp r8 .. r15, the base of
+// fs, and the flags; then come XMM0 .. XMM15. On arm64 words[0 .. ARM64_GENERAL_WORDS) are x0 .. x30,
+// then come V0 .. V31. A thread whose registers could not be had has fewer words than that.
+enum { REGISTER_WORDS_MAX = 320, AMD64_GENERAL_WORDS = 18, ARM64_GENERAL_WORDS = 31 };
 struct registers {
 	remote_addr pc, sp;
 	unsigned word_count;
@@ -81,6 +85,11 @@ struct target {
 	struct target_thread *threads;
 	size_t thread_count;
 	struct capture capture;
+	uint64_t clock_ns;       // CLOCK_MONOTONIC there, at the capture; 0: unknown
+	uint64_t resident_bytes; // of the process, where a core tells; 0: unknown
+	char *notes;             // what is missing or in doubt, in sentences; NULL: nothing
+	uint8_t *auxv;           // the kernel's auxiliary vector as it is, NULL: unknown
+	size_t auxv_size;
 	struct target_piece *pieces; // what target_map handed out
 	_Atomic uint64_t bytes_read;
 	_Atomic uint64_t faults; // reads that met an unreadable byte
@@ -95,6 +104,9 @@ struct target_ops {
 	// copying; false when that cannot be done. The range lies within readable regions.
 	// Optional.
 	bool (*map)(struct target *target, struct target_piece *piece);
+	// Whether a range within one region that names a file still holds what that file holds.
+	// Optional: unknown is no.
+	bool (*is_file_data)(struct target *target, remote_addr address, size_t size);
 	// A file descriptor on the main executable's file, to be closed by the caller, or -1
 	// (errno).
 	int (*open_exe)(struct target *target);
@@ -119,6 +131,9 @@ struct error *target_map(struct target *target, remote_addr address, size_t size
 
 // The region that contains `address`, or NULL. O(log regions).
 const struct region *target_region(const struct target *target, remote_addr address);
+
+// Bytes of [start, end) that no readable region holds.
+uint64_t target_absent(const struct target *target, remote_addr start, remote_addr end);
 
 // For those who implement a target: the region table must be sorted before anything is read.
 void target_sort_regions(struct target *target);

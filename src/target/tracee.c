@@ -378,7 +378,7 @@ static void general_words(struct registers *out, const struct user_regs_struct *
 {
 	const uint64_t words[] = {regs->rax, regs->rbx, regs->rcx, regs->rdx, regs->rsi, regs->rdi,
 		regs->rbp, regs->rsp, regs->r8, regs->r9, regs->r10, regs->r11, regs->r12,
-		regs->r13, regs->r14, regs->r15};
+		regs->r13, regs->r14, regs->r15, regs->fs_base, regs->eflags};
 
 	out->pc = regs->rip;
 	out->sp = regs->rsp;
