@@ -226,7 +226,7 @@ static bool parse_pid(const char *name, pid_t *pid)
 		return false;
 	errno = 0;
 	unsigned long number = strtoul(name, &end, 10);
-	if (*end)
+	if (*end || (!number && !errno))
 		return false;
 	// A number that no process can have is still meant as one: it is not there.
 	*pid = errno || number > INT_MAX ? INT_MAX : (pid_t)number;

@@ -16,7 +16,7 @@
 struct core_options {
 	const char
 		*exe; // the executable; NULL: looked for where the core says, beside the core, and
-		      // by its build id
+		// by its build id
 };
 
 struct error *core_open(const char *path, const struct core_options *options, struct target **out);
