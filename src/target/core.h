@@ -14,9 +14,8 @@
 #include "target/target.h"
 
 struct core_options {
-	const char
-		*exe; // the executable; NULL: looked for where the core says, beside the core, and
-		// by its build id
+	// The executable; NULL: looked for where the core says, beside the core, and by build id.
+	const char *exe;
 };
 
 struct error *core_open(const char *path, const struct core_options *options, struct target **out);
