@@ -105,8 +105,8 @@ static struct error *reader_exercise(struct heap *heap, struct runtime_outcome *
 		uint64_t words = heap_size(heap, id) / 8;
 
 		heap_scan_object(reader, id, group_visit, NULL);
-		heap_pointer_bits(reader, id, words / 2);
-		heap_pointer_bits(reader, id, words - 1);
+		heap_pointer_bits(reader, heap_span_of(heap, id), id, words / 2);
+		heap_pointer_bits(reader, heap_span_of(heap, id), id, words - 1);
 	}
 	out->faults = heap_reader_faults(reader);
 	heap_reader_destroy(reader);

@@ -60,12 +60,20 @@ static void check_pointers(struct heap_image *image, object_id object, expectati
 					(int)span->elem_size / 8);
 		}
 	}
-	for (uint64_t word = 0; word < span->elem_size / 8; word += 13) {
-		uint64_t bits = heap_pointer_bits(reader, object, word);
+	// Read again, and as kept by a scan.
+	for (int way = 0; way < 2; way++) {
+		if (way == 1) {
+			assert_success(heap_keep_pointer_bits(image->heap));
+			assert_true(heap_scan_span(reader, span, NULL, gather, gathered));
+		}
+		for (uint64_t word = 0; word < span->elem_size / 8; word += 13) {
+			uint64_t bits = heap_pointer_bits(reader, span, object, word);
 
-		for (uint64_t i = 0; i < 64 && word + i < span->elem_size / 8; i++)
-			assert_int_equal(bits >> i & 1, expect(word + i));
+			for (uint64_t i = 0; i < 64 && word + i < span->elem_size / 8; i++)
+				assert_int_equal(bits >> i & 1, expect(word + i));
+		}
 	}
+	heap_forget_pointer_bits(image->heap);
 	assert_int_equal(heap_reader_faults(reader), 0);
 	heap_reader_destroy(reader);
 	free(gathered);
@@ -333,7 +341,8 @@ static void test_masks_on_demand(void **state)
 		struct heap_reader *reader;
 		assert_success(heap_reader_create(image.heap, &reader));
 		for (uint64_t i = 0; i < 1 + 50 * 22; i++)
-			assert_int_equal(heap_pointer_bits(reader, 0, i) & 1, nested(i));
+			assert_int_equal(heap_pointer_bits(reader, &image.heap->spans[0], 0, i) & 1,
+				nested(i));
 		assert_int_equal(heap_reader_faults(reader), 0);
 		heap_reader_destroy(reader);
 		heap_image_deinit(&image);

@@ -490,10 +490,44 @@ struct error *heap_open(struct go_runtime *runtime, struct heap **out)
 	return NULL;
 }
 
+static bool has_kept_bits(const struct span *span)
+{
+	return span->count && !span->noscan && span->elem_size <= HEAP_BITS_OBJECT_MAX;
+}
+
+struct error *heap_keep_pointer_bits(struct heap *heap)
+{
+	uint64_t words = 1; // 0 means none
+
+	heap_forget_pointer_bits(heap);
+	heap->kept.first = calloc((size_t)heap->span_count + 1, sizeof(*heap->kept.first));
+	if (!heap->kept.first)
+		return error_no_memory();
+	for (uint32_t i = 0; i < heap->span_count; i++) {
+		const struct span *span = &heap->spans[i];
+
+		if (!has_kept_bits(span) || words > UINT32_MAX)
+			continue;
+		heap->kept.first[i] = (uint32_t)words;
+		// Bits are extracted 64 at a time at any position, so there is a word beyond the last.
+		words += bits_words(span->count * span->elem_size / 8) + 1;
+	}
+	heap->kept.words = calloc(words, sizeof(*heap->kept.words));
+	return heap->kept.words ? NULL : error_no_memory();
+}
+
+void heap_forget_pointer_bits(struct heap *heap)
+{
+	free(heap->kept.words);
+	free(heap->kept.first);
+	heap->kept = (struct kept_bits){0};
+}
+
 void heap_close(struct heap *heap)
 {
 	if (!heap)
 		return;
+	heap_forget_pointer_bits(heap);
 	free(heap->spans);
 	free(heap->allocated);
 	free(heap->marked);

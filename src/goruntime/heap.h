@@ -63,6 +63,10 @@ struct heap {
 	uint32_t skipped_spans;  // implausible ones: torn while they changed hands, or damaged
 	struct heap_index index; // address -> slot
 	uint32_t *span_hints;    // span of id n << SPAN_HINT_SHIFT, for heap_span_of()
+	struct kept_bits {       // heap_keep_pointer_bits(); both NULL: none
+		uint64_t *words;
+		uint32_t *first; // for each span: where its bits begin; 0: it has none
+	} kept;
 };
 
 enum { SPAN_HINT_SHIFT = 10 };
@@ -146,9 +150,15 @@ bool heap_scan_span(struct heap_reader *reader, const struct span *span, const u
 bool heap_scan_object(
 	struct heap_reader *reader, object_id id, word_group_visit visit, void *context);
 
-// The bits of up to 64 words of object `id` from word `first_word` on: 1 = pointer word. For
-// typing's checks.
-uint64_t heap_pointer_bits(struct heap_reader *reader, object_id id, uint64_t first_word);
+// From here on heap_scan_span() leaves the pointer bits of the spans it reads behind, those of
+// objects of up to 512 bytes: 1/64 of the spans' bytes. So the heap need not be read again for them.
+struct error *heap_keep_pointer_bits(struct heap *heap);
+void heap_forget_pointer_bits(struct heap *heap);
+
+// The bits of up to 64 words of object `id` of `span` from word `first_word` on: 1 = pointer word. For
+// typing's checks. Fast where they were kept.
+uint64_t heap_pointer_bits(
+	struct heap_reader *reader, const struct span *span, object_id id, uint64_t first_word);
 
 // Reads from an object's contents through the reader's window.
 bool heap_read(struct heap_reader *reader, remote_addr address, void *buffer, size_t size);

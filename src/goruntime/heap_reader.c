@@ -20,6 +20,8 @@ enum {
 	WINDOW_WORDS = WINDOW_BYTES / 8,
 	READER_CACHE_BYTES = 1 << 20,
 	ARENA_BYTES = 1 << ARENA_SHIFT,
+	// Spans of objects up to HEAP_BITS_OBJECT_MAX have one page to 1.26, up to four from 1.27 on.
+	KEPT_WORDS_MAX = 16 * GO_PAGE_SIZE / 8 / 64,
 };
 
 struct heap_reader {
@@ -346,6 +348,47 @@ static bool large_scan(
 	return true;
 }
 
+// The pointer bits of one object of a small span, put in their place (go 1.19, where they end
+// early).
+static void ending_bits_keep(
+	struct bit_source *source, uint64_t first, uint64_t words, uint64_t *to)
+{
+	for (uint64_t word = 0; word < words && !source->ended; word += 64) {
+		unsigned count = words - word < 64 ? words - word : 64;
+
+		bits_or(to, first + word, source_bits(source, word, count), count);
+	}
+}
+
+// Leaves the pointer bits of the span, which is in the window, behind. Two threads may come to the
+// same span, both with the same bits.
+static void span_bits_keep(struct heap_reader *reader, const struct span *span)
+{
+	const struct kept_bits *kept = &reader->heap->kept;
+	uint64_t bits[KEPT_WORDS_MAX + 1] = {0};
+	uint64_t words = span->elem_size / 8, total = span->count * words;
+	struct bit_source source;
+
+	if (!kept->words || !kept->first[span - reader->heap->spans] ||
+		bits_words(total) > KEPT_WORDS_MAX ||
+		!source_open(reader, span, span->base, &source))
+		return;
+	if (source.scans) {
+		for (uint64_t first = 0; first < total; first += words) {
+			struct bit_source object = source;
+
+			object.first += first;
+			ending_bits_keep(&object, first, words, bits);
+		}
+	} else {
+		for (uint64_t first = 0; first < total; first += 64)
+			bits[first / 64] = bits_extract(source.bits, source.first + first);
+	}
+	uint64_t *to = kept->words + kept->first[span - reader->heap->spans];
+	for (uint64_t i = 0; i < bits_words(total); i++)
+		__atomic_store_n(&to[i], bits[i], __ATOMIC_RELAXED);
+}
+
 static bool span_has_pointers(const struct span *span)
 {
 	return span->count && !span->noscan;
@@ -371,6 +414,8 @@ bool heap_scan_span(struct heap_reader *reader, const struct span *span, const u
 			return large_scan(reader, span, visit, context);
 		if (!loaded && !window_has(reader, span->base, span_end(span)))
 			window_load_small(reader, span, true);
+		if (!loaded)
+			span_bits_keep(reader, span);
 		loaded = true;
 		for (; wanted; wanted &= wanted - 1) {
 			object_id id = span->first + slot + (uint32_t)__builtin_ctzll(wanted);
@@ -396,9 +441,9 @@ bool heap_scan_object(
 	return small_scan(reader, span, id, visit, context);
 }
 
-uint64_t heap_pointer_bits(struct heap_reader *reader, object_id id, uint64_t first_word)
+uint64_t heap_pointer_bits(
+	struct heap_reader *reader, const struct span *span, object_id id, uint64_t first_word)
 {
-	const struct span *span = heap_span_of(reader->heap, id);
 	remote_addr address = span_object(span, id);
 	uint64_t words = span->elem_size / 8;
 	struct bit_source source;
@@ -406,6 +451,13 @@ uint64_t heap_pointer_bits(struct heap_reader *reader, object_id id, uint64_t fi
 	if (!span_has_pointers(span) || first_word >= words)
 		return 0;
 	unsigned count = words - first_word < 64 ? words - first_word : 64;
+	if (reader->heap->kept.words && reader->heap->kept.first[span - reader->heap->spans]) {
+		const uint64_t *kept = reader->heap->kept.words +
+				       reader->heap->kept.first[span - reader->heap->spans];
+
+		return bits_extract(kept, (id - span->first) * words + first_word) &
+		       bits_low(count);
+	}
 	if (span->size_class) {
 		if (!window_has(reader, span->base, span_end(span)))
 			window_load_small(reader, span, false);

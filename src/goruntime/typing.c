@@ -164,9 +164,9 @@ static void (*const steps[])(struct typing *typing) = {
 
 static struct error *typing_steps(struct typing *typing)
 {
-	struct error *err = typing_load_pointer_bits(typing);
+	struct error *err = NULL;
 
-	if (!err && typing->dwarf)
+	if (typing->dwarf)
 		err = typing_dwarf_claim(typing->dwarf, typing->roots);
 	if (!err)
 		err = typing_propagate(typing);

@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/pages.h"
 #include "goruntime/typing_private.h"
 
 enum {
@@ -22,28 +23,30 @@ enum {
 	PARTS_MAX = 1 << 24,
 };
 
+static size_t claims_bytes(const struct typing *typing)
+{
+	return ((size_t)typing->heap->object_count + 1) * sizeof(*typing->claims);
+}
+
 struct error *claims_create(struct typing *typing)
 {
 	struct heap *heap = typing->heap;
 
-	typing->claims = calloc((size_t)heap->object_count + 1, sizeof(*typing->claims));
+	typing->claims = pages_alloc(NULL, claims_bytes(typing));
 	typing->pending = calloc((size_t)heap->object_count / 64 + 1, sizeof(*typing->pending));
-	typing->pointer_bits = calloc((size_t)heap->span_count + 1, sizeof(*typing->pointer_bits));
 	typing->queue = calloc((size_t)heap->span_count + 1, sizeof(*typing->queue));
 	typing->queued = calloc((size_t)heap->span_count + 1, sizeof(*typing->queued));
 	hw_map_init(&typing->parts);
 	hw_map_init(&typing->part_of);
-	if (!typing->claims || !typing->pending || !typing->pointer_bits || !typing->queue ||
-		!typing->queued)
+	if (!typing->claims || !typing->pending || !typing->queue || !typing->queued)
 		return error_no_memory();
 	return NULL;
 }
 
 void claims_destroy(struct typing *typing)
 {
-	free(typing->claims);
+	pages_free(typing->claims, claims_bytes(typing));
 	free(typing->pending);
-	free(typing->pointer_bits);
 	free(typing->queue);
 	free(typing->queued);
 	hw_map_deinit(&typing->parts);
@@ -66,24 +69,6 @@ const struct go_type *typing_object_type(const struct typing *typing, object_id 
 	uint32_t claim = typing->claims[id];
 
 	return claim ? type_by_id(typing->types, claim_type_id(claim)) : NULL;
-}
-
-uint64_t typing_pointer_bits(
-	struct typing *typing, const struct span *span, object_id id, uint64_t word)
-{
-	const uint64_t *bits = typing->pointer_bits[span - typing->heap->spans];
-
-	if (span->noscan)
-		return 0;
-	if (!bits)
-		return heap_pointer_bits(typing->reader, id, word);
-	uint64_t words = span->elem_size / 8;
-	uint64_t first = (id - span->first) * words + word;
-	uint64_t value = bits[first / 64] >> (first % 64);
-	if (first % 64)
-		value |= bits[first / 64 + 1] << (64 - first % 64);
-	uint64_t count = word < words ? words - word : 0;
-	return count < 64 ? value & ((UINT64_C(1) << count) - 1) : value;
 }
 
 // Names that stand for several types.
@@ -218,7 +203,7 @@ static bool mask_agrees(struct typing *typing, const struct span *span, object_i
 	uint64_t total = words * count;
 	if (total > 64)
 		total = 64;
-	uint64_t have = typing_pointer_bits(typing, span, id, first), want = 0;
+	uint64_t have = heap_pointer_bits(typing->reader, span, id, first), want = 0;
 	uint64_t pointer_words = type->pointer_bytes / 8;
 	for (uint64_t start = 0; start < total; start += words) {
 		for (uint64_t w = 0; w < pointer_words; w += 64) {
@@ -240,7 +225,7 @@ static bool rest_is_clear(
 {
 	if (span->noscan || bytes >= span->elem_size || span->elem_size > BITS_OBJECT_MAX)
 		return true;
-	return !typing_pointer_bits(typing, span, id, (bytes + 7) / 8);
+	return !heap_pointer_bits(typing->reader, span, id, (bytes + 7) / 8);
 }
 
 // Two parts of the same type at different multiples of its size: the slot is an array of them, if

@@ -13,7 +13,13 @@
 #include "debuginfo/pclntab.h"
 #include "goruntime/typing_private.h"
 
-enum { WINDOW_BYTES = TYPING_WINDOW_BYTES, READ_AHEAD_BYTES = 1 << 14, OPERAND_BYTES = 64 };
+enum {
+	WINDOW_BYTES = TYPING_WINDOW_BYTES,
+	READ_AHEAD_BYTES = 1 << 14,
+	OPERAND_BYTES = 64,
+	PREFETCH_AHEAD = 8,
+	PREFETCH_OPERATIONS = 8
+};
 
 #define LENGTH_MAX (UINT64_C(1) << 40)
 
@@ -272,6 +278,25 @@ static void follow_in_place(struct typing *typing, const struct program *program
 	}
 }
 
+// Asks the processor for what claims about the value's pointers will look at: the heap is large, and
+// each would wait for memory. Interfaces keep their pointer in the second word; looking up one word
+// too many does no harm.
+static inline void prefetch_claims(
+	const struct typing *typing, const struct program *program, const uint8_t *bytes)
+{
+	for (uint32_t i = 0; i < program->length && i < PREFETCH_OPERATIONS; i++) {
+		const struct operation *operation = &program->operations[i];
+		const uint8_t *at = bytes + operation->offset;
+		object_id id = heap_find(
+			typing->heap, load_word(at + (operation->code == OP_INTERFACE ? 8 : 0)));
+
+		if (id != OBJECT_NONE) {
+			__builtin_prefetch(&typing->claims[id]);
+			__builtin_prefetch(&typing->live[id >> 6]);
+		}
+	}
+}
+
 static void follow_one(struct typing *typing, const struct program *program, const uint8_t *bytes,
 	remote_addr self)
 {
@@ -334,8 +359,12 @@ static void follow_values(struct typing *typing, struct window *window,
 		uint64_t now = count - done < chunk ? count - done : chunk;
 		const uint8_t *bytes = window_get(typing, window, start + done * size, now * size,
 			done + now < count ? 0 : ahead);
-		for (uint64_t i = 0; i < now; i++)
+		for (uint64_t i = 0; i < now; i++) {
+			if (i + PREFETCH_AHEAD < now)
+				prefetch_claims(
+					typing, program, bytes + (i + PREFETCH_AHEAD) * size);
 			follow_one(typing, program, bytes + i * size, start + (done + i) * size);
+		}
 	}
 }
 
@@ -375,6 +404,18 @@ static void follow_object(struct typing *typing, struct window *window, const st
 	follow_values(typing, window, program, start, count, ahead);
 }
 
+static void prefetch_object(const struct typing *typing, const struct window *window,
+	const struct span *span, object_id id)
+{
+	const struct go_type *type = typing_object_type(typing, id);
+	remote_addr start = span_object(span, id) + span_header_bytes(typing->heap, span);
+
+	if (type && type->id < typing->program_count && typing->programs[type->id] &&
+		start >= window->start && start + type->size <= window->end)
+		prefetch_claims(typing, typing->programs[type->id],
+			typing->window + (start - window->start));
+}
+
 // Objects that point backwards in their span make it necessary to start over; then all of it is read, for such are
 // lists, which go on like that.
 static void follow_span(struct typing *typing, const struct span *span)
@@ -389,7 +430,11 @@ static void follow_span(struct typing *typing, const struct span *span)
 			return;
 		if (pass == 1 && bytes <= WINDOW_BYTES)
 			window_get(typing, &window, span->base, bytes, 0);
+		object_id soon = id;
 		while (id != OBJECT_NONE) {
+			for (; soon != OBJECT_NONE && soon <= id + PREFETCH_AHEAD;
+				soon = next_pending(typing, soon + 1, end))
+				prefetch_object(typing, &window, span, soon);
 			object_id next = next_pending(typing, id + 1, end);
 			typing->pending[id >> 6] &= ~(UINT64_C(1) << (id & 63));
 			follow_object(typing, &window, span, id, next);

@@ -60,12 +60,10 @@ struct typing {
 	bool no_memory;
 	unsigned flags;
 
-	uint32_t *claims;        // a claim for each slot
-	uint64_t *pending;       // a bit for each slot: typed and not yet followed
-	uint64_t **pointer_bits; // for each span of objects up to 512 bytes with pointers: a bit
-				 // for each word
-	uint32_t *queue;         // ring of span numbers with pending objects, span_count + 1 places
-	uint8_t *queued;         // for each span
+	uint32_t *claims;  // a claim for each slot
+	uint64_t *pending; // a bit for each slot: typed and not yet followed
+	uint32_t *queue;   // ring of span numbers with pending objects, span_count + 1 places
+	uint8_t *queued;   // for each span
 	uint32_t queue_head, queue_tail;
 	uint8_t *window; // what is being followed, WINDOW_BYTES
 
@@ -129,10 +127,6 @@ void claims_destroy(struct typing *typing);
 // The live object that holds `address`; OBJECT_NONE outside.
 object_id typing_find(const struct typing *typing, remote_addr address, const struct span **span);
 
-// The pointer bits of up to 64 words of the object from `word` of its slot on.
-uint64_t typing_pointer_bits(
-	struct typing *typing, const struct span *span, object_id id, uint64_t word);
-
 static inline bool typing_is_live(const struct typing *typing, object_id id)
 {
 	return heap_bit(typing->live, id);
@@ -159,7 +153,6 @@ void typing_follow_table(struct typing *typing, const struct go_type *map, const
 void typing_follow_chan(struct typing *typing, const uint8_t *hchan, remote_addr self);
 
 // ---- typing_seeds.c: what is certain without debug information
-struct error *typing_load_pointer_bits(struct typing *typing);
 void typing_claim_headers(struct typing *typing);
 void typing_claim_runtime(struct typing *typing);
 void typing_claim_root_closures(struct typing *typing);

@@ -1,109 +1,11 @@
 // What is certain without debug information: the places where the runtime itself wrote a type down.
-#include <pthread.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/error.h"
 #include "goruntime/typing_private.h"
 
-enum { BITS_OBJECT_MAX = 512, GOROUTINES_MAX = 1 << 24, HEADER_BYTES = 8, SPANS_AT_ONCE = 256 };
-
-// ---- pointer bits
-
-struct bits_context {
-	const struct span *span;
-	uint64_t *bits;
-};
-
-static bool bits_visit(void *context, const struct word_group *group)
-{
-	const struct bits_context *to = context;
-	uint64_t first =
-		(group->object - to->span->first) * (to->span->elem_size / 8) + group->offset / 8;
-
-	to->bits[first / 64] |= group->pointers << (first % 64);
-	if (first % 64)
-		to->bits[first / 64 + 1] |= group->pointers >> (64 - first % 64);
-	return true;
-}
-
-static bool span_has_live(const struct typing *typing, const struct span *span)
-{
-	object_id end = span->first + span->count;
-
-	for (object_id id = span->first; id < end; id = (id | 63) + 1) {
-		uint64_t bits = typing->live[id >> 6] >> (id & 63);
-		object_id last = (id | 63) + 1;
-		if (last > end)
-			bits &= (UINT64_C(1) << (end - id)) - 1;
-		if (bits)
-			return true;
-	}
-	return false;
-}
-
-// Reading them means reading the heap, so two threads share the spans, a piece at a time.
-struct bits_work {
-	struct typing *typing;
-	_Atomic uint32_t next; // span
-};
-
-static void bits_load(struct bits_work *work, struct heap_reader *reader)
-{
-	const struct typing *typing = work->typing;
-	const struct heap *heap = typing->heap;
-
-	for (uint32_t first;
-		(first = atomic_fetch_add(&work->next, SPANS_AT_ONCE)) < heap->span_count;) {
-		uint32_t end = first + SPANS_AT_ONCE;
-		for (uint32_t i = first; i < end && i < heap->span_count; i++) {
-			struct bits_context context = {
-				.span = &heap->spans[i], .bits = typing->pointer_bits[i]};
-			if (context.bits)
-				heap_scan_span(
-					reader, context.span, typing->live, bits_visit, &context);
-		}
-	}
-}
-
-// A helper without memory for a reader leaves the work to the other thread.
-static void *bits_thread(void *context)
-{
-	struct bits_work *work = context;
-	struct heap_reader *reader;
-	struct error *err = heap_reader_create(work->typing->heap, &reader);
-
-	if (!err) {
-		bits_load(work, reader);
-		heap_reader_destroy(reader);
-	}
-	error_destroy(err);
-	return NULL;
-}
-
-struct error *typing_load_pointer_bits(struct typing *typing)
-{
-	const struct heap *heap = typing->heap;
-	struct bits_work work = {.typing = typing};
-	pthread_t thread;
-
-	for (uint32_t i = 0; i < heap->span_count; i++) {
-		const struct span *span = &heap->spans[i];
-		if (!span->count || span->noscan || span->elem_size > BITS_OBJECT_MAX ||
-			!span_has_live(typing, span))
-			continue;
-		uint64_t words = span->count * (span->elem_size / 8);
-		typing->pointer_bits[i] = typing_alloc(typing, (words / 64 + 2) * sizeof(uint64_t));
-		if (!typing->pointer_bits[i])
-			return error_no_memory();
-	}
-	bool helped = !pthread_create(&thread, NULL, bits_thread, &work);
-	bits_load(&work, typing->reader);
-	if (helped)
-		pthread_join(thread, NULL);
-	return NULL;
-}
+enum { BITS_OBJECT_MAX = 512, GOROUTINES_MAX = 1 << 24, HEADER_BYTES = 8 };
 
 // ---- malloc headers (runtime/mbitmap.go, 1.22 on): the type of each object above 512 bytes with
 // pointers

@@ -109,13 +109,8 @@ static struct error *run_read(struct pipeline *pipeline)
 static struct error *run_extract(struct pipeline *pipeline)
 {
 	struct analysis *analysis = pipeline->analysis;
-	unsigned threads = pipeline->options->threads;
 
-	if (!threads) {
-		long processors = sysconf(_SC_NPROCESSORS_ONLN);
-		threads = processors < 1 ? 1 : processors > 4 ? 4 : (unsigned)processors;
-	}
-	return graph_extract(analysis->heap, threads, &analysis->graph);
+	return graph_extract(analysis->heap, pipeline->threads, &analysis->graph);
 }
 
 static struct error *run_mark(struct pipeline *pipeline)
@@ -166,6 +161,7 @@ static struct error *run_types_and_dominators(struct pipeline *pipeline)
 	uint64_t start = clock_ns();
 	struct error *err = typing_spread(analysis->typing, graph_reached(analysis->graph));
 
+	heap_forget_pointer_bits(analysis->heap);
 	analysis->timings.typing += clock_ns() - start;
 	if (beside)
 		pthread_join(thread, NULL);

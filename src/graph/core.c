@@ -19,7 +19,7 @@
 
 #include "base/cancel.h"
 #include "base/cleanup.h"
-#include "graph/pages.h"
+#include "base/pages.h"
 
 enum { BATCH = 48, AHEAD = 12, ARC_BATCH = 256 };
 

@@ -13,7 +13,7 @@
 #include "base/log.h"
 #include "base/units.h"
 #include "graph/core.h"
-#include "graph/pages.h"
+#include "base/pages.h"
 #include "target/method.h"
 
 // What steps 1 and 2 keep about a number, side by side because they are needed together.

@@ -3,7 +3,7 @@
 
 #include "base/error.h"
 #include "graph/internal.h"
-#include "graph/pages.h"
+#include "base/pages.h"
 
 void graph_destroy(struct graph *graph)
 {

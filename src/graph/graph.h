@@ -25,8 +25,8 @@ struct graph;
 typedef uint32_t node_id;
 #define NODE_NONE UINT32_MAX
 
-// Reads every allocated object's pointers into a compressed edge store. The only phase that reads
-// the heap; the heap's `allocated` bitmap must live until graph_connect is done.
+// Reads every allocated object's pointers into a compressed edge store, and keeps the heap's pointer
+// bits for typing (heap_keep_pointer_bits). The only phase that reads the heap; the heap's `allocated` bitmap must live until graph_connect is done.
 struct error *graph_extract(struct heap *heap, unsigned threads, struct graph **out);
 void graph_destroy(struct graph *graph); // accepts NULL
 

@@ -118,6 +118,7 @@ struct error *graph_extract(struct heap *heap, unsigned threads, struct graph **
 		.scanner_destroy = heap_scanner_destroy,
 		.scan = heap_scan,
 	};
+	struct error *err = heap_keep_pointer_bits(heap);
 
-	return graph_extract_from(&source, threads, out);
+	return err ? err : graph_extract_from(&source, threads, out);
 }

@@ -10,7 +10,7 @@
 #include "base/cancel.h"
 #include "base/cleanup.h"
 #include "graph/internal.h"
-#include "graph/pages.h"
+#include "base/pages.h"
 
 enum { BATCH = 48 };
 

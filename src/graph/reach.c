@@ -12,7 +12,7 @@
 #include "base/cancel.h"
 #include "base/cleanup.h"
 #include "graph/internal.h"
-#include "graph/pages.h"
+#include "base/pages.h"
 #include "graph/targets.h"
 
 struct marker {

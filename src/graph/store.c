@@ -5,7 +5,7 @@
 #include "graph/store.h"
 
 #include "base/error.h"
-#include "graph/pages.h"
+#include "base/pages.h"
 #include "graph/targets.h"
 
 enum {

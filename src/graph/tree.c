@@ -7,7 +7,7 @@
 
 #include "base/error.h"
 #include "graph/internal.h"
-#include "graph/pages.h"
+#include "base/pages.h"
 
 struct error *graph_prepare_tree(struct graph *graph)
 {

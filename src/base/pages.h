@@ -3,12 +3,16 @@
 //
 // An array can also live in an unlinked temporary file: then the kernel may write it out when
 // memory is short, and a graph that is too big for the machine gets slow instead of killed.
+// Those of some megabytes are made of huge pages where the kernel has them: arrays that are read in
+// random order then miss the processor's address cache much less.
 //
-//	uint32_t *numbers = pages_alloc(spill, count * sizeof(*numbers)); // NULL: no memory (or no
-// space, see errno) 	numbers = pages_resize(numbers, old_bytes, new_bytes); 	pages_free(numbers,
-// new_bytes);
-#ifndef GRAPH_PAGES_H
-#define GRAPH_PAGES_H
+//	uint32_t *numbers = pages_alloc(spill, count * sizeof(*numbers));
+//	if (!numbers)
+//		...                            // no memory, or no space: see errno
+//	numbers = pages_resize(numbers, old_bytes, new_bytes);
+//	pages_free(numbers, new_bytes);
+#ifndef BASE_PAGES_H
+#define BASE_PAGES_H
 
 #include <stddef.h>
 

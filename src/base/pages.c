@@ -1,5 +1,5 @@
 // Big arrays from mmap. See pages.h.
-#include "graph/pages.h"
+#include "base/pages.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -10,6 +10,8 @@
 #include "base/cleanup.h"
 #include "base/error.h"
 #include "base/temporary.h"
+
+enum { HUGE_FROM_BYTES = 4 << 20 };
 
 // mmap refuses length 0; an empty array is one byte long.
 static size_t pages_length(size_t bytes)
@@ -33,7 +35,11 @@ void *pages_alloc(const char *directory, size_t bytes)
 		flags = MAP_SHARED;
 	}
 	void *array = mmap(NULL, pages_length(bytes), PROT_READ | PROT_WRITE, flags, fd, 0);
-	return array == MAP_FAILED ? NULL : array;
+	if (array == MAP_FAILED)
+		return NULL;
+	if (!directory && bytes >= HUGE_FROM_BYTES)
+		madvise(array, bytes, MADV_HUGEPAGE);
+	return array;
 }
 
 struct error *pages_error(const char *directory)
