@@ -3,7 +3,7 @@
 #   make            build/heapwhy, build/libheapwhy.so, build/libheapwhy.a
 #   make demo       the tool at work on a leaking Go program
 #   make test       everything that must hold (tests/run --list shows the groups)
-#   make bench      time and memory, as ratios to the Go collector's own
+#   make bench      time and memory, as ratios to the Go collector's own; libheapwhy against others
 #   make layouts    regenerate the table of Go's runtime layouts from the toolchains' debug information
 #   make format     let clang-format rewrite the sources; `make check-style` only looks
 BUILD ?= build
@@ -26,8 +26,12 @@ test: test-packages
 demo: all
 	@scripts/demo.sh
 
-bench: test-packages all
+bench-packages:
+	@scripts/install-packages.sh scripts/packages.txt scripts/packages-test.txt scripts/packages-bench.txt
+
+bench: bench-packages all
 	@bench/run
+	@bench/containers/run
 
 layouts: test-packages
 	@scripts/layouts.sh
@@ -44,4 +48,4 @@ install: all
 clean:
 	rm -rf $(BUILD) build-*
 
-.PHONY: all packages test-packages test demo bench layouts format check-style install clean
+.PHONY: all packages test-packages bench-packages test demo bench layouts format check-style install clean

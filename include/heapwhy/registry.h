@@ -61,16 +61,16 @@ struct hw_measure {
 		repeat_at; // a 64-bit field of the container that says how many instead; 0: `repeat` does
 };
 
-// Rows of a table of measures: a field of `type`; a field times a constant; a field times a field.
+// Rows of a table of measures: a field of `type`; a field times a constant; a field times a field times a constant.
 #define HW_MEASURE(what, type, field) HW_MEASURE_TIMES(what, type, field, 1)
-#define HW_MEASURE_TIMES(what, type, field, times)                                        \
-	{                                                                                 \
-		(what), (uint32_t)offsetof(type, field), 0, 0, (uint32_t)(times), 1, 0, 0 \
+#define HW_MEASURE_TIMES(what, type, field, times)                              \
+	{                                                                       \
+		(what), (uint32_t)offsetof(type, field), 0, 0, (times), 1, 0, 0 \
 	}
-#define HW_MEASURE_PRODUCT(what, type, field, other)                                               \
-	{                                                                                          \
-		(what), (uint32_t)offsetof(type, field), 0, (uint32_t)offsetof(type, other), 1, 1, \
-			0, 0                                                                       \
+#define HW_MEASURE_PRODUCT(what, type, field, other, times)                                  \
+	{                                                                                    \
+		(what), (uint32_t)offsetof(type, field), 0, (uint32_t)offsetof(type, other), \
+			(times), 1, 0, 0                                                     \
 	}
 
 struct hw_kind {

@@ -87,7 +87,7 @@ static uint64_t measure_value(const char *container, const struct hw_measure *me
 		sum += load_field(base, measure->at + i * measure->stride);
 	if (measure->times_at)
 		sum *= load_field(container, measure->times_at);
-	return sum * measure->times;
+	return sum * (uint64_t)(int64_t)measure->times;
 }
 
 uint64_t hw_registration_sum(const struct hw_registration *registration, enum hw_what what)

@@ -1,0 +1,124 @@
+// Races between containers: every contestant does the same work, in turn, round after round, and each round is printed.
+//
+//	static uint64_t churn_glibc(void *context) { ...; return operations_done; }
+//	...
+//	bench_race("node pool: churn", (struct contestant[]){
+//		{"heapwhy", churn_pool, &pool}, {"glibc", churn_glibc, NULL}, {NULL}});
+//	bench_value("node pool: held per live byte", "heapwhy", 1.2);
+//
+// bench/containers/run reads the lines, takes medians and sets them against the goals. Contestants are interleaved, so
+// that a disturbance meets all of them; the share of a processor that each round really got is printed with it.
+#ifndef BENCH_CONTAINERS_BENCH_H
+#define BENCH_CONTAINERS_BENCH_H
+
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+struct contestant {
+	const char *name;
+	// Does the work and returns how many operations it was. Preparations that are not to be timed lie between
+	// bench_pause() and bench_resume().
+	uint64_t (*run)(void *context);
+	void *context;
+	int threads; // that work at the same time; 0 means 1
+};
+
+struct bench_time {
+	double wall, cpu; // seconds; of the whole process
+};
+
+static struct bench_time bench_paused, bench_pause_began;
+
+static inline double bench_clock(clockid_t clock)
+{
+	struct timespec time;
+
+	clock_gettime(clock, &time);
+	return (double)time.tv_sec + (double)time.tv_nsec * 1e-9;
+}
+
+static inline struct bench_time bench_now(void)
+{
+	return (struct bench_time){
+		bench_clock(CLOCK_MONOTONIC), bench_clock(CLOCK_PROCESS_CPUTIME_ID)};
+}
+
+static inline void bench_pause(void)
+{
+	bench_pause_began = bench_now();
+}
+
+static inline void bench_resume(void)
+{
+	struct bench_time now = bench_now();
+
+	bench_paused.wall += now.wall - bench_pause_began.wall;
+	bench_paused.cpu += now.cpu - bench_pause_began.cpu;
+}
+
+// HEAPWHY_BENCH_QUICK=1: does it run at all?
+static inline int bench_quick(void)
+{
+	const char *quick = getenv("HEAPWHY_BENCH_QUICK");
+
+	return quick && *quick == '1';
+}
+
+// One thread is timed by the processor time that it got, several by the clock on the wall.
+static inline void bench_race(const char *row, const struct contestant *contestants)
+{
+	int rounds = bench_quick() ? 1 : 7;
+
+	for (int round = 0; round < rounds; round++)
+		for (const struct contestant *c = contestants; c->name; c++) {
+			int threads = c->threads ? c->threads : 1;
+			bench_paused = (struct bench_time){0, 0};
+			struct bench_time start = bench_now();
+			uint64_t operations = c->run(c->context);
+			struct bench_time end = bench_now();
+			double wall = end.wall - start.wall - bench_paused.wall;
+			double cpu = end.cpu - start.cpu - bench_paused.cpu;
+			printf("time\t%s\t%s\t%.4f\t%.3f\n", row, c->name,
+				(threads == 1 ? cpu : wall) * 1e9 / (double)operations,
+				cpu / (wall * threads));
+			fflush(stdout);
+		}
+}
+
+static inline void bench_value(const char *row, const char *contestant, double value)
+{
+	printf("value\t%s\t%s\t%.6g\t1\n", row, contestant, value);
+	fflush(stdout);
+}
+
+// Resident bytes of this process now, exactly: statm lags behind by some pages.
+static inline uint64_t bench_resident(void)
+{
+	unsigned long kilobytes = 0;
+	char line[256];
+	FILE *file = fopen("/proc/self/smaps_rollup", "r");
+
+	while (file && fgets(line, sizeof(line), file))
+		if (sscanf(line, "Rss: %lu", &kilobytes) == 1)
+			break;
+	if (file)
+		fclose(file);
+	return (uint64_t)kilobytes << 10;
+}
+
+// xorshift64*: the same sequence on every run.
+static inline uint64_t bench_random(uint64_t *state)
+{
+	*state ^= *state >> 12;
+	*state ^= *state << 25;
+	*state ^= *state >> 27;
+	return *state * UINT64_C(2685821657736338717);
+}
+
+// Makes the compiler believe that `value` is used.
+#define bench_keep(value) __asm__ volatile("" : : "g"(value) : "memory")
+
+#endif
