@@ -125,6 +125,9 @@ uint32_t span_header_bytes(const struct heap *heap, const struct span *span);
 // Would an allocation of `bytes` land in the span's size class?
 bool span_fits(const struct heap *heap, const struct span *span, uint64_t bytes);
 
+// The slot that an allocation of `bytes` gets.
+uint64_t slot_bytes(const struct heap *heap, uint64_t bytes, bool noscan);
+
 // One thread's window onto the contents of the heap.
 struct heap_reader;
 struct error *heap_reader_create(const struct heap *heap, struct heap_reader **out);

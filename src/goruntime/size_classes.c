@@ -30,3 +30,19 @@ bool span_fits(const struct heap *heap, const struct span *span, uint64_t bytes)
 	// The header counts only where the smaller class would have one too.
 	return bytes + (below > HEAP_BITS_OBJECT_MAX ? header : 0) > below;
 }
+
+uint64_t slot_bytes(const struct heap *heap, uint64_t bytes, bool noscan)
+{
+	bool headers = heap->runtime->layout.pointer_bits == POINTER_BITS_HEADER;
+	uint64_t largest = size_classes[ARRAY_COUNT(size_classes) - 1];
+
+	// runtime/msize.go, roundupsize, and mallocgc: 1.22 on keeps room for a header.
+	if (bytes > (headers ? largest - 8 : largest))
+		return (bytes + GO_PAGE_SIZE - 1) / GO_PAGE_SIZE * GO_PAGE_SIZE;
+	if (headers && !noscan && bytes > HEAP_BITS_OBJECT_MAX)
+		bytes += 8;
+	for (size_t class = 1; class < ARRAY_COUNT(size_classes); class ++)
+		if (size_classes[class] >= bytes)
+			return size_classes[class];
+	return largest;
+}
