@@ -1,0 +1,43 @@
+// Read sections, inline for the containers: see heapwhy/epoch.h for what they promise.
+//
+// A reader's state is 0 outside, and 2 * epoch + 1 inside, with the epoch that was current when it entered. The epoch
+// advances from e to e+1 only when every reader inside has announced e; so whatever was retired in epoch e can be
+// reached by nobody once the epoch is e+2.
+#ifndef CONTAINERS_EPOCH_SECTION_H
+#define CONTAINERS_EPOCH_SECTION_H
+
+#include <stdatomic.h>
+
+#include "heapwhy/epoch.h"
+
+struct hw_epoch_reader {
+	_Alignas(64) _Atomic uint64_t state;
+	unsigned depth;                  // of nested sections; the owner's
+	const _Atomic uint64_t *current; // the domain's epoch
+	_Alignas(64) uint64_t
+		blocked_ns; // when the state was first seen to hold up the next epoch; 0: it was not
+	uint64_t blocked_state;
+	struct hw_epoch *epoch;
+	struct hw_epoch_reader *next;
+	pid_t thread;
+	char name[24];
+};
+
+static inline void epoch_enter(struct hw_epoch_reader *reader)
+{
+	if (reader->depth++)
+		return;
+	uint64_t now = atomic_load_explicit(reader->current, memory_order_relaxed);
+	// Release, so that who sees this section also sees the end of the one before.
+	atomic_store_explicit(&reader->state, 2 * now + 1, memory_order_release);
+	// The announcement goes before every look at shared memory: pairs with the fence in epoch_try_advance().
+	atomic_thread_fence(memory_order_seq_cst);
+}
+
+static inline void epoch_exit(struct hw_epoch_reader *reader)
+{
+	if (--reader->depth == 0)
+		atomic_store_explicit(&reader->state, 0, memory_order_release);
+}
+
+#endif
