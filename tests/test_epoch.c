@@ -32,6 +32,8 @@ static struct thing *thing_create(void)
 	struct thing *thing = calloc(1, sizeof(*thing));
 
 	assert_non_null(thing);
+	thing->garbage.release = thing_release;
+	thing->garbage.bytes = sizeof(*thing);
 	atomic_init(&thing->state, ALIVE);
 	return thing;
 }
@@ -44,7 +46,7 @@ static void nothing_is_released_under_a_reader(void **state)
 	atomic_store(&released, 0);
 	hw_epoch_enter(reader);
 	hw_epoch_enter(reader);
-	hw_epoch_retire(epoch, &thing_create()->garbage, thing_release, sizeof(struct thing));
+	hw_epoch_retire(epoch, &thing_create()->garbage);
 	hw_epoch_exit(reader);
 	for (int i = 0; i < 5; i++)
 		assert_int_equal(hw_epoch_flush(epoch), sizeof(struct thing));
@@ -53,7 +55,7 @@ static void nothing_is_released_under_a_reader(void **state)
 	assert_int_equal(hw_epoch_flush(epoch), 0);
 	assert_int_equal(atomic_load(&released), 1);
 	// Who enters after the retirement holds up nothing for good.
-	hw_epoch_retire(epoch, &thing_create()->garbage, thing_release, sizeof(struct thing));
+	hw_epoch_retire(epoch, &thing_create()->garbage);
 	hw_epoch_enter(reader);
 	hw_epoch_flush(epoch);
 	hw_epoch_exit(reader);
@@ -78,8 +80,7 @@ static void a_stalled_reader_bounds_garbage_and_is_named(void **state)
 	for (int i = 0; i < 10000; i++) {
 		hw_epoch_enter(good);
 		if (hw_epoch_admit(epoch, sizeof(struct thing))) {
-			hw_epoch_retire(epoch, &thing_create()->garbage, thing_release,
-				sizeof(struct thing));
+			hw_epoch_retire(epoch, &thing_create()->garbage);
 			admitted++;
 		}
 		hw_epoch_exit(good);
@@ -140,7 +141,7 @@ static void chain_release(struct hw_epoch_garbage *garbage)
 	struct thing *thing = (struct thing *)garbage;
 
 	if (thing->padding[0]--)
-		hw_epoch_retire(chain_epoch, garbage, chain_release, 0);
+		hw_epoch_retire(chain_epoch, garbage);
 	else
 		free(thing);
 }
@@ -150,8 +151,10 @@ static void releasing_may_retire(void **state)
 	struct thing *thing = thing_create();
 
 	chain_epoch = hw_epoch_create(0, NULL);
+	thing->garbage.release = chain_release;
+	thing->garbage.bytes = 0;
 	thing->padding[0] = 200;
-	hw_epoch_retire(chain_epoch, &thing->garbage, chain_release, 0);
+	hw_epoch_retire(chain_epoch, &thing->garbage);
 	hw_epoch_destroy(chain_epoch);
 }
 
@@ -189,7 +192,7 @@ static void *torture_write(void *argument)
 		while (!hw_epoch_admit(torture->epoch, sizeof(struct thing)))
 			usleep(10);
 		struct thing *old = atomic_exchange(&torture->shared, thing_create());
-		hw_epoch_retire(torture->epoch, &old->garbage, thing_release, sizeof(*old));
+		hw_epoch_retire(torture->epoch, &old->garbage);
 	}
 	return NULL;
 }

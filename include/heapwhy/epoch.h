@@ -14,7 +14,7 @@
 //
 //	if (hw_epoch_admit(epoch, sizeof(*old))) {                              // any thread
 //		old = atomic_exchange(&shared, new);
-//		hw_epoch_retire(epoch, &old->garbage, release_old, sizeof(*old));
+//		hw_epoch_retire(epoch, &old->garbage);
 //	}
 //
 // Thread safety: a reader belongs to one thread at a time; everything else may be called by any thread, except
@@ -37,9 +37,10 @@ extern "C" {
 struct hw_epoch;
 struct hw_epoch_reader;
 
-// Embedded in whatever is retired, so that retiring needs no memory and cannot fail.
+// Embedded in whatever will be retired, so that retiring needs no memory and cannot fail. Whoever makes the thing sets
+// how it is released and how large it is; readers may read both.
 struct hw_epoch_garbage {
-	struct hw_epoch_garbage *next;
+	struct hw_epoch_garbage *next; // the domain's
 	void (*release)(struct hw_epoch_garbage *garbage);
 	size_t bytes;
 };
@@ -81,8 +82,7 @@ void hw_epoch_exit(struct hw_epoch_reader *reader);
 bool hw_epoch_admit(struct hw_epoch *epoch, size_t bytes);
 
 // Hands over what no new reader can find any more. Amortised O(1).
-void hw_epoch_retire(struct hw_epoch *epoch, struct hw_epoch_garbage *garbage,
-	void (*release)(struct hw_epoch_garbage *garbage), size_t bytes);
+void hw_epoch_retire(struct hw_epoch *epoch, struct hw_epoch_garbage *garbage);
 
 // Releases whatever can be released now; returns the bytes that cannot. O(readers + garbage).
 size_t hw_epoch_flush(struct hw_epoch *epoch);

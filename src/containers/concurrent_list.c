@@ -66,19 +66,6 @@ static size_t items_bytes(size_t count)
 	return (bytes + LINE - 1) / LINE * LINE;
 }
 
-static struct items *items_create(size_t count, struct hw_allocator *allocator)
-{
-	size_t bytes = items_bytes(count);
-	struct items *items = hw_alloc(allocator, bytes, LINE);
-
-	if (items) {
-		memset(items, 0, bytes);
-		items->allocator = allocator;
-		items->garbage.bytes = bytes;
-	}
-	return items;
-}
-
 static void items_destroy(struct items *items)
 {
 	if (items)
@@ -88,6 +75,20 @@ static void items_destroy(struct items *items)
 static void items_release(struct hw_epoch_garbage *garbage)
 {
 	items_destroy((struct items *)((char *)garbage - offsetof(struct items, garbage)));
+}
+
+static struct items *items_create(size_t count, struct hw_allocator *allocator)
+{
+	size_t bytes = items_bytes(count);
+	struct items *items = hw_alloc(allocator, bytes, LINE);
+
+	if (items) {
+		memset(items, 0, bytes);
+		items->allocator = allocator;
+		items->garbage =
+			(struct hw_epoch_garbage){.release = items_release, .bytes = bytes};
+	}
+	return items;
 }
 
 // Is any of the STEP slots from `slots` on `item`? Two at a time: the processor reads each aligned eight bytes in one
@@ -200,7 +201,7 @@ static bool segment_resize(struct hw_concurrent_list *list, unsigned segment, si
 	atomic_fetch_add_explicit(
 		&list->held_bytes, items->garbage.bytes - old_bytes, memory_order_relaxed);
 	atomic_store_explicit(&list->items[segment], items, memory_order_release);
-	hw_epoch_retire(list->epoch, &old->garbage, items_release, old_bytes);
+	hw_epoch_retire(list->epoch, &old->garbage);
 	return true;
 }
 

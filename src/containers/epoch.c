@@ -217,19 +217,16 @@ bool hw_epoch_admit(struct hw_epoch *epoch, size_t bytes)
 	return admitted;
 }
 
-void hw_epoch_retire(struct hw_epoch *epoch, struct hw_epoch_garbage *garbage,
-	void (*release)(struct hw_epoch_garbage *garbage), size_t bytes)
+void hw_epoch_retire(struct hw_epoch *epoch, struct hw_epoch_garbage *garbage)
 {
 	struct hw_epoch_garbage *ready = NULL;
 
-	garbage->release = release;
-	garbage->bytes = bytes;
 	pthread_mutex_lock(&epoch->lock);
 	// The epoch cannot advance while the lock is held, and the caller has unlinked: no need to fence this load.
 	uint64_t current = atomic_load_explicit(&epoch->current, memory_order_relaxed);
 	garbage->next = epoch->garbage[current % EPOCHS];
 	epoch->garbage[current % EPOCHS] = garbage;
-	epoch->stats.garbage_bytes += bytes;
+	epoch->stats.garbage_bytes += garbage->bytes;
 	epoch->stats.garbage_count++;
 	epoch->stats.retired_count++;
 	if (++epoch->since_collect >= COLLECT_COUNT ||

@@ -38,7 +38,6 @@ struct table {
 	struct hw_epoch_garbage garbage;
 	struct hw_allocator *allocator;
 	size_t bucket_count;
-	size_t bytes;
 	_Alignas(64) struct bucket buckets[];
 };
 
@@ -75,6 +74,17 @@ static inline size_t bucket_next(const struct table *table, size_t at)
 	return ++at == table->bucket_count ? 0 : at;
 }
 
+static void table_destroy(struct table *table)
+{
+	if (table)
+		hw_free(table->allocator, table, table->garbage.bytes, _Alignof(struct table));
+}
+
+static void table_release(struct hw_epoch_garbage *garbage)
+{
+	table_destroy((struct table *)((char *)garbage - offsetof(struct table, garbage)));
+}
+
 static struct table *table_create(size_t bucket_count, struct hw_allocator *allocator)
 {
 	size_t bytes;
@@ -86,21 +96,10 @@ static struct table *table_create(size_t bucket_count, struct hw_allocator *allo
 	if (!table)
 		return NULL;
 	memset(table, 0, bytes);
+	table->garbage = (struct hw_epoch_garbage){.release = table_release, .bytes = bytes};
 	table->allocator = allocator;
 	table->bucket_count = bucket_count;
-	table->bytes = bytes;
 	return table;
-}
-
-static void table_destroy(struct table *table)
-{
-	if (table)
-		hw_free(table->allocator, table, table->bytes, _Alignof(struct table));
-}
-
-static void table_release(struct hw_epoch_garbage *garbage)
-{
-	table_destroy((struct table *)((char *)garbage - offsetof(struct table, garbage)));
 }
 
 // The table is the writer's while it holds the lock, but for the readers.
@@ -167,7 +166,8 @@ static void map_publish(struct hw_read_map *map, struct table *table)
 	map->grow_at = places * 3 / 4;
 	map->full_at = places - places / 16 - 1;
 	map->shrink_at = table->bucket_count > SMALLEST ? places / 4 : 0;
-	atomic_store_explicit(&map->held_bytes, sizeof(*map) + table->bytes, memory_order_relaxed);
+	atomic_store_explicit(
+		&map->held_bytes, sizeof(*map) + table->garbage.bytes, memory_order_relaxed);
 	atomic_store_explicit(&map->table, table, memory_order_release);
 }
 
@@ -177,7 +177,7 @@ static bool map_rebuild(struct hw_read_map *map)
 	struct table *old = map_table(map);
 	size_t wanted = atomic_load_explicit(&map->count, memory_order_relaxed) * 2 / PLACES;
 
-	if (!hw_epoch_admit(map->epoch, old->bytes))
+	if (!hw_epoch_admit(map->epoch, old->garbage.bytes))
 		return false;
 	struct table *table =
 		table_create(wanted > SMALLEST ? wanted : SMALLEST, map->registration.allocator);
@@ -195,7 +195,7 @@ static bool map_rebuild(struct hw_read_map *map)
 						&bucket->values[i], memory_order_relaxed));
 	}
 	map_publish(map, table);
-	hw_epoch_retire(map->epoch, &old->garbage, table_release, old->bytes);
+	hw_epoch_retire(map->epoch, &old->garbage);
 	return true;
 }
 
