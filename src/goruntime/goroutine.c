@@ -105,6 +105,7 @@ static uint32_t g_bytes(const struct layout_offsets *at)
 		at->g_waitsince,
 		at->g_waitreason,
 		at->g_parentGoid,
+		at->g_waiting,
 		at->g_gopc,
 		at->g_startpc,
 		at->g_asyncSafePoint,
@@ -178,6 +179,7 @@ static struct error *goroutine_read(struct reading *reading, remote_addr address
 		.start = g_word(g, at->g_startpc),
 		.stack_low = g_word(g, at->g_stack),
 		.stack_high = g_word(g, at->g_stack + 8),
+		.waiting = g_word(g, at->g_waiting),
 	};
 	struct goroutine_stack stack = {
 		.top = g_word(g, at->g_stktopsp),

@@ -30,6 +30,7 @@ struct goroutine {
 	remote_addr created_at; // gopc: where the go statement returns to, 0 = none
 	remote_addr start;      // startpc: the goroutine's function
 	remote_addr stack_low, stack_high;
+	remote_addr waiting;               // its first sudog when it waits for channels, or 0
 	bool system;                       // one of the runtime's own
 	uint32_t thread;                   // index in target->threads when on one, else UINT32_MAX
 	uint32_t first_frame, frame_count; // in goroutine_list.frames

@@ -275,6 +275,7 @@ void analysis_close(struct analysis *analysis)
 	if (analysis->target)
 		target_release(analysis->target);
 	free(analysis->holders);
+	free(analysis->goroutine_holders);
 	free(analysis->root_holders);
 	typing_destroy(analysis->typing);
 	graph_destroy(analysis->graph);

@@ -77,6 +77,7 @@ struct analysis {
 	uint32_t root_holder_count;
 	struct holder *holders; // in no particular order
 	uint32_t holder_count;
+	uint32_t *goroutine_holders; // by goroutine: the holder that it belongs to
 
 	uint64_t resident_total;      // bytes of the process in memory; 0 when unknown
 	struct resident_map resident; // of the mappings that hold Go's heap; empty when unknown

@@ -265,7 +265,7 @@ static bool grouping_run(struct grouping *grouping, uint32_t *of_goroutine, uint
 struct error *holders_group(struct analysis *analysis)
 {
 	struct grouping grouping = {.analysis = analysis};
-	_cleanup_free_ uint32_t *of_goroutine =
+	uint32_t *of_goroutine =
 		calloc((size_t)analysis->goroutines->count + 1, sizeof(*of_goroutine));
 	_cleanup_free_ uint32_t *group_of =
 		calloc((size_t)analysis->root_holder_count + 1, sizeof(*group_of));
@@ -279,6 +279,7 @@ struct error *holders_group(struct analysis *analysis)
 	hw_vector_shrink(&grouping.holders);
 	analysis->holders = grouping.holders.items;
 	analysis->holder_count = (uint32_t)grouping.holders.count;
+	analysis->goroutine_holders = of_goroutine;
 	if (!done)
 		return error_no_memory();
 	struct error *err = graph_group(analysis->graph, analysis->holder_count, group_of);

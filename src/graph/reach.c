@@ -1,116 +1,14 @@
 // Holders, and what can be reached from them.
 //
-// Marking is a walk over the edge store whose cost is waiting for memory: a node's line, then its
-// edges, then the bitmap words of its targets are each fetched ahead of their use, by passing nodes
-// through a short queue between the stack and the work.
-//
 // Because every reached node is expanded exactly once and its successors are distinct, meeting a
 // target that is reached already means that it has several predecessors: marking finds the `multi`
 // nodes for the dominators on the way.
 #include <stdlib.h>
 
-#include "base/cancel.h"
 #include "base/cleanup.h"
-#include "graph/internal.h"
-#include "base/pages.h"
+#include "base/error.h"
+#include "graph/marker.h"
 #include "graph/targets.h"
-
-struct marker {
-	struct graph *graph;
-	uint64_t *bits;            // by node
-	const uint64_t *allocated; // NULL, or: unallocated targets are not followed
-	bool count_predecessors;   // fill in `multi`
-	HW_VECTOR(node_id) stack;
-	uint64_t edges;
-};
-
-enum { AHEAD = 8 }; // nodes between a prefetch and the use of what it fetched
-
-static void marker_deinit(struct marker *marker)
-{
-	hw_vector_deinit(&marker->stack);
-}
-
-// A target that will never be reached must not be entered by the depth-first search either.
-static void node_block(struct graph *graph, node_id node)
-{
-	struct node_line *line = store_line(&graph->store, node);
-
-	line->multi |= node_bit(node);
-	line->visited |= node_bit(node);
-}
-
-static inline bool marker_visit(struct marker *marker, node_id target)
-{
-	struct graph *graph = marker->graph;
-
-	if (__builtin_expect(marker->allocated && graph_is_object(graph, target) &&
-				     !bitmap_get(marker->allocated, target) &&
-				     !bitmap_get(marker->bits, target),
-		    0)) {
-		node_block(graph, target);
-		return true;
-	}
-	if (bitmap_add(marker->bits, target)) {
-		__builtin_prefetch(store_line(&graph->store, target));
-		marker->stack.items[marker->stack.count++] = target;
-	} else if (marker->count_predecessors) {
-		store_line(&graph->store, target)->multi |= node_bit(target);
-	}
-	return true;
-}
-
-static bool marker_expand(struct marker *marker, node_id node)
-{
-	struct edge_cursor cursor = edges_of(&marker->graph->store, node);
-	node_id targets[64];
-
-	marker->edges += cursor.left;
-	while (cursor.left) {
-		unsigned count = 0;
-
-		for (; cursor.left && count < ARRAY_COUNT(targets); count++) {
-			targets[count] = edge_next(&cursor);
-			__builtin_prefetch(&marker->bits[targets[count] >> 6]);
-		}
-		if (!hw_vector_reserve(&marker->stack, count))
-			return false;
-		for (unsigned i = 0; i < count; i++)
-			marker_visit(marker, targets[i]);
-	}
-	return true;
-}
-
-// Follows everything on the stack.
-static struct error *marker_run(struct marker *marker)
-{
-	const struct store *store = &marker->graph->store;
-	node_id queue[AHEAD];
-	unsigned head = 0, queued = 0;
-	uint64_t steps = 0;
-
-	while (marker->stack.count || queued) {
-		if ((++steps & 0xfffff) == 0 && cancel_requested())
-			return error_cancelled();
-		// Leaves, half of a typical heap, end here.
-		while (queued < AHEAD && marker->stack.count) {
-			node_id node = marker->stack.items[--marker->stack.count];
-			const struct node_line *line = store_line(store, node);
-
-			if (!(line->inner & node_bit(node)))
-				continue;
-			edges_prefetch(store, node);
-			queue[(head + queued++) % AHEAD] = node;
-		}
-		if (!queued)
-			break;
-		node_id node = queue[head++ % AHEAD];
-		queued--;
-		if (!marker_expand(marker, node))
-			return error_no_memory();
-	}
-	return NULL;
-}
 
 // What the holders point to, sorted by holder.
 struct holder_targets {
@@ -213,9 +111,8 @@ static struct error *holders_mark(
 		for (uint64_t i = targets->starts[h]; i < targets->ends[h]; i++) {
 			if ((targets->keys[i] & 1) != conservative)
 				continue;
-			if (!hw_vector_reserve(&marker->stack, 1))
+			if (!marker_add(marker, (node_id)(targets->keys[i] >> 1)))
 				return error_no_memory();
-			marker_visit(marker, (node_id)(targets->keys[i] >> 1));
 		}
 	}
 	return marker_run(marker);
@@ -304,7 +201,7 @@ struct error *graph_retained_set(
 		return error_no_memory();
 	// What is marked already is not entered: the walk goes round the set.
 	memcpy(bits, set, object_words * sizeof(*bits));
-	if (!hw_vector_push(&marker.stack, graph->root))
+	if (!marker_add(&marker, graph->root))
 		return error_no_memory();
 	struct error *err = marker_run(&marker);
 	if (err)

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "goruntime/positions.h"
 #include "output/names.h"
 
 void frame_append(struct text *text, const struct report_frame *frame)
@@ -17,7 +18,7 @@ void frame_append(struct text *text, const struct report_frame *frame)
 const struct report_frame *frames_own(const struct report_frame *frames, uint32_t count)
 {
 	for (uint32_t i = 0; i < count; i++)
-		if (!name_is_plumbing(frames[i].function))
+		if (!function_is_plumbing(frames[i].function))
 			return &frames[i];
 	return count ? &frames[0] : NULL;
 }

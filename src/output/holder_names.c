@@ -5,38 +5,7 @@
 #include <stdio.h>
 
 #include "base/units.h"
-#include "output/names.h"
-
-size_t frame_positions(const struct go_runtime *runtime, const struct frame *frame,
-	struct pcln_position *positions, size_t max)
-{
-	struct pcln_function function;
-
-	if (frame->module >= runtime->module_count ||
-		!pclntab_function(
-			runtime->modules[frame->module].pclntab, frame->function, &function))
-		return 0;
-	return pclntab_positions(
-		runtime->modules[frame->module].pclntab, &function, frame->pc, positions, max);
-}
-
-// Where a goroutine is in its program's own terms: parking and locking happen below that.
-static const char *goroutine_function(const struct analysis *analysis, uint32_t index)
-{
-	const struct goroutine *goroutine = &analysis->goroutines->goroutines[index];
-	struct pcln_position position;
-	struct pcln_function start;
-	const struct go_module *module;
-
-	for (uint32_t i = 0; i < goroutine->frame_count; i++)
-		if (frame_positions(analysis->runtime,
-			    &analysis->goroutines->frames[goroutine->first_frame + i], &position,
-			    1) &&
-			!name_is_plumbing(position.function))
-			return position.function;
-	return go_find_function(analysis->runtime, goroutine->start, &module, &start) ? start.name
-										      : "";
-}
+#include "goruntime/positions.h"
 
 void holder_name_append(
 	struct text *text, const struct analysis *analysis, const struct holder *holder)
@@ -57,7 +26,8 @@ void holder_name_append(
 		else
 			text_printf(text, "%s goroutines",
 				format_count(count, sizeof(count), holder->goroutines));
-		text_printf(text, " in %s", goroutine_function(analysis, holder->first_goroutine));
+		text_printf(text, " in %s",
+			goroutine_function(analysis->goroutines, holder->first_goroutine));
 		break;
 	case HOLDER_FINALIZER:
 		text_append(text, "finalizers and cleanups");

@@ -3,7 +3,6 @@
 #define OUTPUT_HOLDER_NAMES_H
 
 #include "base/text.h"
-#include "debuginfo/pclntab.h"
 #include "graph/analysis.h"
 
 // "main.cache", "goroutine 18 in main.worker", "1,000 goroutines in main.worker", "finalizers and cleanups"
@@ -17,9 +16,5 @@ const char *holder_kind_name(enum holder_kind kind);
 // "" when unknown.
 void holder_edge_name(
 	const struct analysis *analysis, node_id from, object_id to, char *buffer, size_t size);
-
-// The positions of one frame, innermost inlined call first. Returns how many were written.
-size_t frame_positions(const struct go_runtime *runtime, const struct frame *frame,
-	struct pcln_position *positions, size_t max);
 
 #endif

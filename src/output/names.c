@@ -63,17 +63,6 @@ void name_append_plain(struct text *text, const char *name)
 	}
 }
 
-bool name_is_plumbing(const char *function)
-{
-	static const char *const prefixes[] = {"runtime.", "internal/", "sync.", "time.Sleep",
-		"syscall.", "os/signal.signal_recv"};
-
-	for (size_t i = 0; i < ARRAY_COUNT(prefixes); i++)
-		if (!strncmp(function, prefixes[i], strlen(prefixes[i])))
-			return true;
-	return false;
-}
-
 bool name_is_map_part(const char *type)
 {
 	static const char *const prefixes[] = {"map.group[", "map.bucket[", "map.table["};

@@ -12,10 +12,6 @@ unsigned display_width(const char *string);
 // "github.com/a/b/tsdb.(*Head).add" becomes "tsdb.(*Head).add".
 void name_append_plain(struct text *text, const char *name);
 
-// A function of the runtime's or of a lock's, below which a program's own terms begin: who waits is
-// in main.worker, not in runtime.gopark.
-bool name_is_plumbing(const char *function);
-
 // A type that is how Go builds maps: directories, tables, groups, buckets.
 bool name_is_map_part(const char *type);
 

@@ -3,6 +3,7 @@
 
 #include "base/error.h"
 #include "debuginfo/pclntab.h"
+#include "goruntime/positions.h"
 #include "output/clean.h"
 #include "output/holder_names.h"
 #include "output/report_parts.h"

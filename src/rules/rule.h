@@ -20,6 +20,7 @@
 #include "heapwhy/vector.h"
 #include "ledger/ledger.h"
 
+struct goroutine_evidence;
 struct rule_run;
 
 struct rule {
@@ -61,8 +62,9 @@ enum { FINDINGS_MAX = 1000 };
 struct rule_run {
 	struct analysis *analysis; // the target can still be read
 	struct ledger ledger;
-	struct findings *findings; // rules add by finding_add() only
-	const struct rule *rule;   // the one that is being asked
+	struct findings *findings;             // rules add by finding_add() only
+	const struct rule *rule;               // the one that is being asked
+	struct goroutine_evidence *goroutines; // NULL until a rule asks (goroutines.h)
 };
 
 // Adds a copy of the finding, unless it is smaller than its rule's least. Ones that hold most are kept.
@@ -79,6 +81,7 @@ void findings_destroy(struct findings *findings); // accepts NULL
 // The table, ended by a row without a name.
 extern const struct rule rules[];
 
+struct error *rule_goroutine_leak(struct rule_run *run);
 struct error *rule_idle_not_returned(struct rule_run *run);
 struct error *rule_removed_list_element(struct rule_run *run);
 

@@ -10,9 +10,12 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "base/units.h"
+#include "rules/goroutines.h"
 
 // Their order decides nothing but who is asked first.
 const struct rule rules[] = {
+	{"goroutine-leak", "stacks", 8 * KIB, rule_goroutine_leak,
+		"goroutines that nothing can ever wake"},
 	{"idle-not-returned", "idle spans", 64 * MIB, rule_idle_not_returned,
 		"free pages of the heap that were not given back to the kernel"},
 	{"removed-list-element", "viewed", 64 * KIB, rule_removed_list_element,
@@ -100,6 +103,7 @@ struct error *rules_run(struct analysis *analysis, struct findings **out)
 	hw_arena_init(&findings->arena, 0);
 	ledger_compute(analysis, &run.ledger);
 	struct error *err = rules_ask(&run);
+	goroutine_evidence_destroy(run.goroutines);
 	if (err) {
 		findings_destroy(findings);
 		return err;

@@ -1,0 +1,145 @@
+// goroutine-leak: goroutines that wait for something that nobody can ever give them (wakeable.h has the proof).
+//
+// They are told by groups of the same stack and creator. What a group keeps is what can be reached from its leaked
+// goroutines and from nothing that lives; what two groups keep together is counted for the larger one, once.
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "base/cleanup.h"
+#include "base/error.h"
+#include "base/units.h"
+#include "goruntime/positions.h"
+#include "rules/goroutines.h"
+
+// The leaked goroutines of one holder.
+struct group {
+	uint32_t holder;
+	uint32_t first, count; // in groups.members
+	uint64_t stack_bytes, longest_wait_ns;
+};
+
+struct groups {
+	struct group *list; // one a holder, those without leaked goroutines at the end
+	uint32_t *members;  // leaked goroutines
+};
+
+static void groups_deinit(struct groups *groups)
+{
+	free(groups->list);
+	free(groups->members);
+}
+
+static int group_compare(const void *a, const void *b)
+{
+	const struct group *one = a, *other = b;
+
+	if (one->count != other->count)
+		return one->count < other->count ? 1 : -1;
+	return one->holder < other->holder ? -1 : one->holder > other->holder;
+}
+
+static void group_add(const struct analysis *analysis, struct groups *groups, uint32_t index)
+{
+	const struct goroutine *goroutine = &analysis->goroutines->goroutines[index];
+	struct group *group = &groups->list[analysis->goroutine_holders[index]];
+
+	groups->members[group->first + group->count++] = index;
+	group->stack_bytes += goroutine->stack_high - goroutine->stack_low;
+	if (goroutine->wait_ns > group->longest_wait_ns)
+		group->longest_wait_ns = goroutine->wait_ns;
+}
+
+static struct error *groups_make(
+	const struct analysis *analysis, const bool *leaked, struct groups *groups)
+{
+	uint32_t goroutines = analysis->goroutines->count, first = 0;
+
+	groups->list = calloc((size_t)analysis->holder_count + 1, sizeof(*groups->list));
+	groups->members = calloc((size_t)goroutines + 1, sizeof(*groups->members));
+	if (!groups->list || !groups->members)
+		return error_no_memory();
+	for (uint32_t i = 0; i < analysis->holder_count; i++) {
+		groups->list[i].holder = i;
+		groups->list[i].first = first;
+		first += analysis->holders[i].goroutines;
+	}
+	for (uint32_t i = 0; i < goroutines; i++)
+		if (leaked[i])
+			group_add(analysis, groups, i);
+	qsort(groups->list, analysis->holder_count, sizeof(*groups->list), group_compare);
+	return NULL;
+}
+
+// Lets the walk over what lives go on through a goroutine, its sudogs included.
+static struct error *goroutine_walk(const struct goroutine_evidence *evidence, uint32_t index)
+{
+	const struct wait *wait = &evidence->waits.of[index];
+
+	for (uint32_t i = 0; i < wait->count; i++) {
+		const struct wait_on *on = &evidence->waits.on.items[wait->first + i];
+		if (on->sudog != OBJECT_NONE)
+			graph_walk_unblock(evidence->live, on->sudog);
+	}
+	return evidence->nodes[index] == NODE_NONE
+		       ? NULL
+		       : graph_walk_from(evidence->live, evidence->nodes[index]);
+}
+
+static struct error *group_report(
+	struct rule_run *run, const struct group *group, uint32_t example, uint64_t heap_bytes)
+{
+	const struct analysis *analysis = run->analysis;
+	bool many = group->count > 1;
+	char count[24];
+	struct finding finding = {
+		.bytes = heap_bytes + group->stack_bytes,
+		.objects = group->count,
+		.type = "",
+		.proven = true,
+		.what = finding_text(run,
+			"%s goroutine%s will wait for ever in %s (%s): nobody can reach what %s "
+			"for",
+			format_count(count, sizeof(count), group->count), many ? "s" : "",
+			goroutine_function(analysis->goroutines, example),
+			analysis->goroutines->goroutines[example].wait_reason,
+			many ? "they wait" : "it waits"),
+		.remedy = "let whoever starts them also end them: close the channel, cancel the "
+			  "context, unlock on every way out, or give the channel room for the one "
+			  "answer",
+		.remedy_bytes = heap_bytes + group->stack_bytes,
+		.condition = "",
+		.subject = analysis->holders[group->holder].node,
+		.goroutine = example,
+		.longest_wait_ns = group->longest_wait_ns,
+	};
+
+	return finding_add(run, &finding);
+}
+
+static struct error *group_examine(struct rule_run *run, const struct goroutine_evidence *evidence,
+	const struct group *group, const uint32_t *members)
+{
+	uint64_t before = graph_walk_bytes(evidence->live);
+	struct error *err = NULL;
+
+	for (uint32_t i = 0; i < group->count && !err; i++)
+		err = goroutine_walk(evidence, members[i]);
+	return err ? err
+		   : group_report(
+			     run, group, members[0], graph_walk_bytes(evidence->live) - before);
+}
+
+struct error *rule_goroutine_leak(struct rule_run *run)
+{
+	struct goroutine_evidence *evidence;
+	struct error *err = goroutine_evidence(run, &evidence);
+	_cleanup_(groups_deinit) struct groups groups = {0};
+
+	if (err || !evidence->leaked_count)
+		return err;
+	err = groups_make(run->analysis, evidence->leaked, &groups);
+	for (uint32_t i = 0; !err && i < run->analysis->holder_count && groups.list[i].count; i++)
+		err = group_examine(
+			run, evidence, &groups.list[i], groups.members + groups.list[i].first);
+	return err;
+}

@@ -1,0 +1,126 @@
+// See wakeable.h. Objects that are met are looked up in the list of who waits for them, so each is looked at once.
+#include "rules/wakeable.h"
+
+#include <stdlib.h>
+
+#include "base/cleanup.h"
+#include "base/error.h"
+
+// `waiter` waits for `object`.
+struct waiting {
+	object_id object;
+	uint32_t waiter;
+};
+
+struct search {
+	const struct blocked_list *list;
+	struct graph_walk *walk;
+	struct waiting *waiting; // by object
+	size_t waiting_count;
+	bool *woken;
+};
+
+static int waiting_compare(const void *a, const void *b)
+{
+	const struct waiting *one = a, *other = b;
+
+	if (one->object != other->object)
+		return one->object < other->object ? -1 : 1;
+	return one->waiter < other->waiter ? -1 : one->waiter > other->waiter;
+}
+
+static struct error *waiting_sort(struct search *search)
+{
+	const struct blocked_list *list = search->list;
+	size_t total = 0;
+
+	for (uint32_t i = 0; i < list->count; i++)
+		total += list->items[i].count;
+	search->waiting = calloc(total + 1, sizeof(*search->waiting));
+	if (!search->waiting)
+		return error_no_memory();
+	for (uint32_t i = 0; i < list->count; i++)
+		for (uint32_t j = 0; j < list->items[i].count; j++)
+			search->waiting[search->waiting_count++] =
+				(struct waiting){list->objects[list->items[i].first + j], i};
+	qsort(search->waiting, total, sizeof(*search->waiting), waiting_compare);
+	return NULL;
+}
+
+static struct error *wake(struct search *search, uint32_t waiter)
+{
+	const struct blocked *blocked = &search->list->items[waiter];
+	struct error *err = NULL;
+
+	if (search->woken[waiter])
+		return NULL;
+	search->woken[waiter] = true;
+	if (blocked->holder != NODE_NONE)
+		err = graph_walk_from(search->walk, blocked->holder);
+	// The other cases of its select: its stack may have forgotten them, the sudogs are obstacles.
+	for (uint32_t i = 0; i < blocked->count && !err; i++)
+		err = graph_walk_from(search->walk, search->list->objects[blocked->first + i]);
+	return err;
+}
+
+// Wakes everybody who waits for `object`.
+static struct error *wake_waiters(struct search *search, object_id object)
+{
+	size_t low = 0, high = search->waiting_count;
+	struct error *err = NULL;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (search->waiting[middle].object < object)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	for (; low < search->waiting_count && search->waiting[low].object == object && !err; low++)
+		err = wake(search, search->waiting[low].waiter);
+	return err;
+}
+
+static struct error *search_run(struct search *search, struct graph *graph, uint32_t holder_count)
+{
+	const struct blocked_list *list = search->list;
+	_cleanup_free_ bool *blocked = calloc((size_t)holder_count + 1, sizeof(*blocked));
+	object_id object;
+	struct error *err = NULL;
+
+	if (!blocked)
+		return error_no_memory();
+	for (uint32_t i = 0; i < list->count; i++)
+		if (list->items[i].holder != NODE_NONE)
+			blocked[list->items[i].holder - graph_holder_node(graph, 0)] = true;
+	for (size_t i = 0; i < list->obstacle_count; i++)
+		graph_walk_block(search->walk, list->obstacles[i]);
+	for (size_t i = 0; i < search->waiting_count; i++)
+		graph_walk_watch(search->walk, search->waiting[i].object);
+	for (uint32_t h = 0; h < holder_count && !err; h++)
+		if (!blocked[h])
+			err = graph_walk_from(search->walk, graph_holder_node(graph, h));
+	while (!err && graph_walk_next(search->walk, &object))
+		err = wake_waiters(search, object);
+	return err;
+}
+
+struct error *wakeable_find(struct graph *graph, uint32_t holder_count,
+	const struct blocked_list *list, bool *woken, struct graph_walk **walk)
+{
+	struct search search = {.list = list, .woken = woken};
+	struct error *err = graph_walk_create(graph, &search.walk);
+
+	if (err)
+		return err;
+	err = waiting_sort(&search);
+	if (!err)
+		err = search_run(&search, graph, holder_count);
+	free(search.waiting);
+	if (err)
+		graph_walk_destroy(search.walk);
+	else
+		*walk = search.walk;
+	return err;
+}
