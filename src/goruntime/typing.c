@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/cleanup.h"
 #include "base/error.h"
 #include "debuginfo/executable.h"
 #include "goruntime/typing_dwarf.h"
@@ -190,6 +191,7 @@ struct error *typing_spread(struct typing *typing, const uint64_t *live)
 		err = claims_create(typing);
 	if (!err)
 		err = typing_steps(typing);
+	span_queue_destroy(take_pointer(typing->queue));
 	if (!err)
 		err = labels_create(typing, &typing->labels);
 	return err ? error_wrap(err, "giving the objects types") : NULL;

@@ -34,21 +34,18 @@ struct error *claims_create(struct typing *typing)
 
 	typing->claims = pages_alloc(NULL, claims_bytes(typing));
 	typing->pending = calloc((size_t)heap->object_count / 64 + 1, sizeof(*typing->pending));
-	typing->queue = calloc((size_t)heap->span_count + 1, sizeof(*typing->queue));
-	typing->queued = calloc((size_t)heap->span_count + 1, sizeof(*typing->queued));
 	hw_map_init(&typing->parts);
 	hw_map_init(&typing->part_of);
-	if (!typing->claims || !typing->pending || !typing->queue || !typing->queued)
+	if (!typing->claims || !typing->pending)
 		return error_no_memory();
-	return NULL;
+	return span_queue_create(heap, typing->pending, &typing->queue);
 }
 
 void claims_destroy(struct typing *typing)
 {
+	span_queue_destroy(typing->queue);
 	pages_free(typing->claims, claims_bytes(typing));
 	free(typing->pending);
-	free(typing->queue);
-	free(typing->queued);
 	hw_map_deinit(&typing->parts);
 	hw_map_deinit(&typing->part_of);
 }
@@ -119,22 +116,13 @@ static uint64_t stored_rank(const struct typing *typing, const struct span *span
 	return claim_rank(typing, type, claim, type->size);
 }
 
-static void queue_span(struct typing *typing, const struct span *span)
-{
-	uint32_t number = span - typing->heap->spans;
-
-	if (typing->queued[number])
-		return;
-	typing->queued[number] = 1;
-	typing->queue[typing->queue_tail] = number;
-	if (++typing->queue_tail > typing->heap->span_count)
-		typing->queue_tail = 0;
-}
-
 static void queue_object(struct typing *typing, const struct span *span, object_id id)
 {
-	typing->pending[id >> 6] |= UINT64_C(1) << (id & 63);
-	queue_span(typing, span);
+	uint64_t *word = &typing->pending[id >> 6];
+
+	// The thread that reads ahead looks at it.
+	__atomic_store_n(word, *word | UINT64_C(1) << (id & 63), __ATOMIC_RELAXED);
+	span_queue_add(typing->queue, (uint32_t)(span - typing->heap->spans));
 }
 
 // Tiny objects without pointers share slots: different claims about one slot do not contradict each

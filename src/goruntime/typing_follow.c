@@ -1,7 +1,7 @@
 // Spreading: objects that became typed are read and what they point to is claimed, until nothing
 // new comes up.
 //
-// Objects wait as bits, their spans in a queue. A span is read from its first waiting object on,
+// Objects wait as bits, their spans in a queue (typing_queue.h). A span is read from its first waiting object on,
 // through a window, and objects in it that become typed meanwhile are taken in the same pass when
 // they lie further on. So memory in allocation order is read once and in large pieces, and a list
 // shuffled over the heap costs a small read an object.
@@ -328,6 +328,7 @@ static void follow_huge(struct typing *typing, const struct program *program, re
 // The window's place in the target while a span is followed.
 struct window {
 	remote_addr start, end;
+	const uint8_t *bytes;
 };
 
 static const uint8_t *window_get(struct typing *typing, struct window *window, remote_addr start,
@@ -336,10 +337,9 @@ static const uint8_t *window_get(struct typing *typing, struct window *window, r
 	if (start < window->start || start + bytes > window->end) {
 		uint64_t size = bytes + ahead < WINDOW_BYTES ? bytes + ahead : WINDOW_BYTES;
 		target_read_sparse(typing->heap->runtime->target, start, typing->window, size);
-		window->start = start;
-		window->end = start + size;
+		*window = (struct window){start, start + size, typing->window};
 	}
-	return typing->window + (start - window->start);
+	return window->bytes + (start - window->start);
 }
 
 // `count` values of the program's type from `start` on; `ahead`: bytes behind them that will be
@@ -413,16 +413,15 @@ static void prefetch_object(const struct typing *typing, const struct window *wi
 	if (type && type->id < typing->program_count && typing->programs[type->id] &&
 		start >= window->start && start + type->size <= window->end)
 		prefetch_claims(typing, typing->programs[type->id],
-			typing->window + (start - window->start));
+			window->bytes + (start - window->start));
 }
 
 // Objects that point backwards in their span make it necessary to start over; then all of it is read, for such are
 // lists, which go on like that.
-static void follow_span(struct typing *typing, const struct span *span)
+static void follow_span(struct typing *typing, const struct span *span, struct window window)
 {
 	object_id end = span->first + span->count;
 	uint64_t bytes = (uint64_t)span->count * span->elem_size;
-	struct window window = {0};
 
 	for (unsigned pass = 0;; pass++) {
 		object_id id = next_pending(typing, span->first, end);
@@ -436,7 +435,9 @@ static void follow_span(struct typing *typing, const struct span *span)
 				soon = next_pending(typing, soon + 1, end))
 				prefetch_object(typing, &window, span, soon);
 			object_id next = next_pending(typing, id + 1, end);
-			typing->pending[id >> 6] &= ~(UINT64_C(1) << (id & 63));
+			__atomic_store_n(&typing->pending[id >> 6],
+				typing->pending[id >> 6] & ~(UINT64_C(1) << (id & 63)),
+				__ATOMIC_RELAXED);
 			follow_object(typing, &window, span, id, next);
 			id = next_pending(typing, id + 1, end);
 		}
@@ -452,25 +453,36 @@ static void follow_memory(struct typing *typing, const struct typed_memory *memo
 		follow_values(typing, &window, program, memory->address, memory->count, 0);
 }
 
+// False when no span waits.
+static bool follow_next_span(struct typing *typing)
+{
+	struct window window = {0};
+	uint32_t number;
+
+	if (!span_queue_take(typing->queue, &number, &window.bytes))
+		return false;
+	const struct span *span = &typing->heap->spans[number];
+	if (window.bytes) {
+		window.start = span->base;
+		window.end = span->base + ((uint64_t)span->pages << GO_PAGE_SHIFT);
+	}
+	follow_span(typing, span, window);
+	span_queue_done(typing->queue);
+	return true;
+}
+
 struct error *typing_propagate(struct typing *typing)
 {
-	for (;;) {
-		if (typing->no_memory)
-			return error_no_memory();
-		if (typing->queue_head != typing->queue_tail) {
-			uint32_t number = typing->queue[typing->queue_head];
-			if (++typing->queue_head > typing->heap->span_count)
-				typing->queue_head = 0;
-			follow_span(typing, &typing->heap->spans[number]);
-			typing->queued[number] = 0;
-		} else if (typing->memory_queue.count) {
-			struct typed_memory memory =
-				typing->memory_queue.items[--typing->memory_queue.count];
-			follow_memory(typing, &memory);
-		} else {
+	while (!typing->no_memory) {
+		if (follow_next_span(typing))
+			continue;
+		if (!typing->memory_queue.count)
 			return NULL;
-		}
+		struct typed_memory memory =
+			typing->memory_queue.items[--typing->memory_queue.count];
+		follow_memory(typing, &memory);
 	}
+	return error_no_memory();
 }
 
 void typing_claim_value(struct typing *typing, const struct go_type *type, const void *bytes)

@@ -4,6 +4,7 @@
 
 #include "goruntime/typing_claims.h"
 #include "goruntime/typing_program.h"
+#include "goruntime/typing_queue.h"
 #include "heapwhy/arena.h"
 #include "heapwhy/map.h"
 #include "heapwhy/vector.h"
@@ -60,12 +61,10 @@ struct typing {
 	bool no_memory;
 	unsigned flags;
 
-	uint32_t *claims;  // a claim for each slot
-	uint64_t *pending; // a bit for each slot: typed and not yet followed
-	uint32_t *queue;   // ring of span numbers with pending objects, span_count + 1 places
-	uint8_t *queued;   // for each span
-	uint32_t queue_head, queue_tail;
-	uint8_t *window; // what is being followed, WINDOW_BYTES
+	uint32_t *claims;         // a claim for each slot
+	uint64_t *pending;        // a bit for each slot: typed and not yet followed
+	struct span_queue *queue; // spans with pending objects
+	uint8_t *window;          // what is being followed, WINDOW_BYTES
 
 	struct hw_map
 		parts; // address -> type's id << 32 | count: typed memory that was queued already
