@@ -132,7 +132,7 @@ var chosen []*candidate
 func pointInto(cured bool) {
 	for i := 0; i < 8; i++ {
 		all := make([]candidate, mib/16)
-		best := &all[i*1000]
+		best := &all[i*1000+1]
 		if cured {
 			copied := *best
 			best = &copied

@@ -40,6 +40,9 @@ struct error *typing_spread(struct typing *typing, const uint64_t *live);
 void typing_destroy(struct typing *typing); // accepts NULL
 
 void typing_of(const struct typing *typing, object_id id, struct object_type *out);
+// Is it a closure: a func value with what it captures?
+bool typing_is_closure(const struct typing *typing, object_id id);
+
 void typing_statistics(const struct typing *typing, struct typing_statistics *out);
 struct type_table *typing_types(struct typing *typing);
 

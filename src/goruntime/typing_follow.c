@@ -209,7 +209,8 @@ static const struct go_type *closure_named(
 	if (hw_map_get(&typing->closures, code, &found))
 		return (const struct go_type *)(uintptr_t)found;
 	struct go_type *type = type_create(typing->types);
-	if (!type || !hw_map_put(&typing->closures, code, (uintptr_t)type)) {
+	if (!type || !hw_map_put(&typing->closures, code, (uintptr_t)type) ||
+		!hw_map_put(&typing->capture_types, type->id, 1)) {
 		typing->no_memory = true;
 		return NULL;
 	}

@@ -75,7 +75,7 @@ struct typing {
 	uint32_t program_count;
 
 	struct hw_map captures;      // closure code -> struct go_type with what it captures
-	struct hw_map capture_types; // ids of the synthetic types in captures
+	struct hw_map capture_types; // ids of the synthetic types in captures and closures
 	struct hw_map closures;      // closure code -> struct go_type that is only its name
 	struct hw_map headers; // map or chan type's id -> synthetic type of the object it points to
 	struct known_types {   // NULL where the program has no such type

@@ -50,6 +50,13 @@ static const struct go_type *known_part(const struct typing *typing, object_id i
 	return type_by_id(typing->types, packed >> 32);
 }
 
+bool typing_is_closure(const struct typing *typing, object_id id)
+{
+	const struct go_type *type = typing_object_type(typing, id);
+
+	return type && type->synthetic && hw_map_get(&typing->capture_types, type->id, NULL);
+}
+
 #define KEY_UNTYPED (UINT64_C(1) << 63)
 
 // What is labelled alike has the same key: objects of one claim, untyped ones of one size and known part.

@@ -93,7 +93,6 @@ static struct error *element_look(
 	if (element->value_type && heap_find(analysis->heap, element->value) != OBJECT_NONE)
 		suspects_add(&lists->suspects,
 			(struct suspect){.object = object,
-				.through = object,
 				.kind = REMOVED,
 				.bytes = graph_retained(analysis->graph, object)});
 	return NULL;
@@ -159,7 +158,7 @@ static struct error *list_suspect(struct lists *lists, uint32_t number, enum sus
 		object_id object = lists->members.items[i].object;
 		node_id parent = graph_parent(analysis->graph, object);
 		if (in_set(lists, object) && !in_set(lists, parent) && parent != list->object)
-			suspect.object = suspect.through = object;
+			suspect.object = object;
 	}
 	if (suspect.object == NODE_NONE)
 		return NULL;
@@ -296,7 +295,7 @@ static struct error *group_report(struct lists *lists, const struct suspect_grou
 		.remedy = remedies[largest->kind],
 		.remedy_bytes = group->bytes,
 		.condition = "",
-		.subject = largest->through,
+		.subject = largest->object,
 		.goroutine = UINT32_MAX,
 	};
 

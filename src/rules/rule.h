@@ -19,6 +19,7 @@
 #include "heapwhy/arena.h"
 #include "heapwhy/vector.h"
 #include "ledger/ledger.h"
+#include "ledger/windows.h"
 
 struct goroutine_evidence;
 struct rule_run;
@@ -62,6 +63,7 @@ enum { FINDINGS_MAX = 1000 };
 struct rule_run {
 	struct analysis *analysis; // the target can still be read
 	struct ledger ledger;
+	struct windows *windows;
 	struct findings *findings;             // rules add by finding_add() only
 	const struct rule *rule;               // the one that is being asked
 	struct goroutine_evidence *goroutines; // NULL until a rule asks (goroutines.h)
@@ -84,5 +86,7 @@ extern const struct rule rules[];
 struct error *rule_goroutine_leak(struct rule_run *run);
 struct error *rule_idle_not_returned(struct rule_run *run);
 struct error *rule_removed_list_element(struct rule_run *run);
+struct error *rule_spare_capacity(struct rule_run *run);
+struct error *rule_subslice_pin(struct rule_run *run);
 
 #endif

@@ -20,6 +20,10 @@ const struct rule rules[] = {
 		"free pages of the heap that were not given back to the kernel"},
 	{"removed-list-element", "viewed", 64 * KIB, rule_removed_list_element,
 		"values kept by elements that their list knows no longer"},
+	{"subslice-pin", "pinned", 256 * KIB, rule_subslice_pin,
+		"arrays and strings kept whole by slices and strings that show a small part"},
+	{"spare-capacity", "spare", 256 * KIB, rule_spare_capacity,
+		"room and old contents between the lengths of slices and their capacities"},
 	{0},
 };
 
@@ -102,8 +106,11 @@ struct error *rules_run(struct analysis *analysis, struct findings **out)
 		return error_no_memory();
 	hw_arena_init(&findings->arena, 0);
 	ledger_compute(analysis, &run.ledger);
-	struct error *err = rules_ask(&run);
+	struct error *err = windows_open(analysis, 0, &run.windows);
+	if (!err)
+		err = rules_ask(&run);
 	goroutine_evidence_destroy(run.goroutines);
+	windows_close(run.windows);
 	if (err) {
 		findings_destroy(findings);
 		return err;

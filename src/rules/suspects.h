@@ -18,7 +18,6 @@ struct suspect {
 	node_id object;
 	uint64_t kind;
 	uint64_t bytes; // that the remedy gives back
-	node_id through; // the path of a finding leads to this one: the object itself, or who refers to it
 	node_id keeper; // set by suspects_group
 };
 

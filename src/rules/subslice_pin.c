@@ -1,0 +1,43 @@
+// subslice-pin: a slice, a string or a pointer that shows a part of an array keeps all of it.
+#include "base/cleanup.h"
+#include "base/units.h"
+#include "rules/waste.h"
+
+static struct error *group_report(
+	struct rule_run *run, const struct suspects *suspects, const struct suspect_group *group)
+{
+	struct waste_group waste;
+	char count[24], bytes[24], seen[24];
+
+	waste_describe(run, suspects, group, &waste);
+	struct finding finding = {
+		.bytes = group->bytes,
+		.objects = waste.objects,
+		.type = waste.name,
+		.proven = true,
+		.what = finding_text(run,
+			"%s × %s, %s in all, kept whole for the %s that %s of them",
+			format_count(count, sizeof(count), waste.objects), waste.name,
+			format_bytes(bytes, sizeof(bytes), waste.bytes),
+			format_bytes(seen, sizeof(seen), waste.seen),
+			*waste.place ? finding_text(run, "%s shows", waste.place) : "is seen"),
+		.remedy = "keep a copy of the part (bytes.Clone, strings.Clone, append to nil) "
+			  "instead of the "
+			  "part itself; limiting its capacity does not help",
+		.remedy_bytes = group->bytes,
+		.condition = "",
+		.subject = group->largest->object,
+		.goroutine = UINT32_MAX,
+	};
+	return finding_add(run, &finding);
+}
+
+struct error *rule_subslice_pin(struct rule_run *run)
+{
+	_cleanup_(suspects_deinit) struct suspects suspects = {0};
+	struct error *err = waste_find(run, WASTE_PINNED, &suspects);
+
+	for (size_t i = 0; i < suspects.groups.count && !err; i++)
+		err = group_report(run, &suspects, &suspects.groups.items[i]);
+	return err;
+}

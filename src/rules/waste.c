@@ -1,0 +1,231 @@
+// Which objects are wasted, and by how much.
+//
+// An object is worth a word when copying what is seen of it would give at least half of what it keeps back. Slices that
+// grow by append never get there: they leave at most half of their array unused (runtime/slice.go, growslice: doubled
+// below 256 elements, less from there on, the same since 1.18).
+#include "rules/waste.h"
+
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/error.h"
+#include "rules/objects.h"
+
+enum { SPARE_RATIO = 3, BUFFER_BYTES_MIN = 1 << 20, WASTE_BYTES_MIN = 256 };
+
+// Only closures refer to it.
+static bool is_captured(const struct rule_run *run, const struct windowed_object *object)
+{
+	const struct window *windows = &run->windows->list[object->first];
+
+	for (uint32_t i = 0; i < object->count; i++)
+		if (windows[i].from_root ||
+			!typing_is_closure(run->analysis->typing, windows[i].holder))
+			return false;
+	return true;
+}
+
+// A part of bytes that were read is taken for what it is also where the slice could still be extended; of other things a
+// short slice at the array's start is one with room to grow.
+static enum waste_kind kind_of(const struct rule_run *run, const struct windowed_object *object)
+{
+	const struct window *windows = &run->windows->list[object->first];
+	struct object_type type;
+
+	if (is_captured(run, object))
+		return WASTE_CAPTURED;
+	if (object->pinned >= object->spare)
+		return WASTE_PINNED;
+	typing_of(run->analysis->typing, object->id, &type);
+	for (uint32_t i = 0; i < object->count; i++)
+		if (windows[i].extent.start)
+			return WASTE_PINNED;
+	return object->viewed && type.type && type.type->size == 1 ? WASTE_PINNED : WASTE_SPARE;
+}
+
+// What somebody sees, stretch by stretch, merged: windows come sorted by their start.
+struct stretches {
+	const struct window *windows;
+	uint32_t count, next;
+	uint64_t start, end;
+};
+
+static struct stretches stretches_of(
+	const struct rule_run *run, const struct windowed_object *object)
+{
+	return (struct stretches){
+		.windows = &run->windows->list[object->first], .count = object->count};
+}
+
+static bool stretches_next(struct stretches *stretches)
+{
+	const struct window *windows = stretches->windows;
+	uint32_t i = stretches->next, count = stretches->count;
+
+	while (i < count && windows[i].extent.seen == windows[i].extent.start)
+		i++;
+	if (i == count) {
+		stretches->start = stretches->end = UINT64_MAX;
+		return false;
+	}
+	stretches->start = windows[i].extent.start;
+	stretches->end = windows[i].extent.seen;
+	for (; i < count && windows[i].extent.start <= stretches->end; i++)
+		if (windows[i].extent.seen > stretches->end)
+			stretches->end = windows[i].extent.seen;
+	stretches->next = i;
+	return true;
+}
+
+struct judging {
+	struct rule_run *run;
+	struct heap_reader *reader;
+	enum waste_kind kind;
+	struct suspects *suspects;
+};
+
+// Sorts what an object's words point to by whether somebody sees the word.
+struct sorting {
+	const struct heap *heap;
+	struct stretches stretches;
+	uint64_t header;
+	HW_VECTOR(node_id) seen;
+	bool hides; // some words that nobody sees point to objects
+	bool no_memory;
+};
+
+static bool sort_words(void *context, const struct word_group *group)
+{
+	struct sorting *sorting = context;
+
+	for (uint64_t bits = group->pointers; bits; bits &= bits - 1) {
+		unsigned i = (unsigned)__builtin_ctzll(bits);
+		object_id target = heap_find(sorting->heap, group->words[i]);
+		uint64_t offset = group->offset + i * 8 - sorting->header;
+		if (target == OBJECT_NONE)
+			continue;
+		while (offset >= sorting->stretches.end && stretches_next(&sorting->stretches))
+			;
+		if (offset < sorting->stretches.start)
+			sorting->hides = true;
+		else if (!hw_vector_push(&sorting->seen, target))
+			sorting->no_memory = true;
+	}
+	return !sorting->no_memory;
+}
+
+// What hangs below the unseen parts alone.
+static struct error *measure_below(const struct judging *judging,
+	const struct windowed_object *object, struct retained_part *out)
+{
+	const struct heap *heap = judging->run->analysis->heap;
+	struct sorting sorting = {.heap = heap,
+		.stretches = stretches_of(judging->run, object),
+		.header = span_header_bytes(heap, heap_span_of(heap, object->id))};
+	struct error *err = NULL;
+
+	stretches_next(&sorting.stretches);
+	heap_scan_object(judging->reader, object->id, sort_words, &sorting);
+	if (sorting.no_memory)
+		err = error_no_memory();
+	else if (sorting.hides)
+		err = retained_without(
+			judging->run, object->id, sorting.seen.items, sorting.seen.count, out);
+	hw_vector_deinit(&sorting.seen);
+	return err;
+}
+
+// What copies of the seen stretches would take.
+static uint64_t copies_bytes(const struct judging *judging, const struct windowed_object *object)
+{
+	const struct heap *heap = judging->run->analysis->heap;
+	struct stretches stretches = stretches_of(judging->run, object);
+	bool noscan = heap_span_of(heap, object->id)->noscan;
+	uint64_t bytes = 0;
+
+	while (stretches_next(&stretches))
+		bytes += slot_bytes(heap, stretches.end - stretches.start, noscan);
+	return bytes;
+}
+
+// Whether the array itself is worth a word. A buffer that is empty for the moment has to be very big for that, and room
+// to grow much bigger than what is in it.
+static bool is_excessive(
+	const struct windowed_object *object, const struct span *span, enum waste_kind kind)
+{
+	uint64_t unseen = (uint64_t)object->pinned + object->spare;
+
+	if (kind != WASTE_SPARE)
+		return true;
+	if (!object->viewed)
+		return !span->noscan || unseen >= BUFFER_BYTES_MIN;
+	return unseen >= (uint64_t)object->viewed * SPARE_RATIO;
+}
+
+// A number for how the object is referred to, the same for all that are referred to alike.
+static uint64_t place_hash(const struct rule_run *run, const struct windowed_object *object)
+{
+	char place[sizeof(((struct waste_group *)0)->place)];
+	uint64_t hash = 0xcbf29ce484222325; // FNV-1a
+
+	window_describe(run->analysis, &run->windows->list[object->first], place, sizeof(place));
+	for (const char *c = place; *c; c++)
+		hash = (hash ^ (uint8_t)*c) * 0x100000001b3;
+	return hash;
+}
+
+static struct error *judge_object(
+	const struct judging *judging, const struct windowed_object *object)
+{
+	const struct analysis *analysis = judging->run->analysis;
+	const struct span *span = heap_span_of(analysis->heap, object->id);
+	struct retained_part below = {0};
+	uint64_t own = 0, whole = span->elem_size;
+
+	if (kind_of(judging->run, object) != judging->kind)
+		return NULL;
+	if (!span->noscan) {
+		struct error *err = measure_below(judging, object, &below);
+		if (err)
+			return err;
+	}
+	if (is_excessive(object, span, judging->kind)) {
+		uint64_t copies = copies_bytes(judging, object);
+		own = copies < whole ? whole - copies : 0;
+	}
+	if (below.bytes)
+		whole = graph_retained(analysis->graph, object->id);
+	if (own + below.bytes < whole / 2 || own + below.bytes < WASTE_BYTES_MIN)
+		return NULL;
+	suspects_add(judging->suspects, (struct suspect){.object = object->id,
+						.kind = place_hash(judging->run, object),
+						.bytes = own + below.bytes});
+	return NULL;
+}
+
+struct error *waste_find(struct rule_run *run, enum waste_kind kind, struct suspects *out)
+{
+	const struct windows *windows = run->windows;
+	struct judging judging = {.run = run, .kind = kind, .suspects = out};
+	struct error *err = heap_reader_create(run->analysis->heap, &judging.reader);
+
+	for (size_t i = 0; i < windows->object_count && !err; i++)
+		err = judge_object(&judging, &windows->objects[i]);
+	heap_reader_destroy(judging.reader);
+	return err ? err : suspects_group(out, run);
+}
+
+void waste_describe(struct rule_run *run, const struct suspects *suspects,
+	const struct suspect_group *group, struct waste_group *out)
+{
+	*out = (struct waste_group){.objects = group->count};
+	for (size_t i = 0; i < group->count; i++) {
+		object_id id = suspects->list.items[group->first + i].object;
+		out->bytes += heap_size(run->analysis->heap, id);
+		out->seen += windows_find(run->windows, id)->viewed;
+	}
+	const struct windowed_object *largest = windows_find(run->windows, group->largest->object);
+	window_describe(
+		run->analysis, &run->windows->list[largest->first], out->place, sizeof(out->place));
+	out->name = object_type_name(run, largest->id);
+}

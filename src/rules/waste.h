@@ -1,0 +1,30 @@
+// Objects of which nobody sees the most part (ledger/windows.h): which rule speaks of them, and what copying the rest
+// would give back.
+#ifndef RULES_WASTE_H
+#define RULES_WASTE_H
+
+#include "rules/suspects.h"
+
+// One rule for each.
+enum waste_kind {
+	WASTE_PINNED,   // slices, strings or pointers show a part and keep the whole
+	WASTE_SPARE,    // beyond the lengths of slices, within their capacities
+	WASTE_CAPTURED, // only closures see anything, and only a part
+};
+
+// Adds a suspect for each object that is wasted that way: what is seen of it is little, and copying that would give
+// most of its bytes back, together with what hangs only below its unseen parts.
+struct error *waste_find(struct rule_run *run, enum waste_kind kind, struct suspects *out);
+
+// What a group of such suspects is, for the finding's sentence.
+struct waste_group {
+	uint64_t objects;
+	uint64_t bytes;   // of their slots
+	uint64_t seen;    // of these, by somebody
+	char place[256];  // how one of them is referred to: "main.entry.body"; "" when unknown
+	const char *name; // what they are: "[]uint8"
+};
+void waste_describe(struct rule_run *run, const struct suspects *suspects,
+	const struct suspect_group *group, struct waste_group *out);
+
+#endif
