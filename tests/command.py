@@ -23,7 +23,7 @@ import time
 import corpus
 from hostile import start_go, undisturbed
 
-COMMANDS = ['report', 'paths', 'version', 'help']
+COMMANDS = ['report', 'paths', 'dump', 'version', 'help']
 
 
 def run(*arguments, **options):

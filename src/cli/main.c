@@ -18,6 +18,7 @@
 const struct command *const commands[] = {
 	&command_report,
 	&command_paths,
+	&command_dump,
 	&command_version,
 	&command_help,
 	NULL,

@@ -118,32 +118,65 @@ static struct error *write_special(const char *path, const struct text *text)
 	return NULL;
 }
 
-// fsync before rename: a crash must not leave the name with nothing behind it. mkostemp makes it readable for the owner
-// only.
-static struct error *write_renamed(const char *path, const struct text *text)
+// A link is followed, so that the file it names is replaced and not the link. mkostemp makes the file readable for the
+// owner only.
+struct error *output_begin(const char *path, struct output *out)
 {
-	_cleanup_free_ char *temporary = NULL;
+	struct output output = {.fd = -1, .path = realpath(path, NULL)};
 
-	if (asprintf(&temporary, "%s.XXXXXX", path) < 0) {
-		temporary = NULL;
+	if (!output.path)
+		output.path = strdup(path);
+	if (!output.path || asprintf(&output.temporary, "%s.XXXXXX", output.path) < 0) {
+		free(output.path);
 		return error_no_memory();
 	}
-	int fd = mkostemp(temporary, O_CLOEXEC);
-	if (fd < 0)
-		return error_errno(ERROR_INTERNAL, "cannot create a file beside %s", path);
-	bool done = write_all(fd, text->bytes, text->length) && !fsync(fd);
-	// Closing may be what tells that a network disk is full.
-	int reason = errno;
-	if (close(fd) && done) {
-		reason = errno;
-		done = false;
+	output.fd = mkostemp(output.temporary, O_CLOEXEC);
+	if (output.fd < 0) {
+		struct error *err =
+			error_errno(ERROR_INTERNAL, "cannot create a file beside %s", path);
+		free(output.temporary);
+		free(output.path);
+		return err;
 	}
-	if (done && !rename(temporary, path))
-		return NULL;
-	if (!done)
+	*out = output;
+	return NULL;
+}
+
+static void output_free(struct output *output)
+{
+	free(output->temporary);
+	free(output->path);
+}
+
+void output_abandon(struct output *output)
+{
+	close(output->fd);
+	unlink(output->temporary);
+	output_free(output);
+}
+
+// fsync before rename: a crash must not leave the name with nothing behind it. Closing may be what tells that a network
+// disk is full.
+struct error *output_commit(struct output *output)
+{
+	struct error *err = NULL;
+	bool failed = fsync(output->fd) != 0;
+	int reason = errno;
+
+	if (close(output->fd) && !failed) {
+		reason = errno;
+		failed = true;
+	}
+	if (!failed && rename(output->temporary, output->path)) {
+		reason = errno;
+		failed = true;
+	}
+	if (failed) {
 		errno = reason;
-	struct error *err = error_errno(ERROR_INTERNAL, "cannot write %s", path);
-	unlink(temporary);
+		err = error_errno(ERROR_INTERNAL, "cannot write %s", output->path);
+		unlink(output->temporary);
+	}
+	output_free(output);
 	return err;
 }
 
@@ -154,7 +187,13 @@ struct error *output_file(const char *path, const struct text *text)
 	// Before realpath: what /dev/stdout leads to may have no path.
 	if (!stat(path, &status) && !S_ISREG(status.st_mode))
 		return write_special(path, text);
-	// A link is followed, so that the file it names is replaced and not the link.
-	_cleanup_free_ char *real = realpath(path, NULL);
-	return write_renamed(real ? real : path, text);
+	struct output output;
+	struct error *err = output_begin(path, &output);
+	if (err)
+		return err;
+	if (write_all(output.fd, text->bytes, text->length))
+		return output_commit(&output);
+	err = error_errno(ERROR_INTERNAL, "cannot write %s", path);
+	output_abandon(&output);
+	return err;
 }

@@ -28,6 +28,16 @@ void progress_line_clear(const struct progress_line *line);
 // SIGPIPE as usual, so nothing that must be given back may be held any more.
 struct error *output_print(const struct text *text);
 
+// A file that only its owner may read, and that appears under its name only when it is complete.
+struct output {
+	int fd;
+	char *path, *temporary;
+};
+struct error *output_begin(const char *path, struct output *out);
+// Both end it: one with the complete file, the other without.
+struct error *output_commit(struct output *output);
+void output_abandon(struct output *output);
+
 // Writes a file that only its owner may read. A regular file appears under its name only when it is complete;
 // a pipe or device is written to.
 struct error *output_file(const char *path, const struct text *text);

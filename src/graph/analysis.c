@@ -27,8 +27,7 @@ struct pipeline {
 	struct analysis *analysis;
 	const struct analysis_options *options;
 	unsigned threads;
-	pid_t pid;        // of the process; 0: `file` is examined
-	const char *file; // a core
+	const char *name; // of the target
 };
 
 static unsigned threads_wanted(const struct analysis_options *options)
@@ -40,14 +39,47 @@ static unsigned threads_wanted(const struct analysis_options *options)
 	return processors < 1 ? 1 : processors > 4 ? 4 : (unsigned)processors;
 }
 
+// A process id, and nothing else: "12x" may be a file.
+static bool parse_pid(const char *name, pid_t *pid)
+{
+	char *end;
+
+	if (!isdigit((unsigned char)*name))
+		return false;
+	errno = 0;
+	unsigned long number = strtoul(name, &end, 10);
+	if (*end || (!number && !errno))
+		return false;
+	// A number that no process can have is still meant as one: it is not there.
+	*pid = errno || number > INT_MAX ? INT_MAX : (pid_t)number;
+	return true;
+}
+
+static struct error *target_unknown(const char *name)
+{
+	_cleanup_text_ struct text shown = TEXT_INIT;
+
+	text_append_untrusted(&shown, name, strlen(name));
+	return error_create(ERROR_TARGET,
+		"%s: there is no such process or file; give the id of a running Go process or a "
+		"core file",
+		shown.bytes);
+}
+
+struct error *analysis_open_target(
+	const char *name, const struct analysis_options *options, struct target **out)
+{
+	struct core_options core = {.exe = options->exe};
+	pid_t pid;
+
+	if (parse_pid(name, &pid))
+		return process_capture(pid, &options->capture, out);
+	return access(name, F_OK) ? target_unknown(name) : core_open(name, &core, out);
+}
+
 static struct error *run_capture(struct pipeline *pipeline)
 {
-	struct core_options core = {.exe = pipeline->options->exe};
-
-	if (!pipeline->pid)
-		return core_open(pipeline->file, &core, &pipeline->analysis->target);
-	return process_capture(
-		pipeline->pid, &pipeline->options->capture, &pipeline->analysis->target);
+	return analysis_open_target(pipeline->name, pipeline->options, &pipeline->analysis->target);
 }
 
 static remote_addr span_end(const struct span *span)
@@ -97,8 +129,8 @@ static struct error *run_read(struct pipeline *pipeline)
 
 	if (!err)
 		err = heap_open(analysis->runtime, &analysis->heap);
-	if (!err && pipeline->pid)
-		err = read_resident(analysis, pipeline->pid);
+	if (!err && analysis->target->kind == TARGET_PROCESS)
+		err = read_resident(analysis, analysis->target->pid);
 	if (!err)
 		err = goroutines_read(analysis->heap, &analysis->goroutines);
 	if (!err)
@@ -185,8 +217,7 @@ static struct error *analysis_run(struct pipeline *pipeline)
 		struct error *(*run)(struct pipeline *pipeline);
 		uint64_t *took;
 	} phases[] = {
-		{pipeline->pid ? "stopping the process for a moment" : "opening the core",
-			run_capture, &timings->capture},
+		{"opening the target", run_capture, &timings->capture},
 		{"reading Go's runtime", run_read, &timings->read},
 		{"reading objects", run_extract, &timings->graph},
 		{"marking what is alive", run_mark, &timings->mark},
@@ -213,41 +244,12 @@ static struct error *analysis_run(struct pipeline *pipeline)
 	return cancel_requested() ? error_cancelled() : NULL;
 }
 
-// A process id, and nothing else: "12x" may be a file.
-static bool parse_pid(const char *name, pid_t *pid)
-{
-	char *end;
-
-	if (!isdigit((unsigned char)*name))
-		return false;
-	errno = 0;
-	unsigned long number = strtoul(name, &end, 10);
-	if (*end || (!number && !errno))
-		return false;
-	// A number that no process can have is still meant as one: it is not there.
-	*pid = errno || number > INT_MAX ? INT_MAX : (pid_t)number;
-	return true;
-}
-
-static struct error *target_unknown(const char *name)
-{
-	_cleanup_text_ struct text shown = TEXT_INIT;
-
-	text_append_untrusted(&shown, name, strlen(name));
-	return error_create(ERROR_TARGET,
-		"%s: there is no such process or file; give the id of a running Go process or a "
-		"core file",
-		shown.bytes);
-}
-
 struct error *analysis_open(
 	const char *name, const struct analysis_options *options, struct analysis **out)
 {
 	struct pipeline pipeline = {
-		.options = options, .file = name, .threads = threads_wanted(options)};
+		.options = options, .name = name, .threads = threads_wanted(options)};
 
-	if (!parse_pid(name, &pipeline.pid) && access(name, F_OK))
-		return target_unknown(name);
 	struct analysis *analysis = calloc(1, sizeof(*analysis));
 	if (!analysis)
 		return error_no_memory();

@@ -89,6 +89,10 @@ struct error *analysis_open(
 	const char *name, const struct analysis_options *options, struct analysis **out);
 void analysis_close(struct analysis *analysis); // accepts NULL
 
+// The first step alone: the process is captured, the core opened.
+struct error *analysis_open_target(
+	const char *name, const struct analysis_options *options, struct target **out);
+
 // Lets the process go. typing_edge() knows nothing from here on.
 void analysis_release_target(struct analysis *analysis);
 

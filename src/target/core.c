@@ -223,6 +223,7 @@ static struct error *notes_take(struct core *core, const Elf64_Phdr *header)
 	core->note_bytes = malloc(size + 1);
 	if (!core->note_bytes)
 		return error_no_memory();
+	core->note_offset = header->p_offset;
 	core->note_size = pread_most(core->fd, core->note_bytes, size, header->p_offset);
 	return NULL;
 }
@@ -480,6 +481,7 @@ static struct error *core_load(struct core *core, const struct core_options *opt
 	err = headers_read(core);
 	if (!err)
 		err = core_read_notes(core);
+	segments_sort(core); // checking may have split some
 	if (!err)
 		err = core_find_exe(core, options->exe);
 	if (!err)

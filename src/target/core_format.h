@@ -78,13 +78,13 @@ enum {
 
 enum { NOTE_FILE = 0x46494c45 }; // NT_FILE
 
-// Our own notes.
+// Our own notes. delve looks at the numbers only, so they must be nobody else's.
 #define CORE_NOTE_NAME "heapwhy"
 enum core_note {
-	CORE_NOTE_CAPTURE = 1,   // struct core_note_capture
-	CORE_NOTE_REGISTERS = 2, // struct core_note_registers
-	CORE_NOTE_RESIDENT = 3,  // {start, end, a bit a page from start on} and so on, in words
-	CORE_NOTE_CHECKSUMS = 4, // struct core_note_checksums
+	CORE_NOTE_CAPTURE = 0x48570001, // struct core_note_capture
+	CORE_NOTE_REGISTERS,            // struct core_note_registers
+	CORE_NOTE_RESIDENT,  // {start, end, a bit a page from start on} and so on, in words
+	CORE_NOTE_CHECKSUMS, // struct core_note_checksums
 };
 
 // How the memory was captured, and what the process was like.
@@ -102,11 +102,12 @@ struct core_note_registers {
 	uint64_t tid, pc, sp, count;
 };
 
-// Checksums (zlib's crc32) of the file from `offset` on, a uint32_t for each CORE_CHECKED bytes or
-// what is left of them; header: of what stands before the notes. The checksums follow; all are 0 in
-// a compressed core, which has its own.
+// Checksums by zlib's crc32, so that damage is noticed: `header` is that of the file up to this note's
+// contents; after it come `count` uint32_t, one for each CORE_CHECKED bytes of the file from `offset`
+// on (and for what is left of them at the end). The last note of a plain core; a compressed one has
+// checksums of its own.
 struct core_note_checksums {
-	uint64_t offset, count;
+	uint64_t offset, size, count;
 	uint32_t header, unused;
 };
 enum { CORE_CHECKED = 1 << 20 };

@@ -291,6 +291,8 @@ static struct error *note_read(struct core *core, const struct note *note)
 		capture_read(core, note);
 	else if (note->type == CORE_NOTE_REGISTERS && core->target.thread_count)
 		thread_exact(core, note);
+	else if (note->type == CORE_NOTE_CHECKSUMS)
+		return core_check(core, note->bytes, note->size);
 	return NULL;
 }
 

@@ -32,6 +32,7 @@ struct core {
 	HW_VECTOR(struct core_mapping) mappings; // by address, disjoint
 	uint8_t *note_bytes;
 	size_t note_size;
+	uint64_t note_offset;        // in the file
 	struct core_source *sources; // for each region
 	char *first_path;            // what the notes say that the program is called, or NULL
 
@@ -56,6 +57,10 @@ bool core_pread(int fd, void *buffer, size_t size, uint64_t offset);
 // core_notes.c: threads, mapped files, the auxiliary vector, and what our own cores add, out of
 // note_bytes.
 struct error *core_read_notes(struct core *core);
+
+// core_check.c: compares the file with the checksums in a note of our own, and takes out of the
+// segments what has changed. An error when the headers have.
+struct error *core_check(struct core *core, const uint8_t *note, size_t size);
 
 // The value of AT_* `type`, 0 when it is not known.
 uint64_t core_auxv(const struct core *core, uint64_t type);
