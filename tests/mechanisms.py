@@ -3,7 +3,8 @@
 
     tests/mechanisms.py
 
-User arenas and green tea switched the other way (GOEXPERIMENT), and plugins, which are modules of their own. TAP; a line
+User arenas and green tea switched the other way (GOEXPERIMENT), plugins, which are modules of their own, and Go as a
+library in a C program. TAP; a line
 holds when heapwhy exits with 0, misses and adds no object, and calls as many bytes alive as runtime.MemStats.HeapAlloc.
 """
 import os
@@ -24,6 +25,8 @@ CELLS = [
     ('1.27', 'nogreenteagc', 'agreement', AGREEMENT),
     ('1.21', '', 'plugin', []),
     ('1.27', '', 'plugin', []),
+    ('1.19', '', 'library', []),
+    ('1.27', '', 'library', []),
 ]
 
 
@@ -37,10 +40,15 @@ def build(version, experiment, program, directory):
         os.environ.get('XDG_CACHE_HOME') or os.path.expanduser('~/.cache'), 'heapwhy')
     environment = dict(os.environ, GOEXPERIMENT=experiment, GO111MODULE='on', GOFLAGS='-mod=mod', GOPROXY='off',
                        GOTOOLCHAIN='local', GOCACHE=os.path.join(cache, 'gocache'),
-                       CGO_ENABLED='1' if program == 'plugin' else '0')
+                       CGO_ENABLED='1' if program in ('plugin', 'library') else '0')
     path = os.path.join(directory, program)
     go = os.path.join(go_root(version), 'bin', 'go')
     source = os.path.join(corpus.TOP, 'corpus', program)
+    if program == 'library':
+        subprocess.run([go, 'build', '-buildmode=c-archive', '-o', path + '.a', '.'], cwd=source, env=environment,
+                       check=True)
+        subprocess.run(['cc', '-I', directory, '-o', path, 'host/main.c', path + '.a', '-lpthread'], cwd=source, check=True)
+        return path
     subprocess.run([go, 'build', '-o', path, '.'], cwd=source, env=environment, check=True)
     if program == 'plugin':
         subprocess.run([go, 'build', '-buildmode=plugin', '-o', path + '.so', './plugged'], cwd=source, env=environment,

@@ -89,7 +89,8 @@ bool spans_agree(struct go_runtime *runtime, remote_addr mheap, uint64_t sample)
 	return agreeing && differing <= agreeing / 50 + (agreeing > 8 ? 2 : 0);
 }
 
-static bool goroutine_agrees(struct go_runtime *runtime, remote_addr g)
+// `*parked`: it has what only a real goroutine has, a saved stack pointer that lies in its stack.
+static bool goroutine_agrees(struct go_runtime *runtime, remote_addr g, bool *parked)
 {
 	const struct layout_offsets *at = &runtime->layout.at;
 	struct memory *memory = &runtime->memory;
@@ -98,13 +99,16 @@ static bool goroutine_agrees(struct go_runtime *runtime, remote_addr g)
 	remote_addr low = memory_u64(memory, g + (uint32_t)at->g_stack);
 	remote_addr high = memory_u64(memory, g + (uint32_t)at->g_stack + 8);
 	remote_addr sp = memory_u64(memory, g + (uint32_t)at->g_sched + (uint32_t)at->gobuf_sp);
+	uint64_t id = memory_u64(memory, g + (uint32_t)at->g_goid);
 
-	if (status > STATUS_MAX || memory_u64(memory, g + (uint32_t)at->g_goid) >> 48)
+	*parked = false;
+	if (status > STATUS_MAX || id >> 48)
 		return false;
 	if (status != 1 &&
 		status != 4) // runtime/runtime2.go: _Grunnable, _Gwaiting have their sp saved
 		return low <= high && high - low <= STACK_BYTES_MAX;
-	return low < high && high - low <= STACK_BYTES_MAX && sp > low && sp <= high;
+	*parked = id && low < high && high - low <= STACK_BYTES_MAX && sp > low && sp <= high;
+	return *parked;
 }
 
 bool goroutines_agree(struct go_runtime *runtime, remote_addr allgs, uint64_t sample)
@@ -112,17 +116,23 @@ bool goroutines_agree(struct go_runtime *runtime, remote_addr allgs, uint64_t sa
 	struct memory *memory = &runtime->memory;
 	remote_addr list = memory_u64(memory, allgs);
 	uint64_t count = memory_u64(memory, allgs + 8), faults = memory->faults;
+	bool real;
 
-	// The main goroutine is the first that is ever made and stays in its place for good.
-	if (!count || memory_u64(memory,
-			      memory_u64(memory, list) + (uint32_t)runtime->layout.at.g_goid) != 1)
+	if (!count)
 		return false;
+	// The main goroutine is the first that is ever made and stays in its place for good. Where Go is
+	// a library in a C program, others come before it: then some must be parked.
+	real = memory_u64(memory, memory_u64(memory, list) + (uint32_t)runtime->layout.at.g_goid) ==
+	       1;
 	for (uint64_t i = 0; i < count; i += sample_stride(count, sample)) {
-		if (!goroutine_agrees(runtime, memory_u64(memory, list + i * 8)) ||
+		bool parked;
+
+		if (!goroutine_agrees(runtime, memory_u64(memory, list + i * 8), &parked) ||
 			memory->faults != faults)
 			return false;
+		real |= parked;
 	}
-	return true;
+	return real;
 }
 
 // A slice of at least one pointer, whose first element can be read.

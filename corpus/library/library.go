@@ -1,0 +1,50 @@
+// Library is Go inside a C program: an archive that host/main.c is linked with. It allocates, blocks goroutines, collects,
+// says what the runtime counts, and returns to C, which holds still.
+package main
+
+import "C"
+
+import (
+	"runtime"
+	"strconv"
+	"syscall"
+	"time"
+)
+
+type order struct {
+	number int
+	body   []byte
+	next   *order
+}
+
+var (
+	orders []*order
+	byName = map[string]*order{}
+	never  = make(chan int)
+	stats  runtime.MemStats
+)
+
+//export Fill
+func Fill(count C.int) {
+	var last *order
+	for i := 0; i < int(count); i++ {
+		last = &order{number: i, body: make([]byte, 100+i%400), next: last}
+		orders = append(orders, last)
+		byName["order "+strconv.Itoa(i%1000)] = last
+	}
+	for i := 0; i < 5; i++ {
+		go func() { <-never }()
+	}
+}
+
+//export Report
+func Report() {
+	for i := 0; i < 5; i++ {
+		time.Sleep(20 * time.Millisecond)
+		runtime.GC()
+	}
+	runtime.ReadMemStats(&stats)
+	syscall.Write(1, []byte("ready heap_alloc="+strconv.FormatUint(stats.HeapAlloc, 10)+"\n"))
+}
+
+func main() {}
