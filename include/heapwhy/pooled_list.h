@@ -29,10 +29,10 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <string.h>
 
 #include "heapwhy/list.h"
 #include "heapwhy/pool.h"
+#include "heapwhy/value.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -121,15 +121,6 @@ static inline void *hw_pooled_list_push_front(struct hw_pooled_list *list)
 	return (char *)chunk + chunk->begin;
 }
 
-static inline void hw_pooled_list_copy_(
-	const struct hw_pooled_list *list, void *to, const void *from)
-{
-	if (list->copy_bytes == 8)
-		memcpy(to, from, 8); // one instruction
-	else
-		memcpy(to, from, list->copy_bytes);
-}
-
 // Copies the first value to `value` (may be NULL) and removes it. False when the list is empty.
 static inline bool hw_pooled_list_pop_front(struct hw_pooled_list *list, void *value)
 {
@@ -138,7 +129,7 @@ static inline bool hw_pooled_list_pop_front(struct hw_pooled_list *list, void *v
 	if (!list->count)
 		return false;
 	if (value)
-		hw_pooled_list_copy_(list, value, (char *)chunk + chunk->begin);
+		hw_value_copy(value, (char *)chunk + chunk->begin, list->copy_bytes);
 	chunk->begin += (uint32_t)list->value_bytes;
 	list->count--;
 	list->changes++;
@@ -155,7 +146,7 @@ static inline bool hw_pooled_list_pop_back(struct hw_pooled_list *list, void *va
 		return false;
 	chunk->end -= (uint32_t)list->value_bytes;
 	if (value)
-		hw_pooled_list_copy_(list, value, (char *)chunk + chunk->end);
+		hw_value_copy(value, (char *)chunk + chunk->end, list->copy_bytes);
 	list->count--;
 	list->changes++;
 	if (__builtin_expect(chunk->holes || chunk->begin == chunk->end, 0))

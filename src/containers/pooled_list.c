@@ -2,6 +2,7 @@
 #include "heapwhy/pooled_list.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 enum { CHUNK_MIN = 1024, CHUNK_VALUES_MIN = 16 };
 
