@@ -270,6 +270,63 @@ def directory():
     return refused(corpus.Examination('/tmp', '--json'))
 
 
+def memory_group():
+    """A new memory control group (version 1 or 2) and the name of its limit's file, or None."""
+    for parent, limit in (('/sys/fs/cgroup/memory', 'memory.limit_in_bytes'), ('/sys/fs/cgroup', 'memory.max')):
+        path = os.path.join(parent, f'heapwhy-test-{os.getpid()}')
+        try:
+            os.mkdir(path)
+        except OSError:
+            continue
+        if os.path.exists(os.path.join(path, limit)):
+            return path, limit
+        os.rmdir(path)
+    return None
+
+
+def out_of_memory():
+    """Killed by the kernel for want of memory, at moments spread by how much it was allowed."""
+    group = memory_group()
+    if not group:
+        return 'SKIP no control group for memory can be made here'
+    path, limit = group
+
+    def join():
+        with open(os.path.join(path, 'cgroup.procs'), 'w') as file:
+            file.write(str(os.getpid()))
+
+    killed = 0
+    try:
+        with start_go('closures', 'lists', 'maps') as subject:
+            for mebibytes in (2, 4, 8, 12, 16, 24):
+                with open(os.path.join(path, limit), 'w') as file:
+                    file.write(str(mebibytes << 20))
+                tool = subprocess.Popen([corpus.HEAPWHY, str(subject.pid), '--json'], stdin=subprocess.DEVNULL,
+                                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, preexec_fn=join)
+                try:
+                    status = tool.wait(60)
+                except subprocess.TimeoutExpired:
+                    tool.kill()
+                    tool.wait()
+                    return f'hangs with {mebibytes} MiB'
+                killed += status == -signal.SIGKILL
+                time.sleep(0.2)
+                wrong = undisturbed(subject.pid)
+                if wrong:
+                    return f'with {mebibytes} MiB (status {status}): {wrong}'
+            examination = corpus.Examination(subject.pid, '--json')
+            if examination.status != 0:
+                return 'afterwards the target cannot be examined: ' + examination.errors.strip()
+    finally:
+        for _ in range(50):
+            try:
+                os.rmdir(path)
+                break
+            except OSError:
+                time.sleep(0.1)
+    return '' if killed else 'never killed'
+
+
 TESTS = [
     ('no such process', no_such_process),
     ('a process that is not Go', not_go),
@@ -279,6 +336,7 @@ TESTS = [
     ('a process that somebody else traces', traced_by_another),
     ('a stopped process', stopped_target),
     ('a process that is killed meanwhile', exits_during_capture),
+    ('heapwhy itself is killed for want of memory', out_of_memory),
     ('a runtime whose variables are zero', wiped_variables),
     ('a runtime whose variables are random', random_variables),
     ('random bytes everywhere', random_everything),
