@@ -83,6 +83,7 @@ void findings_destroy(struct findings *findings); // accepts NULL
 // The table, ended by a row without a name.
 extern const struct rule rules[];
 
+struct error *rule_closure_capture(struct rule_run *run);
 struct error *rule_goroutine_leak(struct rule_run *run);
 struct error *rule_idle_not_returned(struct rule_run *run);
 struct error *rule_removed_list_element(struct rule_run *run);

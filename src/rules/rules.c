@@ -18,6 +18,8 @@ const struct rule rules[] = {
 		"goroutines that nothing can ever wake"},
 	{"idle-not-returned", "idle spans", 64 * MIB, rule_idle_not_returned,
 		"free pages of the heap that were not given back to the kernel"},
+	{"closure-capture", "viewed", 256 * KIB, rule_closure_capture,
+		"func values that keep much more than they look at"},
 	{"removed-list-element", "viewed", 64 * KIB, rule_removed_list_element,
 		"values kept by elements that their list knows no longer"},
 	{"subslice-pin", "pinned", 256 * KIB, rule_subslice_pin,

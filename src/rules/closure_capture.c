@@ -1,0 +1,165 @@
+// closure-capture: func values that keep much more than they look at.
+//
+// A closure keeps what it captures for as long as it lives, and it captures whole variables. Two ways to see from outside
+// that it should not:
+//
+//   - only closures see an array, and all that they see is a small part of it;
+//   - many closures of one function, each in some container, are each the only one who keeps something big. Whether they
+//     need it one look cannot know: suspected. What waits for a timer, or belongs to the runtime's own packages, has
+//     rules of its own.
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/error.h"
+#include "base/units.h"
+#include "heapwhy/map.h"
+#include "rules/objects.h"
+#include "rules/waste.h"
+
+enum { CLOSURES_MIN = 4, BYTES_EACH = 64 << 10 };
+
+static const char remedy[] =
+	"copy the part that the closure needs before the func, and let it capture the copy; "
+	"unregister callbacks that are not needed any more";
+
+static struct error *window_report(
+	struct rule_run *run, const struct suspects *suspects, const struct suspect_group *group)
+{
+	struct waste_group waste;
+	char count[24], bytes[24], seen[24];
+
+	waste_describe(run, suspects, group, &waste);
+	struct finding finding = {
+		.bytes = group->bytes,
+		.objects = waste.objects,
+		.type = waste.name,
+		.proven = true,
+		.what = finding_text(run,
+			"%s × %s, %s in all, kept whole by closures for the %s that %s shows of "
+			"them",
+			format_count(count, sizeof(count), waste.objects), waste.name,
+			format_bytes(bytes, sizeof(bytes), waste.bytes),
+			format_bytes(seen, sizeof(seen), waste.seen), waste.place),
+		.remedy = remedy,
+		.remedy_bytes = group->bytes,
+		.condition = "",
+		.subject = group->largest->object,
+		.goroutine = UINT32_MAX,
+	};
+	return finding_add(run, &finding);
+}
+
+static struct error *holding_report(struct rule_run *run, const struct suspect_group *group)
+{
+	const char *name = object_type_name(run, group->largest->object);
+	char count[24], bytes[24];
+
+	if (group->count < CLOSURES_MIN)
+		return NULL;
+	struct finding finding = {
+		.bytes = group->bytes,
+		.objects = group->count,
+		.type = name,
+		.what = finding_text(run,
+			"%s closures %s are the only ones who keep %s, which they captured",
+			format_count(count, sizeof(count), group->count), name,
+			format_bytes(bytes, sizeof(bytes), group->bytes)),
+		.remedy = remedy,
+		.remedy_bytes = group->bytes,
+		.condition = "",
+		.subject = group->largest->object,
+		.goroutine = UINT32_MAX,
+	};
+	return finding_add(run, &finding);
+}
+
+// Things of these packages call back by themselves.
+static bool is_library_place(const char *name)
+{
+	static const char *const packages[] = {"time.", "runtime.", "sync.", "context."};
+
+	while (!strncmp(name, "[]", 2) || *name == '*')
+		name += *name == '*' ? 1 : 2;
+	for (unsigned i = 0; i < ARRAY_COUNT(packages); i++)
+		if (!strncmp(name, packages[i], strlen(packages[i])))
+			return true;
+	return false;
+}
+
+// `windowed`: closures -> bytes that their windows account for already.
+static void closure_look(struct rule_run *run, const struct hw_map *windowed, object_id id,
+	uint32_t label, struct suspects *out)
+{
+	const struct analysis *analysis = run->analysis;
+	node_id parent = graph_parent(analysis->graph, id);
+
+	// What hangs directly on a root runs, or will.
+	if (parent >= analysis->heap->object_count || typing_is_closure(analysis->typing, parent) ||
+		is_library_place(object_type_name(run, parent)))
+		return;
+	uint64_t bytes = graph_retained(analysis->graph, id), known = 0;
+	hw_map_get(windowed, id, &known);
+	bytes -= known < bytes ? known : bytes;
+	if (bytes >= BYTES_EACH)
+		suspects_add(out, (struct suspect){.object = id, .kind = label, .bytes = bytes});
+}
+
+static struct error *closures_look(
+	struct rule_run *run, const struct hw_map *windowed, struct suspects *out)
+{
+	const struct typing *typing = run->analysis->typing;
+	const uint64_t *live = graph_reached(run->analysis->graph);
+	uint64_t count = run->analysis->heap->object_count;
+	uint32_t label_count = typing_label_count(typing);
+	enum { UNKNOWN, CLOSURE, OTHER };
+	_cleanup_free_ uint8_t *kinds = calloc(label_count + 1, 1);
+	struct error *err = graph_prepare_paths(run->analysis->graph);
+
+	if (err || !kinds)
+		return err ? err : error_no_memory();
+	for (uint64_t word = 0; word < (count + 63) / 64; word++) {
+		for (uint64_t bits = live[word]; bits; bits &= bits - 1) {
+			object_id id = (object_id)(word * 64 + (unsigned)__builtin_ctzll(bits));
+			uint32_t label = id < count ? typing_label_of(typing, id) : label_count;
+			if (kinds[label] == UNKNOWN && label < label_count)
+				kinds[label] = typing_is_closure(typing, id) ? CLOSURE : OTHER;
+			if (kinds[label] == CLOSURE)
+				closure_look(run, windowed, id, label, out);
+		}
+	}
+	return suspects_group(out, run);
+}
+
+static struct error *windows_look(
+	struct rule_run *run, struct hw_map *windowed, struct suspects *out)
+{
+	struct error *err = waste_find(run, WASTE_CAPTURED, out);
+
+	for (size_t i = 0; i < out->list.count && !err; i++) {
+		const struct suspect *suspect = &out->list.items[i];
+		uint64_t *bytes = hw_map_at(
+			windowed, graph_dominator(run->analysis->graph, suspect->object), 0);
+		if (!bytes)
+			return error_no_memory();
+		*bytes += suspect->bytes;
+	}
+	return err;
+}
+
+struct error *rule_closure_capture(struct rule_run *run)
+{
+	_cleanup_(hw_map_deinit) struct hw_map windowed;
+	_cleanup_(suspects_deinit) struct suspects windows = {0};
+	_cleanup_(suspects_deinit) struct suspects holding = {0};
+
+	hw_map_init(&windowed);
+	struct error *err = windows_look(run, &windowed, &windows);
+	for (size_t i = 0; i < windows.groups.count && !err; i++)
+		err = window_report(run, &windows, &windows.groups.items[i]);
+	if (!err)
+		err = closures_look(run, &windowed, &holding);
+	for (size_t i = 0; i < holding.groups.count && !err; i++)
+		err = holding_report(run, &holding.groups.items[i]);
+	return err;
+}
