@@ -20,6 +20,8 @@ const struct rule rules[] = {
 		"free pages of the heap that were not given back to the kernel"},
 	{"closure-capture", "viewed", 256 * KIB, rule_closure_capture,
 		"func values that keep much more than they look at"},
+	{"pool-bloat", "spare", MIB, rule_pool_bloat,
+		"buffers that grew large for once and wait in a sync.Pool"},
 	{"removed-list-element", "viewed", 64 * KIB, rule_removed_list_element,
 		"values kept by elements that their list knows no longer"},
 	{"subslice-pin", "pinned", 256 * KIB, rule_subslice_pin,

@@ -25,6 +25,19 @@ static bool is_captured(const struct rule_run *run, const struct windowed_object
 	return true;
 }
 
+// An element of a sync.Pool refers to it.
+static bool is_pooled(const struct rule_run *run, const struct windowed_object *object)
+{
+	const struct window *window = &run->windows->list[object->first];
+	node_id parent =
+		window->from_root ? NODE_NONE : graph_parent(run->analysis->graph, window->holder);
+
+	if (parent >= run->analysis->heap->object_count)
+		return false;
+	const char *name = object_type_name(run, parent);
+	return !strcmp(name, "[]sync.eface") || !strcmp(name, "[]sync.poolLocal");
+}
+
 // A part of bytes that were read is taken for what it is also where the slice could still be extended; of other things a
 // short slice at the array's start is one with room to grow.
 static enum waste_kind kind_of(const struct rule_run *run, const struct windowed_object *object)
@@ -34,6 +47,8 @@ static enum waste_kind kind_of(const struct rule_run *run, const struct windowed
 
 	if (is_captured(run, object))
 		return WASTE_CAPTURED;
+	if (is_pooled(run, object))
+		return WASTE_POOLED;
 	if (object->pinned >= object->spare)
 		return WASTE_PINNED;
 	typing_of(run->analysis->typing, object->id, &type);
@@ -207,7 +222,10 @@ struct error *waste_find(struct rule_run *run, enum waste_kind kind, struct susp
 {
 	const struct windows *windows = run->windows;
 	struct judging judging = {.run = run, .kind = kind, .suspects = out};
-	struct error *err = heap_reader_create(run->analysis->heap, &judging.reader);
+	struct error *err = graph_prepare_paths(run->analysis->graph);
+
+	if (!err)
+		err = heap_reader_create(run->analysis->heap, &judging.reader);
 
 	for (size_t i = 0; i < windows->object_count && !err; i++)
 		err = judge_object(&judging, &windows->objects[i]);

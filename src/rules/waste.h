@@ -10,6 +10,7 @@ enum waste_kind {
 	WASTE_PINNED,   // slices, strings or pointers show a part and keep the whole
 	WASTE_SPARE,    // beyond the lengths of slices, within their capacities
 	WASTE_CAPTURED, // only closures see anything, and only a part
+	WASTE_POOLED,   // buffers in a sync.Pool: pool-bloat has measures of its own
 };
 
 // Adds a suspect for each object that is wasted that way: what is seen of it is little, and copying that would give
