@@ -11,7 +11,12 @@
 #include "base/error.h"
 #include "rules/objects.h"
 
-enum { SPARE_RATIO = 3, BUFFER_BYTES_MIN = 1 << 20, WASTE_BYTES_MIN = 256 };
+enum {
+	SPARE_RATIO = 3,
+	ROOM_BYTES_MIN = 16 << 10,
+	BUFFER_BYTES_MIN = 1 << 20,
+	WASTE_BYTES_MIN = 256
+};
 
 // Only closures refer to it.
 static bool is_captured(const struct rule_run *run, const struct windowed_object *object)
@@ -163,8 +168,8 @@ static uint64_t copies_bytes(const struct judging *judging, const struct windowe
 	return bytes;
 }
 
-// Whether the array itself is worth a word. A buffer that is empty for the moment has to be very big for that, and room
-// to grow much bigger than what is in it.
+// Whether the array itself is worth a word. Room to grow has to be much bigger than what is in it, and bigger than what
+// programs are made with on purpose; a buffer that is empty for the moment has to be very big.
 static bool is_excessive(
 	const struct windowed_object *object, const struct span *span, enum waste_kind kind)
 {
@@ -174,16 +179,20 @@ static bool is_excessive(
 		return true;
 	if (!object->viewed)
 		return !span->noscan || unseen >= BUFFER_BYTES_MIN;
-	return unseen >= (uint64_t)object->viewed * SPARE_RATIO;
+	return unseen >= ROOM_BYTES_MIN && unseen >= (uint64_t)object->viewed * SPARE_RATIO;
 }
 
-// A number for how the object is referred to, the same for all that are referred to alike.
-static uint64_t place_hash(const struct rule_run *run, const struct windowed_object *object)
+// A number for the cause: the same for all that slices of one name refer to, and for all of one type that pointers lead
+// into.
+static uint64_t cause_hash(const struct rule_run *run, const struct windowed_object *object)
 {
+	const struct window *window = &run->windows->list[object->first];
 	char place[sizeof(((struct waste_group *)0)->place)];
 	uint64_t hash = 0xcbf29ce484222325; // FNV-1a
 
-	window_describe(run->analysis, &run->windows->list[object->first], place, sizeof(place));
+	if (window->kind == WINDOW_POINTER)
+		return typing_label_of(run->analysis->typing, object->id);
+	window_describe(run->analysis, window, place, sizeof(place));
 	for (const char *c = place; *c; c++)
 		hash = (hash ^ (uint8_t)*c) * 0x100000001b3;
 	return hash;
@@ -213,7 +222,7 @@ static struct error *judge_object(
 	if (own + below.bytes < whole / 2 || own + below.bytes < WASTE_BYTES_MIN)
 		return NULL;
 	suspects_add(judging->suspects, (struct suspect){.object = object->id,
-						.kind = place_hash(judging->run, object),
+						.kind = cause_hash(judging->run, object),
 						.bytes = own + below.bytes});
 	return NULL;
 }
