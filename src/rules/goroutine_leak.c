@@ -1,5 +1,8 @@
 // goroutine-leak: goroutines that wait for something that nobody can ever give them (wakeable.h has the proof).
 //
+// Loops round a ticker and a channel that nobody else has are told here as well, as suspects: the ticker wakes them, and
+// nobody can end them. A few such loops are how programs are written that do something for as long as they run.
+//
 // They are told by groups of the same stack and creator. What a group keeps is what can be reached from its leaked
 // goroutines and from nothing that lives; what two groups keep together is counted for the larger one, once.
 #include <inttypes.h>
@@ -10,6 +13,8 @@
 #include "base/units.h"
 #include "goruntime/positions.h"
 #include "rules/goroutines.h"
+
+enum { LOOPS_MIN = 4 }; // of the same stack and creator
 
 // The leaked goroutines of one holder.
 struct group {
@@ -70,45 +75,58 @@ static struct error *groups_make(
 	return NULL;
 }
 
-// Lets the walk over what lives go on through a goroutine, its sudogs included.
-static struct error *goroutine_walk(const struct goroutine_evidence *evidence, uint32_t index)
+// Lets the walk over what the others reach go on through a goroutine, its sudogs included.
+static struct error *goroutine_walk(
+	const struct goroutine_evidence *evidence, struct graph_walk *others, uint32_t index)
 {
 	const struct wait *wait = &evidence->waits.of[index];
 
 	for (uint32_t i = 0; i < wait->count; i++) {
 		const struct wait_on *on = &evidence->waits.on.items[wait->first + i];
 		if (on->sudog != OBJECT_NONE)
-			graph_walk_unblock(evidence->live, on->sudog);
+			graph_walk_unblock(others, on->sudog);
 	}
 	return evidence->nodes[index] == NODE_NONE
 		       ? NULL
-		       : graph_walk_from(evidence->live, evidence->nodes[index]);
+		       : graph_walk_from(others, evidence->nodes[index]);
 }
 
-static struct error *group_report(
-	struct rule_run *run, const struct group *group, uint32_t example, uint64_t heap_bytes)
+static const char *group_sentence(
+	struct rule_run *run, const struct group *group, uint32_t example, bool proven)
 {
-	const struct analysis *analysis = run->analysis;
+	const struct goroutine_list *list = run->analysis->goroutines;
+	const char *function = goroutine_function(list, example);
 	bool many = group->count > 1;
 	char count[24];
+
+	format_count(count, sizeof(count), group->count);
+	if (!proven)
+		return finding_text(run,
+			"%s goroutines go round in %s at the beat of a timer, and the channel that "
+			"would "
+			"end them is known to nobody else",
+			count, function);
+	return finding_text(run,
+		"%s goroutine%s will wait for ever in %s (%s): nobody can reach what %s for", count,
+		many ? "s" : "", function, list->goroutines[example].wait_reason,
+		many ? "they wait" : "it waits");
+}
+
+static struct error *group_report(struct rule_run *run, const struct group *group, uint32_t example,
+	bool proven, uint64_t heap_bytes)
+{
 	struct finding finding = {
 		.bytes = heap_bytes + group->stack_bytes,
 		.objects = group->count,
 		.type = "",
-		.proven = true,
-		.what = finding_text(run,
-			"%s goroutine%s will wait for ever in %s (%s): nobody can reach what %s "
-			"for",
-			format_count(count, sizeof(count), group->count), many ? "s" : "",
-			goroutine_function(analysis->goroutines, example),
-			analysis->goroutines->goroutines[example].wait_reason,
-			many ? "they wait" : "it waits"),
+		.proven = proven,
+		.what = group_sentence(run, group, example, proven),
 		.remedy = "let whoever starts them also end them: close the channel, cancel the "
 			  "context, unlock on every way out, or give the channel room for the one "
 			  "answer",
 		.remedy_bytes = heap_bytes + group->stack_bytes,
 		.condition = "",
-		.subject = analysis->holders[group->holder].node,
+		.subject = run->analysis->holders[group->holder].node,
 		.goroutine = example,
 		.longest_wait_ns = group->longest_wait_ns,
 	};
@@ -116,30 +134,38 @@ static struct error *group_report(
 	return finding_add(run, &finding);
 }
 
-static struct error *group_examine(struct rule_run *run, const struct goroutine_evidence *evidence,
-	const struct group *group, const uint32_t *members)
+static struct error *sleepers_report(struct rule_run *run,
+	const struct goroutine_evidence *evidence, const struct sleepers *sleepers, uint32_t least,
+	bool proven)
 {
-	uint64_t before = graph_walk_bytes(evidence->live);
-	struct error *err = NULL;
+	_cleanup_(groups_deinit) struct groups groups = {0};
 
-	for (uint32_t i = 0; i < group->count && !err; i++)
-		err = goroutine_walk(evidence, members[i]);
-	return err ? err
-		   : group_report(
-			     run, group, members[0], graph_walk_bytes(evidence->live) - before);
+	if (!sleepers->count)
+		return NULL;
+	struct error *err = groups_make(run->analysis, sleepers->are, &groups);
+	for (uint32_t i = 0; !err && i < run->analysis->holder_count; i++) {
+		const struct group *group = &groups.list[i];
+		const uint32_t *members = groups.members + group->first;
+		uint64_t before = graph_walk_bytes(sleepers->others);
+		if (group->count < least)
+			break;
+		for (uint32_t member = 0; member < group->count && !err; member++)
+			err = goroutine_walk(evidence, sleepers->others, members[member]);
+		if (!err)
+			err = group_report(run, group, members[0], proven,
+				graph_walk_bytes(sleepers->others) - before);
+	}
+	return err;
 }
 
 struct error *rule_goroutine_leak(struct rule_run *run)
 {
 	struct goroutine_evidence *evidence;
 	struct error *err = goroutine_evidence(run, &evidence);
-	_cleanup_(groups_deinit) struct groups groups = {0};
 
-	if (err || !evidence->leaked_count)
-		return err;
-	err = groups_make(run->analysis, evidence->leaked, &groups);
-	for (uint32_t i = 0; !err && i < run->analysis->holder_count && groups.list[i].count; i++)
-		err = group_examine(
-			run, evidence, &groups.list[i], groups.members + groups.list[i].first);
+	if (!err)
+		err = sleepers_report(run, evidence, &evidence->leaked, 1, true);
+	if (!err)
+		err = sleepers_report(run, evidence, &evidence->unstoppable, LOOPS_MIN, false);
 	return err;
 }

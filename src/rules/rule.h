@@ -23,6 +23,7 @@
 
 struct goroutine_evidence;
 struct rule_run;
+struct timer_evidence;
 
 struct rule {
 	const char *name;    // "goroutine-leak"
@@ -67,6 +68,7 @@ struct rule_run {
 	struct findings *findings;             // rules add by finding_add() only
 	const struct rule *rule;               // the one that is being asked
 	struct goroutine_evidence *goroutines; // NULL until a rule asks (goroutines.h)
+	struct timer_evidence *timers;         // the same (timers.h)
 };
 
 // Adds a copy of the finding, unless it is smaller than its rule's least. Ones that hold most are kept.
@@ -87,6 +89,7 @@ struct error *rule_closure_capture(struct rule_run *run);
 struct error *rule_goroutine_leak(struct rule_run *run);
 struct error *rule_idle_not_returned(struct rule_run *run);
 struct error *rule_pool_bloat(struct rule_run *run);
+struct error *rule_timer_pileup(struct rule_run *run);
 struct error *rule_removed_list_element(struct rule_run *run);
 struct error *rule_spare_capacity(struct rule_run *run);
 struct error *rule_subslice_pin(struct rule_run *run);

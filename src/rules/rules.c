@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "base/units.h"
 #include "rules/goroutines.h"
+#include "rules/timers.h"
 
 // Their order decides nothing but who is asked first.
 const struct rule rules[] = {
@@ -28,6 +29,8 @@ const struct rule rules[] = {
 		"arrays and strings kept whole by slices and strings that show a small part"},
 	{"spare-capacity", "spare", 256 * KIB, rule_spare_capacity,
 		"room and old contents between the lengths of slices and their capacities"},
+	{"timer-pileup", "viewed", 64 * KIB, rule_timer_pileup,
+		"timers that nobody can stop any more"},
 	{0},
 };
 
@@ -115,6 +118,7 @@ struct error *rules_run(struct analysis *analysis, struct findings **out)
 		err = rules_ask(&run);
 	goroutine_evidence_destroy(run.goroutines);
 	windows_close(run.windows);
+	timer_evidence_destroy(run.timers);
 	if (err) {
 		findings_destroy(findings);
 		return err;

@@ -1,0 +1,187 @@
+// timer-pileup: timers that only the runtime still knows, so that nobody can stop them.
+//
+// A ticker that nobody stops and nobody reads goes on for ever, and keeps its channel. That is so up to go 1.22; from
+// 1.23 on the runtime lets go of it, unless the main module's go.mod asks for older behaviour (GODEBUG asynctimerchan,
+// gone in 1.27). No version has to be asked for: a timer that was let go of is not among the living. What AfterFunc
+// and context.WithTimeout made stays on every version until it fires, with all that its function captured: suspected
+// only, for it will fire.
+//
+// A timer that is known to anybody else has a predecessor besides the runtime's heap of timers, and so has a dominator
+// that is not part of that heap.
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/error.h"
+#include "base/units.h"
+#include "debuginfo/pclntab.h"
+#include "rules/objects.h"
+#include "rules/timers.h"
+
+enum { TIMERS_MIN = 100 };
+
+#define FAR_NS (UINT64_C(60) * 1000 * 1000 * 1000) // what fires sooner is on its way
+
+// Timers of one kind: what they do when they fire.
+struct pile {
+	const struct timer *timers; // sorted
+	size_t count;
+};
+
+static int timer_compare(const void *a, const void *b)
+{
+	const struct timer *one = a, *other = b;
+
+	if (!one->period != !other->period)
+		return !one->period - !other->period;
+	if (one->code != other->code)
+		return one->code < other->code ? -1 : 1;
+	return one->object < other->object ? -1 : one->object > other->object;
+}
+
+static bool same_kind(const struct timer *one, const struct timer *other)
+{
+	return !one->period == !other->period && one->code == other->code;
+}
+
+// The labels of the arrays that are the runtime's heaps of timers: []*timer up to 1.22, []timerWhen.
+static bool is_timer_heap(const struct typing *typing, node_id node)
+{
+	const char *name = typing_label_name(typing, typing_label_of(typing, node));
+
+	return !strcmp(name, "[]*runtime.timer") || !strcmp(name, "[]runtime.timerWhen");
+}
+
+static bool is_dominated_by(struct graph *graph, node_id node, node_id dominator)
+{
+	while (node != NODE_NONE && node != dominator)
+		node = graph_dominator(graph, node);
+	return node == dominator;
+}
+
+// Nobody but the runtime has it, and nobody reads from its channel.
+static bool is_forgotten(const struct analysis *analysis, const struct timer *timer)
+{
+	node_id above = graph_dominator(analysis->graph, timer->object);
+	object_id channel =
+		timer->channel ? heap_find(analysis->heap, timer->channel) : OBJECT_NONE;
+
+	if (above >= analysis->heap->object_count || !is_timer_heap(analysis->typing, above))
+		return false;
+	return channel == OBJECT_NONE || is_dominated_by(analysis->graph, channel, timer->object);
+}
+
+static bool is_far(const struct analysis *analysis, const struct timer *timer)
+{
+	uint64_t now = analysis->runtime->now_ns;
+
+	return timer->period || (now && timer->when > now && timer->when - now >= FAR_NS);
+}
+
+static struct error *pile_bytes(
+	const struct analysis *analysis, const struct pile *pile, uint64_t *bytes)
+{
+	size_t words = ((size_t)analysis->heap->object_count + 63) / 64;
+	_cleanup_free_ uint64_t *set = calloc(words + 1, sizeof(*set));
+	uint64_t count;
+
+	if (!set)
+		return error_no_memory();
+	for (size_t i = 0; i < pile->count; i++)
+		set[pile->timers[i].object >> 6] |= UINT64_C(1) << (pile->timers[i].object & 63);
+	return graph_retained_set(analysis->graph, set, bytes, &count);
+}
+
+static const char *function_name(const struct analysis *analysis, remote_addr code)
+{
+	const struct go_module *module;
+	struct pcln_function function;
+
+	return code && go_find_function(analysis->runtime, code, &module, &function) ? function.name
+										     : "a function";
+}
+
+static struct error *pile_report(struct rule_run *run, const struct pile *pile)
+{
+	const struct analysis *analysis = run->analysis;
+	const struct timer *first = &pile->timers[0];
+	char count[24];
+	uint64_t bytes;
+	struct error *err = pile_bytes(analysis, pile, &bytes);
+
+	if (err)
+		return err;
+	format_count(count, sizeof(count), pile->count);
+	struct finding finding = {
+		.bytes = bytes,
+		.objects = pile->count,
+		.type = first->period ? "time.Ticker" : "time.Timer",
+		.proven = first->period,
+		.remedy_bytes = bytes,
+		.condition = "",
+		.subject = first->object,
+		.goroutine = UINT32_MAX,
+	};
+	if (first->period) {
+		finding.what = finding_text(run,
+			"%s tickers go on that nobody refers to any more: nobody can stop them, "
+			"and nobody "
+			"hears them",
+			count);
+		finding.remedy = "defer ticker.Stop() where the ticker is made";
+		finding.condition =
+			"Go up to 1.22, and up to 1.26 where go.mod says less than go 1.23; "
+			"later ones let go of such tickers";
+	} else if (first->channel) {
+		finding.what = finding_text(run,
+			"%s timers that nobody waits for any more are pending, for a minute or "
+			"more",
+			count);
+		finding.remedy = "instead of time.After in a loop use one time.NewTimer, and Stop "
+				 "or Reset it";
+		finding.condition =
+			"Go up to 1.22, and up to 1.26 where go.mod says less than go 1.23; "
+			"later ones let go of such timers";
+	} else {
+		finding.what = finding_text(run,
+			"%s timers that nobody refers to any more will call %s, in a minute or "
+			"later, and keep "
+			"until then what it captured",
+			count, function_name(analysis, first->code));
+		finding.remedy = "keep what time.AfterFunc returns and Stop it when it is needed "
+				 "no longer; call "
+				 "the cancel function of a context with a timeout";
+	}
+	return finding_add(run, &finding);
+}
+
+struct error *rule_timer_pileup(struct rule_run *run)
+{
+	struct analysis *analysis = run->analysis;
+	HW_VECTOR(struct timer) forgotten = HW_VECTOR_INIT;
+	struct timer_evidence *evidence;
+	struct error *err = timer_evidence(run, &evidence);
+
+	if (err || evidence->list.count < TIMERS_MIN)
+		return err;
+	err = graph_prepare_paths(analysis->graph);
+	for (size_t i = 0; i < evidence->list.count && !err; i++) {
+		const struct timer *timer = &evidence->list.items[i];
+		if (timer->pending && is_far(analysis, timer) && is_forgotten(analysis, timer) &&
+			!hw_vector_push(&forgotten, *timer))
+			err = error_no_memory();
+	}
+	if (!err && forgotten.count)
+		qsort(forgotten.items, forgotten.count, sizeof(*forgotten.items), timer_compare);
+	for (size_t first = 0, next; first < forgotten.count && !err; first = next) {
+		for (next = first + 1; next < forgotten.count; next++)
+			if (!same_kind(&forgotten.items[first], &forgotten.items[next]))
+				break;
+		struct pile pile = {&forgotten.items[first], next - first};
+		if (pile.count >= TIMERS_MIN)
+			err = pile_report(run, &pile);
+	}
+	hw_vector_deinit(&forgotten);
+	return err;
+}
