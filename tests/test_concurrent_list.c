@@ -1,5 +1,5 @@
 // The concurrent list: like a plain set, linearizable; walks see what is always there once.
-#include "test.h"
+#include "containers_test.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -8,14 +8,6 @@
 
 #include "faulty.h"
 #include "linear.h"
-
-static uint64_t next_random(uint64_t *state)
-{
-	*state ^= *state >> 12;
-	*state ^= *state << 25;
-	*state ^= *state >> 27;
-	return *state * UINT64_C(2685821657736338717);
-}
 
 static void list_is_like_a_set(void **state)
 {

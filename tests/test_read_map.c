@@ -1,5 +1,5 @@
 // The read-mostly map: like a plain table, linearizable, and it gives memory back.
-#include "test.h"
+#include "containers_test.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -8,14 +8,6 @@
 
 #include "faulty.h"
 #include "linear.h"
-
-static uint64_t next_random(uint64_t *state)
-{
-	*state ^= *state >> 12;
-	*state ^= *state << 25;
-	*state ^= *state >> 27;
-	return *state * UINT64_C(2685821657736338717);
-}
 
 static bool sum_entries(void *context, uint64_t key, uint64_t value)
 {
