@@ -35,11 +35,11 @@ extern "C" {
 struct hw_cache;
 
 enum hw_cache_reason {
-	HW_CACHE_EVICTED,  // to stay within a limit
+	HW_CACHE_EVICTED, // to stay within a limit
 	HW_CACHE_EXPIRED,
 	HW_CACHE_REPLACED, // by another value for the same key
 	HW_CACHE_DELETED,
-	HW_CACHE_CLEARED,  // by clear or destroy
+	HW_CACHE_CLEARED, // by clear or destroy
 };
 
 #define HW_CACHE_FOREVER UINT64_MAX
@@ -48,13 +48,14 @@ enum hw_cache_reason {
 struct hw_cache_options {
 	uint64_t entry_limit; // 0: none
 	uint64_t byte_limit;  // for the sum of the `bytes` given with puts; 0: none
-	uint64_t ttl_ns;      // 0: entries never expire. HW_CACHE_FOREVER: only those whose put says so
-	unsigned shards;      // at most 256; 0: 16
-	void *context;        // for the callbacks
+	uint64_t ttl_ns; // 0: entries never expire. HW_CACHE_FOREVER: only those whose put says so
+	unsigned shards; // at most 256; 0: 16
+	void *context;   // for the callbacks
 
 	void (*retain)(void *context, uint64_t value);
 	void (*release)(void *context, uint64_t key, uint64_t value, enum hw_cache_reason reason);
-	uint64_t (*now)(void *context); // nanoseconds that never go back; NULL: the system's monotonic clock
+	uint64_t (*now)(
+		void *context); // nanoseconds that never go back; NULL: the system's monotonic clock
 
 	struct hw_allocator *allocator;
 };
@@ -78,8 +79,9 @@ void hw_cache_destroy(struct hw_cache *cache);
 bool hw_cache_get(struct hw_cache *cache, uint64_t key, uint64_t *value);
 
 // Inserts or replaces. `bytes` is what the entry costs; `ttl_ns` 0 means the cache's, HW_CACHE_FOREVER none. False: it
-// is not taken in, and what was there for `key` is still there.
-bool hw_cache_put(struct hw_cache *cache, uint64_t key, uint64_t value, uint32_t bytes, uint64_t ttl_ns);
+// is not taken in, and still the caller's.
+bool hw_cache_put(
+	struct hw_cache *cache, uint64_t key, uint64_t value, uint32_t bytes, uint64_t ttl_ns);
 
 // True when `key` was there, and not expired.
 bool hw_cache_delete(struct hw_cache *cache, uint64_t key);
