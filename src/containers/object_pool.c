@@ -37,7 +37,7 @@ struct magazine {
 // What one thread writes lies on lines of its own. Its counters are atomic for those who sum them up.
 struct hw_object_pool_local {
 	_Alignas(LINE) struct magazine *loaded; // NULL: none yet
-	struct magazine *empty;                     // kept for when the loaded one is full; or NULL
+	struct magazine *empty;                 // kept for when the loaded one is full; or NULL
 	struct hw_object_pool *pool;
 	_Atomic uint64_t hits, misses, steals, refused_large, refused_double;
 	_Atomic(struct magazine *) spare;
