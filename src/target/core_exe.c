@@ -72,16 +72,26 @@ static void exe_name(const struct core *core, char *name)
 		name[length - sizeof(deleted) + 1] = '\0';
 }
 
-// A file with the headers of a program for the core's machine.
+// The headers of a program for the core's machine, in a file or in the core's memory.
 struct candidate {
-	int fd;
+	const struct core *core;
+	int fd;           // -1: in memory
+	remote_addr base; // ... from here on
 	Elf64_Ehdr header;
 	uint64_t bias;
 };
 
+static bool header_read(
+	const struct candidate *candidate, void *buffer, size_t size, uint64_t offset)
+{
+	if (candidate->fd >= 0)
+		return core_pread(candidate->fd, buffer, size, offset);
+	return segment_read(candidate->core, candidate->base + offset, buffer, size) == size;
+}
+
 static bool segment_header(const struct candidate *candidate, unsigned index, Elf64_Phdr *out)
 {
-	return core_pread(candidate->fd, out, sizeof(*out),
+	return header_read(candidate, out, sizeof(*out),
 		candidate->header.e_phoff + (uint64_t)index * sizeof(*out));
 }
 
@@ -101,8 +111,10 @@ static bool candidate_read(const struct core *core, int fd, struct candidate *ou
 	Elf64_Ehdr *header = &out->header;
 	Elf64_Phdr segment;
 
-	*out = (struct candidate){.fd = fd};
-	if (!core_pread(fd, header, sizeof(*header), 0) ||
+	*out = (struct candidate){.core = core, .fd = fd};
+	if (fd < 0)
+		out->base = core_auxv(core, AT_PHDR) & -(uint64_t)PAGE_BYTES;
+	if (!header_read(out, header, sizeof(*header), 0) ||
 		memcmp(header->e_ident, ELFMAG, SELFMAG) != 0 ||
 		header->e_ident[EI_CLASS] != ELFCLASS64 || header->e_machine != machine ||
 		(header->e_type != ET_EXEC && header->e_type != ET_DYN) ||
@@ -222,7 +234,7 @@ static int exe_search(struct core *core, const char *name, enum verdict *verdict
 }
 
 // Cores without a list of mapped files (qemu's, delve's): the program's own headers tell where it
-// was.
+// was, and lie in memory, too.
 static struct error *exe_mappings_add(struct core *core)
 {
 	struct candidate candidate;
@@ -286,7 +298,7 @@ struct error *core_find_exe(struct core *core, const char *wanted)
 			wrong ? "The file that is now " : "The program ",
 			*name ? name : "that wrote the core",
 			wrong ? " is not the program that wrote the core" : " was not found");
-		return NULL;
+		return exe_mappings_add(core);
 	}
 	core->exe_unverified = verdict == VERDICT_UNKNOWN;
 	return exe_mappings_add(core);

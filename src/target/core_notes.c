@@ -48,7 +48,9 @@ static bool note_is(const struct note *note, const char *name)
 {
 	size_t length = strlen(name);
 
-	// Some writers count the terminating zero, some do not.
+	// Some writers count the terminating zero, some do not, and delve leaves the name out.
+	if (!note->name_size)
+		return strcmp(name, CORE_NOTE_NAME) != 0;
 	return note->name_size >= length && note->name_size <= length + 1 &&
 	       !memcmp(note->name, name, length);
 }
@@ -264,6 +266,11 @@ static void capture_read(struct core *core, const struct note *note)
 
 static struct error *note_read(struct core *core, const struct note *note)
 {
+	if (note_is(note, "LINUX") && note->type == NT_X86_XSTATE) {
+		if (core->target.thread_count)
+			thread_xstate(core, note);
+		return NULL;
+	}
 	if (note_is(note, "CORE")) {
 		switch (note->type) {
 		case NT_PRSTATUS:
@@ -283,8 +290,6 @@ static struct error *note_read(struct core *core, const struct note *note)
 			return NULL;
 		}
 	}
-	if (note_is(note, "LINUX") && note->type == NT_X86_XSTATE && core->target.thread_count)
-		thread_xstate(core, note);
 	if (!note_is(note, CORE_NOTE_NAME))
 		return NULL;
 	if (note->type == CORE_NOTE_CAPTURE)

@@ -1,0 +1,337 @@
+#!/usr/bin/env python3
+"""Core files: what heapwhy says of a core is what it said of the process. TAP.
+
+Every kind of core of one process is examined: our own (plain, compressed, redacted, with the program in it), gdb's,
+delve's, the kernel's. HEAPWHY_TEST_LONG=1 takes each program of the corpus in a process of its own, and damages more.
+"""
+import contextlib
+import glob
+import os
+import random
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+import corpus
+from hostile import undisturbed
+
+LONG = bool(os.environ.get('HEAPWHY_TEST_LONG'))
+PROGRAMS = ['channels', 'closures', 'defers', 'finalizers', 'generics', 'large', 'lists', 'maps', 'pools', 'timers']
+THOROUGH = ['1.19', '1.22', '1.27']
+DELVE_KNOWS = '1.19'  # the newest of our versions that Debian's delve knows
+
+
+def heapwhy(*arguments, **options):
+    return subprocess.run([corpus.HEAPWHY, *map(str, arguments)], stdin=subprocess.DEVNULL, capture_output=True,
+                          text=True, timeout=120, **options)
+
+
+def start(version, *cases, way='plain'):
+    return corpus.Subject([corpus.build(version, way, 'agreement'), *cases], stderr=subprocess.DEVNULL)
+
+
+def dump(pid, path, *options):
+    done = heapwhy('dump', pid, '-o', path, *options)
+    if done.returncode:
+        raise RuntimeError(f'dump {" ".join(options)}: exit {done.returncode}: {done.stderr.strip()}')
+    return path
+
+
+def examined(target, *options):
+    examination = corpus.Examination(target, '--json', '--top=1000', *options)
+    if not examination.report:
+        raise RuntimeError(f'{target}: exit {examination.status}: {examination.errors.strip()[-300:]}')
+    return examination.report
+
+
+def essence(report):
+    """What must be the same, whichever way the bytes were obtained. The runtime's own objects, such as threads' records,
+    come and go between two looks at one process."""
+    def rows(name, *fields):
+        return sorted(tuple(row[field] for field in fields) for row in report[name]
+                      if not any('runtime.' in str(row[field]) for field in fields))
+    return {
+        'live': [report['heap'][key] for key in ('live_bytes', 'live_objects', 'garbage_bytes')],
+        'types': rows('types', 'type', 'objects', 'bytes'),
+        'holders': rows('holders', 'name', 'kind', 'retained_bytes', 'objects'),
+        'findings': sorted((row['rule'], row['bytes'], row['objects'], row['type']) for row in report['findings']),
+        'agreement': [report['agreement'][key] for key in ('comparable', 'missing', 'extra', 'impossible')],
+        'notes': report['notes'],
+    }
+
+
+def differences(expected, report):
+    found = essence(report)
+    return '; '.join(f'{key}: {differing(expected[key], found[key])}' for key in expected if expected[key] != found[key])
+
+
+def differing(expected, found):
+    if not isinstance(expected, list):
+        return f'{found!r}, not {expected!r}'
+    return f'{[row for row in found if row not in expected][:3]}, not {[row for row in expected if row not in found][:3]}'
+
+
+def gcore(pid, folder):
+    subprocess.run(['gcore', '-o', f'{folder}/gdb', str(pid)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                   stdin=subprocess.DEVNULL, check=True)
+    return f'{folder}/gdb.{pid}'
+
+
+def delve_dump(pid, folder):
+    with open(f'{folder}/delve.init', 'w') as file:
+        file.write(f'dump {folder}/delve\ndetach\nexit\n')
+    subprocess.run(['dlv', 'attach', str(pid), '--init', f'{folder}/delve.init', '--allow-non-terminal-interactive=true'],
+                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL, timeout=60)
+    return f'{folder}/delve'
+
+
+@contextlib.contextmanager
+def dying(folder):
+    """What is started within leaves the kernel's core in the folder when it aborts."""
+    limits, before = resource.getrlimit(resource.RLIMIT_CORE), os.getcwd()
+    os.chdir(folder)
+    os.environ['GOTRACEBACK'] = 'crash'
+    resource.setrlimit(resource.RLIMIT_CORE, (limits[1], limits[1]))
+    try:
+        yield
+    finally:
+        os.chdir(before)
+        del os.environ['GOTRACEBACK']
+        resource.setrlimit(resource.RLIMIT_CORE, limits)
+
+
+def kernel_core(subject, folder):
+    """The kernel's core of the subject, which dies of it; None where the system keeps cores to itself."""
+    os.kill(subject.pid, signal.SIGABRT)
+    subject.process.wait()
+    found = glob.glob(f'{folder}/core*')
+    return found[0] if found else None
+
+
+def cores_of(subject, folder, thorough, delve):
+    """(kind, path, options), each made when it is asked for and removed afterwards."""
+    pid = subject.pid
+    yield 'our own core', dump(pid, f'{folder}/own')
+    yield 'our compressed core', dump(pid, f'{folder}/own', '--zstd')
+    yield 'our redacted core', dump(pid, f'{folder}/own', '--redact')
+    yield 'our core made with --stop', dump(pid, f'{folder}/own', '--stop')
+    if LONG or thorough:
+        yield "gdb's core", gcore(pid, folder)  # a gigabyte, and seconds
+    if delve:
+        yield "delve's core", delve_dump(pid, folder)
+    kernels = kernel_core(subject, folder)
+    if not kernels:
+        return
+    yield "the kernel's core", kernels
+    subprocess.run(['gzip', '-1', kernels], check=True)
+    yield "the kernel's core, compressed by gzip", f'{kernels}.gz'
+    subprocess.run(['gzip', '-d', f'{kernels}.gz'], check=True)
+    yield 'our core made from the kernel\'s', dump(kernels, f'{folder}/own')
+
+
+def same_report(version, way, cases):
+    wrong = []
+    with tempfile.TemporaryDirectory(dir='/var/tmp') as folder, dying(folder), start(version, *cases, way=way) as subject:
+        expected = essence(examined(subject.pid))
+        delve = version == DELVE_KNOWS and way == 'plain' and shutil.which('dlv')
+        for kind, path in cores_of(subject, folder, version in THOROUGH and way == 'plain', delve):
+            difference = differences(expected, examined(path))
+            if difference:
+                wrong.append(f'{kind}: {difference}')
+            if os.path.dirname(path) == folder and not path.startswith(f'{folder}/core'):
+                os.unlink(path)
+    return '; '.join(wrong)
+
+
+def debuggers():
+    """gdb and delve find the frames of goroutine 1 in our core."""
+    with tempfile.TemporaryDirectory() as folder, start(DELVE_KNOWS, 'closures') as subject:
+        program = corpus.build(DELVE_KNOWS, 'plain', 'agreement')
+        path = dump(subject.pid, f'{folder}/core')
+        with open(f'{folder}/init', 'w') as file:
+            file.write('goroutine 1\nbt\nexit\n')
+        for command in (['gdb', '-q', '-batch', '-ex', 'thread apply all bt', program, path],
+                        ['dlv', 'core', program, path, '--init', f'{folder}/init',
+                         '--allow-non-terminal-interactive=true']):
+            if not shutil.which(command[0]):
+                return f'SKIP no {command[0]}'
+            done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120)
+            for function in ('syscall.read', 'main.main'):
+                if function not in done.stdout:
+                    return f'{command[0]} does not show {function}: {(done.stdout + done.stderr)[-300:]}'
+    return ''
+
+
+def program_lost():
+    """A core from elsewhere: the program is not where it was, is another one now, lies beside the core."""
+    with tempfile.TemporaryDirectory() as folder:
+        program = shutil.copy(corpus.build('1.26', 'plain', 'agreement'), f'{folder}/program')
+        with corpus.Subject([program, 'closures'], stderr=subprocess.DEVNULL) as subject:
+            expected = essence(examined(subject.pid))
+            small = dump(subject.pid, f'{folder}/small')
+            whole = dump(subject.pid, f'{folder}/whole', '--with-program')
+        os.makedirs(f'{folder}/beside')
+        kept = shutil.move(program, f'{folder}/kept')
+        refusal = heapwhy(small)
+        if refusal.returncode != 3 or '--exe' not in refusal.stderr or refusal.stderr.count('\n') != 1:
+            return f'without the program: exit {refusal.returncode}: {refusal.stderr}'
+        wrong = differences(expected, examined(small, f'--exe={kept}'))
+        if wrong:
+            return f'with --exe: {wrong}'
+        shutil.copy(corpus.build('1.24', 'plain', 'agreement'), program)
+        for arguments in ([small], [small, f'--exe={program}']):
+            refusal = heapwhy(*arguments)
+            if refusal.returncode != 3 or 'not the program' not in refusal.stderr:
+                return f'with another program: exit {refusal.returncode}: {refusal.stderr}'
+        report = examined(whole)
+        if not essence(report)['live'] == expected['live'] or not report['agreement']['comparable']:
+            return f'with the program in the core: {essence(report)["live"]}, not {expected["live"]}'
+        os.unlink(program)
+        shutil.move(kept, f'{folder}/beside/program')
+        shutil.move(small, f'{folder}/beside/small')
+        expected['notes'] = ''
+        return differences(expected, examined(f'{folder}/beside/small'))
+
+
+def own_file():
+    """Only its owner may read it; an old file of that name is replaced."""
+    with tempfile.TemporaryDirectory() as folder, start('1.26', 'closures') as subject:
+        with open(f'{folder}/core', 'w') as file:
+            file.write('old')
+        os.chmod(f'{folder}/core', 0o644)
+        mode = os.stat(dump(subject.pid, f'{folder}/core')).st_mode & 0o777
+        return undisturbed(subject.pid) or (f'mode {mode:o}' if mode != 0o600 else '') or left_over(folder, ['core'])
+
+
+def left_over(folder, expected):
+    found = sorted(os.listdir(folder))
+    return '' if found == expected else f'the directory holds {found}'
+
+
+def disk_full():
+    with tempfile.TemporaryDirectory() as folder, start('1.26', 'maps') as subject:
+        for options in ([], ['--zstd']):
+            limit = 1 << 20 if not options else 1 << 16
+            done = heapwhy('dump', subject.pid, '-o', f'{folder}/core', *options, restore_signals=False,
+                           preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)))
+            if done.returncode != 4 or done.stderr.count('\n') != 1:
+                return f'exit {done.returncode}: {done.stderr}'
+            wrong = left_over(folder, []) or undisturbed(subject.pid)
+            if wrong:
+                return wrong
+        done = heapwhy('dump', subject.pid, '-o', f'{folder}/absent/core')
+        return '' if done.returncode == 4 else f'a directory that is not there: exit {done.returncode}'
+
+
+def killed():
+    """Killed at moments spread over the dump: no half file under the final name, the target goes on."""
+    with tempfile.TemporaryDirectory() as folder, start('1.26', 'maps', 'lists', 'large') as subject:
+        before = time.monotonic()
+        dump(subject.pid, f'{folder}/core')
+        took = time.monotonic() - before
+        whole = os.stat(f'{folder}/core').st_size
+        os.unlink(f'{folder}/core')
+        for i in range(20):
+            tool = subprocess.Popen([corpus.HEAPWHY, 'dump', str(subject.pid), '-o', f'{folder}/core'],
+                                    stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            time.sleep(took * i / 20)
+            tool.kill()
+            tool.wait()
+            if os.path.exists(f'{folder}/core'):
+                if abs(os.stat(f'{folder}/core').st_size - whole) > whole / 4:
+                    return f'half a file after {took * i / 20:.3f} s'
+                os.unlink(f'{folder}/core')
+        time.sleep(0.2)  # the keeper tidies up
+        return undisturbed(subject.pid)
+
+
+def damage(path, copy, seed):
+    """Cut the copy off or flip bits of it; says what it did."""
+    chance = random.Random(seed)
+    shutil.copyfile(path, copy)
+    size = os.path.getsize(path)
+    if seed % 2:
+        os.truncate(copy, chance.randrange(size))
+        return 'cut off'
+    with open(copy, 'r+b') as file:
+        for _ in range(chance.choice([1, 8, 200])):
+            at = chance.randrange(chance.choice([4096, size, size]))
+            file.seek(at)
+            byte = file.read(1)[0] ^ 1 << chance.randrange(8)
+            file.seek(at)
+            file.write(bytes([byte]))
+    return 'bits flipped'
+
+
+def damaged(*options):
+    """Cut off or with wrong bits: a refusal in one line, or a report that counts the gaps."""
+    with tempfile.TemporaryDirectory() as folder:
+        with start('1.24', 'closures') as subject:
+            path = dump(subject.pid, f'{folder}/core', *options)
+        truth = examined(path)
+        for seed in range(200 if LONG else 60):
+            how = damage(path, f'{folder}/damaged', seed)
+            examination = corpus.Examination(f'{folder}/damaged', '--json', seconds=60)
+            if examination.status == 3 and examination.errors.count('\n') == 1:
+                continue
+            if examination.status != 0 or not examination.report:
+                return f'seed {seed}, {how}: exit {examination.status}: {examination.errors.strip()[-300:]}'
+            report = examination.report
+            if not report['notes'] and report['heap'] != truth['heap']:
+                return f'seed {seed}, {how}: a wrong total without a word'
+    return ''
+
+
+def not_cores():
+    with tempfile.TemporaryDirectory() as folder:
+        program = corpus.build('1.26', 'plain', 'agreement')
+        with open(f'{folder}/garbage.zst', 'wb') as file:
+            file.write(b'\x28\xb5\x2f\xfd' + random.Random(1).randbytes(10000))
+        with open(f'{folder}/garbage.gz', 'wb') as file:
+            file.write(b'\x1f\x8b\x08\x00' + random.Random(1).randbytes(10000))
+        for path, words in ((program, 'is a program'), (f'{folder}/garbage.zst', ''), (f'{folder}/garbage.gz', '')):
+            refusal = heapwhy(path)
+            if refusal.returncode != 3 or refusal.stderr.count('\n') != 1 or words not in refusal.stderr:
+                return f'{path}: exit {refusal.returncode}: {refusal.stderr}'
+    return ''
+
+
+def tests():
+    for version in corpus.versions():
+        for cases in [[case] for case in PROGRAMS] if LONG else [PROGRAMS]:
+            yield f'go {version}, {" ".join(cases) if LONG else "ten programs"}: each core says what the process said', \
+                lambda version=version, cases=cases: same_report(version, 'plain', cases)
+    for way in ('stripped', 'pie', 'cgo'):
+        yield f'go 1.26 {way}: each core says what the process said', lambda way=way: same_report('1.26', way, PROGRAMS)
+    yield 'gdb and delve show the frames of goroutine 1', debuggers
+    yield 'a program that is elsewhere, or another', program_lost
+    yield 'the file is its owner\'s', own_file
+    yield 'a full disk: exit 4, nothing left', disk_full
+    yield 'killed half-way: nothing left', killed
+    yield 'cut off and damaged cores', damaged
+    yield 'cut off and damaged cores, compressed', lambda: damaged('--zstd')
+    yield 'files that are no cores', not_cores
+
+
+def main():
+    failed = 0
+    for name, test in tests():
+        try:
+            wrong = test()
+        except (RuntimeError, OSError, subprocess.SubprocessError) as error:
+            wrong = str(error)
+        if wrong.startswith('SKIP'):
+            print(f'ok - {name} # {wrong}')
+        else:
+            failed += bool(wrong)
+            print(f'not ok - {name}: {wrong}' if wrong else f'ok - {name}')
+        sys.stdout.flush()
+    return 1 if failed else 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
