@@ -85,6 +85,19 @@ static bool has_strays(const struct program *program)
 	return end[strspn(end, " ")] != '\0';
 }
 
+// What a fork has to copy page tables for: more than the heap's live bytes.
+static unsigned long resident_mebibytes(pid_t pid)
+{
+	unsigned long pages = 0;
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/%d/statm", pid);
+	_cleanup_fclose_ FILE *file = fopen(path, "r");
+	if (!file || fscanf(file, "%*u %lu", &pages) != 1)
+		return 0;
+	return pages * (unsigned long)sysconf(_SC_PAGESIZE) >> 20;
+}
+
 static int compare(const void *a, const void *b)
 {
 	const uint64_t *left = a, *right = b;
@@ -144,12 +157,13 @@ int main(int argc, char **argv)
 	usleep(100000);
 	bool alive = program_ask(&program, "errors", line, sizeof(line));
 	bool strays = has_strays(&program);
+	unsigned long resident = resident_mebibytes(program.pid);
 	kill(program.pid, SIGKILL);
 	waitpid(program.pid, NULL, 0);
 
-	printf("%s MB, %zu captures by %s: errors, requests: %s%s\n", argv[2], rounds,
-		options.method == CAPTURE_FORK ? "fork" : "stop", alive ? line : "it died",
-		strays ? "; stray processes" : "");
+	printf("%s MB live, %lu MiB resident, %zu captures by %s: errors, requests: %s%s\n",
+		argv[2], resident, rounds, options.method == CAPTURE_FORK ? "fork" : "stop",
+		alive ? line : "it died", strays ? "; stray processes" : "");
 	print_distribution("gap without a capture", idle, rounds);
 	print_distribution("gap with a capture", gaps, rounds);
 	print_distribution("pause as we measured it", pauses, rounds);
