@@ -175,7 +175,7 @@ static struct error *typing_steps(struct typing *typing)
 		steps[i](typing);
 		err = typing_propagate(typing);
 	}
-	return err;
+	return err ? err : typing_guess(typing);
 }
 
 struct error *typing_spread(struct typing *typing, const uint64_t *live)

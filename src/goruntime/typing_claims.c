@@ -103,7 +103,7 @@ static uint64_t claim_rank(
 		rank /= 2;
 	rank = ((rank * 16 + type_shells(type)) * 2 + type->synthetic) * 2 +
 	       !type_is_vague(typing, type);
-	return flags & CLAIM_GUESS ? 1 : rank + 2;
+	return rank + 2;
 }
 
 static uint64_t stored_rank(const struct typing *typing, const struct span *span, uint32_t claim)
@@ -381,16 +381,15 @@ void typing_claim_as(struct typing *typing, enum claim_kind kind, remote_addr ad
 		typing->counters.rejected_mask++;
 		return;
 	}
-	uint32_t flags = kind == CLAIM_BY_LIKENESS ? CLAIM_GUESS : 0;
 	if (kind == CLAIM_WHOLE || (resolved_later && offset == 0)) {
-		claim_whole(typing, span, id, type, flags);
+		claim_whole(typing, span, id, type, 0);
 	} else if (offset == 0 && span_fits(typing->heap, span, bytes) &&
 		   rest_is_clear(typing, span, id, header + bytes)) {
-		claim_whole(typing, span, id, type, flags | (array ? CLAIM_ARRAY : 0));
+		claim_whole(typing, span, id, type, array ? CLAIM_ARRAY : 0);
 	} else if (array && offset % type->size == 0 &&
 		   span_fits(typing->heap, span, offset + bytes)) {
-		claim_whole(typing, span, id, type, flags | CLAIM_ARRAY);
-	} else if (!claim && kind != CLAIM_BY_LIKENESS && typing->parts.count < PARTS_MAX) {
+		claim_whole(typing, span, id, type, CLAIM_ARRAY);
+	} else if (!claim && typing->parts.count < PARTS_MAX) {
 		if (claim_slab(typing, span, id, offset, type))
 			return;
 		hw_map_at(&typing->part_of, id, address);

@@ -115,7 +115,6 @@ enum claim_kind {
 	CLAIM_WHOLE,     // this is the object, whatever its size class says (runtime objects with a
 			 // variable tail)
 	CLAIM_BY_HEADER, // the runtime says so
-	CLAIM_BY_LIKENESS // a guess
 };
 void typing_claim_as(struct typing *typing, enum claim_kind kind, remote_addr address,
 	const struct go_type *type, uint64_t count);
@@ -163,6 +162,9 @@ void typing_claim_words(struct typing *typing);
 struct error *typing_code_scan(struct typing *typing);
 void typing_code_claim(struct typing *typing);
 void typing_code_destroy(struct typing_code *code);
+
+// ---- typing_guess.c
+struct error *typing_guess(struct typing *typing);
 
 // ---- typing_frames.c
 void typing_claim_frames(struct typing *typing);

@@ -269,7 +269,7 @@ void typing_word(struct typing *typing, object_id from, uint64_t offset, char *b
 	buffer[0] = '\0';
 	const struct go_type *type = typing_object_type(typing, from);
 	uint64_t header = span_header_bytes(typing->heap, heap_span_of(typing->heap, from));
-	if (!type || !type->size || offset < header)
+	if (!type || !type->size || offset < header || typing->claims[from] & CLAIM_GUESS)
 		return;
 	offset -= header;
 	uint64_t index = offset / type->size;
