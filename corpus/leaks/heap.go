@@ -19,12 +19,12 @@ func thinOut(cured bool) {
 		all[i] = &session{}
 	}
 	for i := range all {
-		if i%32 == 0 && !cured {
+		if i%8 == 0 && !cured {
 			survivors = append(survivors, all[i])
 		}
 	}
 	if cured {
-		for i := 0; i < len(all)/32; i++ {
+		for i := 0; i < len(all)/8; i++ {
 			survivors = append(survivors, &session{})
 		}
 	}

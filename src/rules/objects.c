@@ -63,6 +63,31 @@ struct error *typed_objects_find(struct rule_run *run, const char *name, struct 
 	return NULL;
 }
 
+struct error *labelled_objects_find(
+	struct rule_run *run, label_test *test, struct typed_objects *out)
+{
+	const struct analysis *analysis = run->analysis;
+	const uint64_t *live = graph_reached(analysis->graph);
+	uint32_t labels = typing_label_count(analysis->typing);
+	_cleanup_free_ bool *wanted = calloc((size_t)labels + 1, sizeof(*wanted));
+	bool any = false;
+
+	*out = (struct typed_objects){0};
+	if (!wanted)
+		return error_no_memory();
+	for (uint32_t i = 0; i < labels; i++)
+		any |= wanted[i] = test(typing_label_name(analysis->typing, i));
+	for (object_id id = 0; any && id < analysis->heap->object_count; id++) {
+		if (!heap_bit(live, id) || !wanted[typing_label_of(analysis->typing, id)])
+			continue;
+		if (!hw_vector_push(&out->list, id)) {
+			typed_objects_deinit(out);
+			return error_no_memory();
+		}
+	}
+	return NULL;
+}
+
 void typed_objects_deinit(struct typed_objects *objects)
 {
 	hw_vector_deinit(&objects->list);

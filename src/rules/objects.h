@@ -19,6 +19,11 @@ struct typed_objects {
 	HW_VECTOR(object_id) list;  // ascending
 };
 struct error *typed_objects_find(struct rule_run *run, const char *name, struct typed_objects *out);
+
+// Live objects whose label (typing_label_name) passes a test: also maps' parts and what is not a type of the program.
+typedef bool label_test(const char *label);
+struct error *labelled_objects_find(
+	struct rule_run *run, label_test *test, struct typed_objects *out);
 void typed_objects_deinit(struct typed_objects *objects);
 
 // What only `object` keeps, and would keep no longer if of its references only those to `kept` were left. Takes time

@@ -15,6 +15,8 @@
 
 // Their order decides nothing but who is asked first.
 const struct rule rules[] = {
+	{"context-children", "viewed", 64 * KIB, rule_context_children,
+		"contexts that were never cancelled and only their parent knows"},
 	{"goroutine-leak", "stacks", 8 * KIB, rule_goroutine_leak,
 		"goroutines that nothing can ever wake"},
 	{"idle-not-returned", "idle spans", 64 * MIB, rule_idle_not_returned,
@@ -27,6 +29,8 @@ const struct rule rules[] = {
 		"values kept by elements that their list knows no longer"},
 	{"subslice-pin", "pinned", 256 * KIB, rule_subslice_pin,
 		"arrays and strings kept whole by slices and strings that show a small part"},
+	{"span-fragmentation", "free slots", 16 * MIB, rule_span_fragmentation,
+		"spans that a few objects keep, after a burst"},
 	{"spare-capacity", "spare", 256 * KIB, rule_spare_capacity,
 		"room and old contents between the lengths of slices and their capacities"},
 	{"timer-pileup", "viewed", 64 * KIB, rule_timer_pileup,

@@ -6,6 +6,7 @@
 
 #include "base/cleanup.h"
 #include "base/error.h"
+#include "rules/objects.h"
 
 void timer_evidence_destroy(struct timer_evidence *evidence)
 {
@@ -16,16 +17,12 @@ void timer_evidence_destroy(struct timer_evidence *evidence)
 	free(evidence);
 }
 
-// Which labels are timers, a byte each. NULL when out of memory.
-static bool *labels_of_timers(const struct typing *typing)
+static bool is_timer(const char *label)
 {
-	uint32_t count = typing_label_count(typing);
-	bool *timers = calloc((size_t)count + 1, sizeof(*timers));
-
-	for (uint32_t i = 0; timers && i < count; i++)
-		for (unsigned type = 0; type < TIMER_TYPES; type++)
-			timers[i] |= !strcmp(typing_label_name(typing, i), timer_types[type]);
-	return timers;
+	for (unsigned type = 0; type < TIMER_TYPES; type++)
+		if (!strcmp(label, timer_types[type]))
+			return true;
+	return false;
 }
 
 static bool timer_add(const struct heap *heap, struct timer_evidence *evidence, object_id object)
@@ -41,18 +38,15 @@ static bool timer_add(const struct heap *heap, struct timer_evidence *evidence, 
 	return hw_vector_push(&evidence->list, timer);
 }
 
-static struct error *evidence_fill(const struct analysis *analysis, struct timer_evidence *evidence)
+static struct error *evidence_fill(struct rule_run *run, struct timer_evidence *evidence)
 {
-	const uint64_t *live = graph_reached(analysis->graph);
-	_cleanup_free_ bool *timers = labels_of_timers(analysis->typing);
+	_cleanup_(typed_objects_deinit) struct typed_objects timers = {0};
+	struct error *err = labelled_objects_find(run, is_timer, &timers);
 
-	if (!timers)
-		return error_no_memory();
-	for (object_id id = 0; id < analysis->heap->object_count; id++)
-		if (heap_bit(live, id) && timers[typing_label_of(analysis->typing, id)] &&
-			!timer_add(analysis->heap, evidence, id))
-			return error_no_memory();
-	return NULL;
+	for (size_t i = 0; i < timers.list.count && !err; i++)
+		if (!timer_add(run->analysis->heap, evidence, timers.list.items[i]))
+			err = error_no_memory();
+	return err;
 }
 
 struct error *timer_evidence(struct rule_run *run, struct timer_evidence **out)
@@ -62,7 +56,7 @@ struct error *timer_evidence(struct rule_run *run, struct timer_evidence **out)
 		if (!evidence)
 			return error_no_memory();
 		hw_map_init(&evidence->channels);
-		struct error *err = evidence_fill(run->analysis, evidence);
+		struct error *err = evidence_fill(run, evidence);
 		if (err) {
 			timer_evidence_destroy(evidence);
 			return err;
