@@ -7,7 +7,6 @@
 //   - many closures of one function, each in some container, are each the only one who keeps something big. Whether they
 //     need it one look cannot know: suspected. What waits for a timer, or belongs to the runtime's own packages, has
 //     rules of its own.
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/cleanup.h"
@@ -87,48 +86,38 @@ static bool is_library_place(const char *name)
 	return false;
 }
 
-// `windowed`: closures -> bytes that their windows account for already.
-static void closure_look(struct rule_run *run, const struct hw_map *windowed, object_id id,
-	uint32_t label, struct suspects *out)
+struct closures {
+	struct rule_run *run;
+	struct hw_map windowed; // closures -> bytes that windows account for already
+	struct suspects suspects;
+};
+
+static bool closure_pick(void *context, object_id id)
 {
-	const struct analysis *analysis = run->analysis;
+	const struct closures *closures = context;
+
+	return typing_is_closure(closures->run->analysis->typing, id);
+}
+
+static struct error *closure_look(void *context, object_id id)
+{
+	struct closures *closures = context;
+	const struct analysis *analysis = closures->run->analysis;
 	node_id parent = graph_parent(analysis->graph, id);
 
 	// What hangs directly on a root runs, or will.
 	if (parent >= analysis->heap->object_count || typing_is_closure(analysis->typing, parent) ||
-		is_library_place(object_type_name(run, parent)))
-		return;
+		is_library_place(object_type_name(closures->run, parent)))
+		return NULL;
 	uint64_t bytes = graph_retained(analysis->graph, id), known = 0;
-	hw_map_get(windowed, id, &known);
+	hw_map_get(&closures->windowed, id, &known);
 	bytes -= known < bytes ? known : bytes;
 	if (bytes >= BYTES_EACH)
-		suspects_add(out, (struct suspect){.object = id, .kind = label, .bytes = bytes});
-}
-
-static struct error *closures_look(
-	struct rule_run *run, const struct hw_map *windowed, struct suspects *out)
-{
-	const struct typing *typing = run->analysis->typing;
-	const uint64_t *live = graph_reached(run->analysis->graph);
-	uint64_t count = run->analysis->heap->object_count;
-	uint32_t label_count = typing_label_count(typing);
-	enum { UNKNOWN, CLOSURE, OTHER };
-	_cleanup_free_ uint8_t *kinds = calloc(label_count + 1, 1);
-	struct error *err = graph_prepare_paths(run->analysis->graph);
-
-	if (err || !kinds)
-		return err ? err : error_no_memory();
-	for (uint64_t word = 0; word < (count + 63) / 64; word++) {
-		for (uint64_t bits = live[word]; bits; bits &= bits - 1) {
-			object_id id = (object_id)(word * 64 + (unsigned)__builtin_ctzll(bits));
-			uint32_t label = id < count ? typing_label_of(typing, id) : label_count;
-			if (kinds[label] == UNKNOWN && label < label_count)
-				kinds[label] = typing_is_closure(typing, id) ? CLOSURE : OTHER;
-			if (kinds[label] == CLOSURE)
-				closure_look(run, windowed, id, label, out);
-		}
-	}
-	return suspects_group(out, run);
+		suspects_add(
+			&closures->suspects, (struct suspect){.object = id,
+						     .kind = typing_label_of(analysis->typing, id),
+						     .bytes = bytes});
+	return NULL;
 }
 
 static struct error *windows_look(
@@ -149,17 +138,20 @@ static struct error *windows_look(
 
 struct error *rule_closure_capture(struct rule_run *run)
 {
-	_cleanup_(hw_map_deinit) struct hw_map windowed;
 	_cleanup_(suspects_deinit) struct suspects windows = {0};
-	_cleanup_(suspects_deinit) struct suspects holding = {0};
+	struct closures closures = {.run = run};
 
-	hw_map_init(&windowed);
-	struct error *err = windows_look(run, &windowed, &windows);
+	hw_map_init(&closures.windowed);
+	struct error *err = windows_look(run, &closures.windowed, &windows);
 	for (size_t i = 0; i < windows.groups.count && !err; i++)
 		err = window_report(run, &windows, &windows.groups.items[i]);
 	if (!err)
-		err = closures_look(run, &windowed, &holding);
-	for (size_t i = 0; i < holding.groups.count && !err; i++)
-		err = holding_report(run, &holding.groups.items[i]);
+		err = objects_each(run, closure_pick, closure_look, &closures);
+	if (!err)
+		err = suspects_group(&closures.suspects, run);
+	for (size_t i = 0; i < closures.suspects.groups.count && !err; i++)
+		err = holding_report(run, &closures.suspects.groups.items[i]);
+	suspects_deinit(&closures.suspects);
+	hw_map_deinit(&closures.windowed);
 	return err;
 }

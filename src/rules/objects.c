@@ -6,6 +6,7 @@
 
 #include "base/cleanup.h"
 #include "base/error.h"
+#include "goruntime/bits.h"
 #include "heapwhy/map.h"
 
 enum { RETAINED_MAX = 8 << 20 }; // objects
@@ -18,49 +19,61 @@ const char *object_type_name(const struct rule_run *run, object_id object)
 	return strcmp(name, "string bytes") ? name : "string";
 }
 
-// The labels that may be the type's: names repeat, as packages' last elements do.
-static bool *labels_called(const struct typing *typing, const char *name, bool *any)
+struct error *objects_each(
+	struct rule_run *run, object_pick *pick, object_visit *visit, void *context)
 {
-	uint32_t count = typing_label_count(typing);
-	bool *called = calloc(count + 1, sizeof(*called));
+	const struct typing *typing = run->analysis->typing;
+	const uint64_t *live = graph_reached(run->analysis->graph);
+	uint64_t count = run->analysis->heap->object_count;
+	enum { UNKNOWN, CHOSEN, OTHER };
+	_cleanup_free_ uint8_t *labels = calloc((size_t)typing_label_count(typing) + 1, 1);
+	struct error *err = NULL;
 
-	*any = false;
-	for (uint32_t i = 0; called && i < count; i++) {
-		const char *label = typing_label_name(typing, i);
-		called[i] = !strcmp(strncmp(label, "[]", 2) ? label : label + 2, name);
-		*any |= called[i];
+	if (!labels)
+		return error_no_memory();
+	for (uint64_t word = 0; word < bits_words(count) && !err; word++) {
+		for (uint64_t bits = live[word]; bits && !err; bits &= bits - 1) {
+			object_id id = (object_id)(word * 64 + (unsigned)__builtin_ctzll(bits));
+			if (id >= count)
+				break;
+			uint8_t *label = &labels[typing_label_of(typing, id)];
+			if (*label == UNKNOWN)
+				*label = pick(context, id) ? CHOSEN : OTHER;
+			if (*label == CHOSEN)
+				err = visit(context, id);
+		}
 	}
-	return called;
+	return err;
+}
+
+struct type_search {
+	const struct typing *typing;
+	struct typed_objects *out;
+};
+
+static bool type_pick(void *context, object_id object)
+{
+	const struct type_search *search = context;
+	struct object_type type;
+
+	typing_of(search->typing, object, &type);
+	return type.type == search->out->type;
+}
+
+static struct error *type_visit(void *context, object_id object)
+{
+	const struct type_search *search = context;
+
+	return hw_vector_push(&search->out->list, object) ? NULL : error_no_memory();
 }
 
 struct error *typed_objects_find(struct rule_run *run, const char *name, struct typed_objects *out)
 {
-	const struct analysis *analysis = run->analysis;
-	const uint64_t *live = graph_reached(analysis->graph);
-	uint64_t count = analysis->heap->object_count;
-	struct object_type object;
-	bool any;
+	struct type_search search = {.typing = run->analysis->typing, .out = out};
 
-	*out = (struct typed_objects){0};
-	out->type = type_by_name(typing_types(analysis->typing), name);
-	if (!out->type)
-		return NULL;
-	_cleanup_free_ bool *called = labels_called(analysis->typing, out->type->name, &any);
-	if (!called)
-		return error_no_memory();
-	for (uint64_t word = 0; any && word < (count + 63) / 64; word++) {
-		for (uint64_t bits = live[word]; bits; bits &= bits - 1) {
-			object_id id = (object_id)(word * 64 + (unsigned)__builtin_ctzll(bits));
-			if (id >= count || !called[typing_label_of(analysis->typing, id)])
-				continue;
-			typing_of(analysis->typing, id, &object);
-			if (object.type == out->type && !hw_vector_push(&out->list, id)) {
-				typed_objects_deinit(out);
-				return error_no_memory();
-			}
-		}
-	}
-	return NULL;
+	*out = (struct typed_objects){
+		.type = type_by_name(typing_types(run->analysis->typing), name)};
+	return out->type ? objects_each(run, type_pick, type_visit, &search) : NULL;
 }
 
 struct error *labelled_objects_find(

@@ -7,6 +7,13 @@
 // What objects are called in a finding: "[]uint8", "main.order", "string".
 const char *object_type_name(const struct rule_run *run, object_id object);
 
+// Calls visit() for each live object whose label pick() chooses, ascending. pick() is asked once for each label, with
+// some object that has it: what is labelled alike has the same type.
+typedef bool object_pick(void *context, object_id object);
+typedef struct error *object_visit(void *context, object_id object);
+struct error *objects_each(
+	struct rule_run *run, object_pick *pick, object_visit *visit, void *context);
+
 // Live objects of one type, or arrays of it.
 //
 //	struct typed_objects elements = {0};

@@ -89,6 +89,7 @@ struct error *rule_closure_capture(struct rule_run *run);
 struct error *rule_context_children(struct rule_run *run);
 struct error *rule_goroutine_leak(struct rule_run *run);
 struct error *rule_idle_not_returned(struct rule_run *run);
+struct error *rule_map_residue(struct rule_run *run);
 struct error *rule_pool_bloat(struct rule_run *run);
 struct error *rule_timer_pileup(struct rule_run *run);
 struct error *rule_removed_list_element(struct rule_run *run);

@@ -23,6 +23,8 @@ const struct rule rules[] = {
 		"free pages of the heap that were not given back to the kernel"},
 	{"closure-capture", "viewed", 256 * KIB, rule_closure_capture,
 		"func values that keep much more than they look at"},
+	{"map-residue", "slack", 256 * KIB, rule_map_residue,
+		"maps that were big once"},
 	{"pool-bloat", "spare", MIB, rule_pool_bloat,
 		"buffers that grew large for once and wait in a sync.Pool"},
 	{"removed-list-element", "viewed", 64 * KIB, rule_removed_list_element,
