@@ -15,9 +15,10 @@ func init() {
 
 // Up to go 1.23 a deleted key stays in the read map until many new keys come.
 
-var sessions = &sync.Map{}
+var sessions *sync.Map
 
 func deleteKeys(cured bool) {
+	sessions = &sync.Map{}
 	for i := 0; i < 4000; i++ {
 		sessions.Store(strconv.Itoa(i)+string(body(1000)), i)
 	}

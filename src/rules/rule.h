@@ -96,5 +96,6 @@ struct error *rule_removed_list_element(struct rule_run *run);
 struct error *rule_span_fragmentation(struct rule_run *run);
 struct error *rule_spare_capacity(struct rule_run *run);
 struct error *rule_subslice_pin(struct rule_run *run);
+struct error *rule_sync_map_residue(struct rule_run *run);
 
 #endif

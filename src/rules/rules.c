@@ -37,6 +37,8 @@ const struct rule rules[] = {
 		"room and old contents between the lengths of slices and their capacities"},
 	{"timer-pileup", "viewed", 64 * KIB, rule_timer_pileup,
 		"timers that nobody can stop any more"},
+	{"sync-map-residue", "viewed", 64 * KIB, rule_sync_map_residue,
+		"deleted keys that a sync.Map still holds, up to go 1.23"},
 	{0},
 };
 
