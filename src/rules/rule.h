@@ -87,15 +87,17 @@ extern const struct rule rules[];
 
 struct error *rule_closure_capture(struct rule_run *run);
 struct error *rule_context_children(struct rule_run *run);
+struct error *rule_finalizer_backlog(struct rule_run *run);
+struct error *rule_finalizer_cycle(struct rule_run *run);
 struct error *rule_goroutine_leak(struct rule_run *run);
 struct error *rule_idle_not_returned(struct rule_run *run);
 struct error *rule_map_residue(struct rule_run *run);
 struct error *rule_pool_bloat(struct rule_run *run);
-struct error *rule_timer_pileup(struct rule_run *run);
 struct error *rule_removed_list_element(struct rule_run *run);
 struct error *rule_span_fragmentation(struct rule_run *run);
 struct error *rule_spare_capacity(struct rule_run *run);
 struct error *rule_subslice_pin(struct rule_run *run);
 struct error *rule_sync_map_residue(struct rule_run *run);
+struct error *rule_timer_pileup(struct rule_run *run);
 
 #endif
