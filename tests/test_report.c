@@ -190,7 +190,7 @@ static struct report_finding findings[] = {
 };
 
 static struct report_account ledger[] = {
-	{"live", MB(812)},
+	{"viewed", MB(812)},
 	{"garbage", MB(210)},
 	{"free slots", MB(90)},
 	{"idle spans", MB(100)},

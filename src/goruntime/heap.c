@@ -118,6 +118,7 @@ static bool span_read(struct heap *heap, remote_addr address, size_t bytes, stru
 	uint64_t pages = record_field(record, at->mspan_npages, 8);
 	span.pages = pages <= UINT32_MAX ? pages : 0;
 	span.sweepgen = record_field(record, at->mspan_sweepgen, 4);
+	span.elem_size = record_field(record, at->mspan_elemsize, 8);
 	if (span.state == SPAN_IN_USE) {
 		uint64_t count = record_field(record, at->mspan_nelems, narrow);
 		uint64_t free_index = record_field(record, at->mspan_freeindex, narrow);
@@ -131,7 +132,6 @@ static bool span_read(struct heap *heap, remote_addr address, size_t bytes, stru
 		span.free_index_scan = scan_index < span.free_index ? scan_index : span.free_index;
 		span.size_class = class >> 1;
 		span.noscan = class & 1;
-		span.elem_size = record_field(record, at->mspan_elemsize, 8);
 		span.limit = record_field(record, at->mspan_limit, 8);
 		span.alloc_bits = record_field(record, at->mspan_allocBits, 8);
 		span.mark_bits = record_field(record, at->mspan_gcmarkBits, 8);

@@ -25,7 +25,7 @@ enum span_state {
 
 struct span {
 	remote_addr base;
-	uint64_t elem_size;       // bytes of a slot
+	uint64_t elem_size;       // bytes of a slot; manual: of a stack, 0 for anything else
 	remote_addr limit;        // end of the slots
 	uint32_t pages;           // of 8 KiB
 	object_id first;          // id of slot 0

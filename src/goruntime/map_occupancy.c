@@ -31,6 +31,7 @@ struct map_walk {
 	const struct heap *heap;
 	struct memory *memory;
 	const struct go_type *group;
+	uint64_t *arrays; // a bit for each object that is an array of groups; may be NULL
 	struct map_occupancy map;
 };
 
@@ -60,6 +61,9 @@ static uint64_t add_groups(struct map_walk *walk, remote_addr address)
 	const struct span *span = heap_span(walk->heap, address);
 	uint64_t room = span->elem_size - span_header_bytes(walk->heap, span);
 	walk->map.bytes += span->elem_size;
+	if (walk->arrays)
+		__atomic_fetch_or(
+			&walk->arrays[id >> 6], UINT64_C(1) << (id & 63), __ATOMIC_RELAXED);
 	walk->map.slots += room / walk->group->size * GROUP_SLOTS;
 	return room / walk->group->size;
 }
@@ -198,6 +202,12 @@ uint64_t map_bytes_needed(const struct heap *heap, const struct go_type *group, 
 bool map_occupancy(const struct heap *heap, const struct typing *typing, struct memory *memory,
 	object_id id, struct map_occupancy *out)
 {
+	return map_occupancy_mark(heap, typing, memory, id, NULL, out);
+}
+
+bool map_occupancy_mark(const struct heap *heap, const struct typing *typing, struct memory *memory,
+	object_id id, uint64_t *arrays, struct map_occupancy *out)
+{
 	struct object_type header;
 	uint8_t bytes[HEADER_BYTES];
 
@@ -210,6 +220,7 @@ bool map_occupancy(const struct heap *heap, const struct typing *typing, struct 
 		.heap = heap,
 		.memory = memory,
 		.group = header.type->group,
+		.arrays = arrays,
 		.map = {.key = header.type->key,
 			.elem = header.type->elem,
 			.entries = word_at(bytes, 0)},

@@ -28,6 +28,11 @@ struct map_occupancy {
 bool map_occupancy(const struct heap *heap, const struct typing *typing, struct memory *memory,
 	object_id id, struct map_occupancy *out);
 
+// The same; also sets the bit of each object that is one of the map's arrays of groups. Several threads may set bits at
+// once.
+bool map_occupancy_mark(const struct heap *heap, const struct typing *typing, struct memory *memory,
+	object_id id, uint64_t *arrays, struct map_occupancy *out);
+
 // Is this what typing_of() tells of the object that a map points to?
 static inline bool type_is_map_header(const struct go_type *type)
 {

@@ -57,6 +57,10 @@ struct go_runtime {
 struct error *go_runtime_open(struct target *target, struct go_runtime **out);
 void go_runtime_close(struct go_runtime *runtime); // accepts NULL
 
+// The heapArena that describes `address`, or 0: then it is not the heap's. Reads through `memory`.
+enum { ARENA_SHIFT = 26 }; // runtime/malloc.go, heapArenaBytes: 64 MiB on 64-bit Linux
+remote_addr go_arena(const struct go_runtime *runtime, struct memory *memory, remote_addr address);
+
 // The function whose code holds `pc`, in whichever module.
 bool go_find_function(const struct go_runtime *runtime, remote_addr pc,
 	const struct go_module **module, struct pcln_function *out);

@@ -9,7 +9,6 @@ enum {
 		512, // runtime/mbitmap.go, heapBitsInSpan: larger ones have a header (1.22 on)
 	INLINE_MARKS_MIN = 16, // gcUsesSpanInlineMarkBits: slots from here to HEAP_BITS_OBJECT_MAX
 	INLINE_MARKS_BYTES = 128, // sizeof(spanInlineMarkBits), at the end of the span's page
-	ARENA_SHIFT = 26,         // runtime/malloc.go, heapArenaBytes: 64 MiB on 64-bit Linux
 	ARENA_COUNT = 1 << 22,    // entries of mheap_.arenas[0]
 };
 
@@ -42,9 +41,6 @@ static inline bool list_guard_step(struct list_guard *guard, remote_addr address
 // `max` words, and slices that are not in mapped memory.
 struct error *go_read_words(struct go_runtime *runtime, remote_addr slice, uint64_t max,
 	uint64_t **words, uint64_t *count);
-
-// The heapArena that describes `address`, or 0. Reads through `memory`.
-remote_addr go_arena(const struct go_runtime *runtime, struct memory *memory, remote_addr address);
 
 // Finds and opens the main program's module and those of plugins (modules.c).
 struct error *modules_locate(struct go_runtime *runtime);

@@ -21,12 +21,14 @@
 #include "base/text.h"
 #include "base/units.h"
 #include "graph/holders.h"
+
+// Which of their pages are in memory is not asked of larger mappings: they are reserved and hardly used.
+#define PAGES_KNOWN_MAX (UINT64_C(1) << 38)
 #include "target/core.h"
 
 struct pipeline {
 	struct analysis *analysis;
 	const struct analysis_options *options;
-	unsigned threads;
 	const char *name; // of the target
 };
 
@@ -82,28 +84,19 @@ static struct error *run_capture(struct pipeline *pipeline)
 	return analysis_open_target(pipeline->name, pipeline->options, &pipeline->analysis->target);
 }
 
-static remote_addr span_end(const struct span *span)
-{
-	return span->base + (uint64_t)span->pages * GO_PAGE_SIZE;
-}
-
-// Which pages of the heap are in memory. The copy knows as little about that as we do: the process
-// itself is asked, as soon as it is known where its heap lies. A kernel that does not tell is no
+// What of the process is in memory, and of its anonymous mappings which pages. The copy knows as little about that
+// as we do: the process itself is asked, as soon as the runtime is known. A kernel that does not tell is no
 // reason to give up.
 static struct error *read_resident(struct analysis *analysis, pid_t pid)
 {
-	const struct heap *heap = analysis->heap;
-	const struct target *target = analysis->target;
-	struct error *err = NULL;
-	uint32_t span = 0;
+	struct error *err = resident_mappings_read(pid, &analysis->mappings);
 
-	for (size_t i = 0; i < target->region_count && !err; i++) {
-		const struct region *region = &target->regions[i];
-		while (span < heap->span_count && span_end(&heap->spans[span]) <= region->start)
-			span++;
-		if (span < heap->span_count && heap->spans[span].base < region->end)
+	for (size_t i = 0; i < analysis->mappings.count && !err; i++) {
+		const struct resident_mapping *mapping = &analysis->mappings.items[i];
+		if (!mapping->is_file && mapping->bytes &&
+			mapping->end - mapping->start <= PAGES_KNOWN_MAX)
 			err = resident_map_add(
-				&analysis->resident, pid, region->start, region->end);
+				&analysis->resident, pid, mapping->start, mapping->end);
 	}
 	analysis->resident_total = resident_total(pid);
 	if (!err || error_kind(err) == ERROR_INTERNAL)
@@ -111,6 +104,7 @@ static struct error *read_resident(struct analysis *analysis, pid_t pid)
 	log_remark("%s", error_message(err));
 	error_destroy(err);
 	resident_map_deinit(&analysis->resident);
+	resident_mappings_deinit(&analysis->mappings);
 	return NULL;
 }
 
@@ -142,7 +136,7 @@ static struct error *run_extract(struct pipeline *pipeline)
 {
 	struct analysis *analysis = pipeline->analysis;
 
-	return graph_extract(analysis->heap, pipeline->threads, &analysis->graph);
+	return graph_extract(analysis->heap, pipeline->analysis->threads, &analysis->graph);
 }
 
 static struct error *run_mark(struct pipeline *pipeline)
@@ -188,7 +182,7 @@ static struct error *run_types_and_dominators(struct pipeline *pipeline)
 	struct analysis *analysis = pipeline->analysis;
 	struct dominating dominating = {.graph = analysis->graph};
 	pthread_t thread;
-	bool beside = pipeline->threads > 1 &&
+	bool beside = pipeline->analysis->threads > 1 &&
 		      !pthread_create(&thread, NULL, dominating_run, &dominating);
 	uint64_t start = clock_ns();
 	struct error *err = typing_spread(analysis->typing, graph_reached(analysis->graph));
@@ -247,13 +241,13 @@ static struct error *analysis_run(struct pipeline *pipeline)
 struct error *analysis_open(
 	const char *name, const struct analysis_options *options, struct analysis **out)
 {
-	struct pipeline pipeline = {
-		.options = options, .name = name, .threads = threads_wanted(options)};
+	struct pipeline pipeline = {.options = options, .name = name};
 
 	struct analysis *analysis = calloc(1, sizeof(*analysis));
 	if (!analysis)
 		return error_no_memory();
 	pipeline.analysis = analysis;
+	analysis->threads = threads_wanted(options);
 	struct error *err = analysis_run(&pipeline);
 	if (err) {
 		analysis_close(analysis);
@@ -284,6 +278,7 @@ void analysis_close(struct analysis *analysis)
 	roots_deinit(&analysis->roots);
 	goroutines_destroy(analysis->goroutines);
 	resident_map_deinit(&analysis->resident);
+	resident_mappings_deinit(&analysis->mappings);
 	heap_close(analysis->heap);
 	go_runtime_close(analysis->runtime);
 	target_destroy(analysis->target);

@@ -79,8 +79,10 @@ struct analysis {
 	uint32_t holder_count;
 	uint32_t *goroutine_holders; // by goroutine: the holder that it belongs to
 
-	uint64_t resident_total;      // bytes of the process in memory; 0 when unknown
-	struct resident_map resident; // of the mappings that hold Go's heap; empty when unknown
+	uint64_t resident_total;           // bytes of the process in memory; 0 when unknown
+	struct resident_mappings mappings; // and where; empty when unknown
+	struct resident_map resident;      // which pages of the anonymous ones
+	unsigned threads;                  // that phases may use
 	struct analysis_timings timings;
 };
 

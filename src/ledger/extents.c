@@ -11,30 +11,49 @@ static int extent_compare(const void *left, const void *right)
 	return a->start < b->start ? -1 : a->start > b->start;
 }
 
-// Adds to `bytes` what [start, end) has beyond `*cursor`, and moves the cursor.
-static void sweep(uint64_t start, uint64_t end, uint64_t *cursor, uint64_t *bytes)
+struct cursor {
+	uint64_t end, bytes;
+	extent_weigh *weigh;
+	void *context;
+};
+
+// Adds what [start, end) has beyond the cursor, and moves it.
+static void cursor_move(struct cursor *cursor, uint64_t start, uint64_t end)
 {
-	if (start < *cursor)
-		start = *cursor;
+	if (start < cursor->end)
+		start = cursor->end;
 	if (end <= start)
 		return;
-	*bytes += end - start;
-	*cursor = end;
+	cursor->bytes += cursor->weigh(cursor->context, start, end);
+	cursor->end = end;
+}
+
+void extents_weigh(const struct extent *first, size_t count, size_t stride, extent_weigh *weigh,
+	void *context, struct coverage *out)
+{
+	struct cursor viewed = {.weigh = weigh, .context = context}, reachable = viewed;
+	uint64_t end = 0;
+
+	for (size_t i = 0; i < count; i++) {
+		const struct extent *extent =
+			(const struct extent *)((const char *)first + i * stride);
+		cursor_move(&viewed, extent->start, extent->seen);
+		cursor_move(&reachable, extent->start, extent->cap);
+		if (extent->cap > end)
+			end = extent->cap;
+	}
+	*out = (struct coverage){
+		.viewed = viewed.bytes, .spare = reachable.bytes - viewed.bytes, .end = end};
+}
+
+static uint64_t length(void *context, uint64_t start, uint64_t end)
+{
+	return end - start;
 }
 
 void extents_measure(struct extent *extents, size_t count, struct coverage *out)
 {
-	uint64_t viewed = 0, reachable = 0, viewed_end = 0, reachable_end = 0;
-
 	if (count > 1)
 		qsort(extents, count, sizeof(*extents), extent_compare);
-	for (size_t i = 0; i < count; i++) {
-		sweep(extents[i].start, extents[i].seen, &viewed_end, &viewed);
-		sweep(extents[i].start, extents[i].cap, &reachable_end, &reachable);
-	}
-	uint64_t end = 0;
-	for (size_t i = 0; i < count; i++)
-		if (extents[i].cap > end)
-			end = extents[i].cap;
-	*out = (struct coverage){.viewed = viewed, .spare = reachable - viewed, .end = end};
+	extents_weigh(extents, count, sizeof(*extents), length, NULL, out);
 }

@@ -1,76 +1,86 @@
-// Where the resident memory is. A span whose pages are all in memory is settled by counting bits;
-// the slots of others are looked at one by one, because a large object that nobody has written to
-// is alive and yet takes no memory.
+// The ledger as a whole: what is seen of the objects, then the heap, then the rest of the process.
 #include "ledger/ledger.h"
 
-#include "graph/analysis.h"
+#include <stdlib.h>
+
+#include "base/error.h"
+#include "ledger/ledger_private.h"
 
 const char *ledger_account_name(enum account account)
 {
 	static const char *const names[ACCOUNT_COUNT] = {
-		[ACCOUNT_LIVE] = "live",
+		[ACCOUNT_VIEWED] = "viewed",
+		[ACCOUNT_PINNED] = "pinned",
+		[ACCOUNT_SPARE] = "spare",
+		[ACCOUNT_SLACK] = "slack",
 		[ACCOUNT_GARBAGE] = "garbage",
-		[ACCOUNT_FREE_SLOTS] = "free slots",
 		[ACCOUNT_ROUNDING] = "rounding",
+		[ACCOUNT_FREE_SLOTS] = "free slots",
 		[ACCOUNT_IDLE_SPANS] = "idle spans",
 		[ACCOUNT_STACKS] = "stacks",
+		[ACCOUNT_WORK_BUFFERS] = "gc work buffers",
+		[ACCOUNT_ARENA_TABLES] = "arena tables",
+		[ACCOUNT_PAGE_ALLOCATOR] = "page allocator",
+		[ACCOUNT_SPAN_RECORDS] = "span records",
+		[ACCOUNT_HEAP_PROFILE] = "heap profile",
+		[ACCOUNT_GC_METADATA] = "gc metadata",
+		[ACCOUNT_OTHER_RUNTIME] = "other runtime",
+		[ACCOUNT_BINARY] = "binary",
+		[ACCOUNT_THREAD_STACKS] = "thread stacks",
+		[ACCOUNT_C_HEAP] = "C heap",
+		[ACCOUNT_LIBRARIES] = "shared libraries",
+		[ACCOUNT_FILES] = "mapped files",
 		[ACCOUNT_OTHER] = "other mappings",
+		[ACCOUNT_CHANGED] = "changed meanwhile",
 	};
 
 	return names[account];
 }
 
-static enum account slot_account(const struct analysis *analysis, object_id id)
+// What is missing to the kernel's total came while we were reading; what is too much went.
+static void ledger_balance(struct ledger *ledger, uint64_t total)
 {
-	if (heap_bit(graph_reached(analysis->graph), id))
-		return ACCOUNT_LIVE;
-	return heap_bit(analysis->heap->allocated, id) ? ACCOUNT_GARBAGE : ACCOUNT_FREE_SLOTS;
-}
+	uint64_t sum = 0;
 
-static void ledger_add_span(
-	const struct analysis *analysis, const struct span *span, struct ledger *ledger)
-{
-	const struct resident_map *map = &analysis->resident;
-	remote_addr end = span->base + (uint64_t)span->pages * GO_PAGE_SIZE;
-	uint64_t resident = resident_bytes(map, span->base, end);
-
-	if (span->state != SPAN_IN_USE) {
-		ledger->bytes[ACCOUNT_STACKS] += resident;
-		return;
-	}
-	remote_addr slots_end = span->base + (uint64_t)span->count * span->elem_size;
-	if (resident == end - span->base) {
-		for (uint32_t i = 0; i < span->count; i++)
-			ledger->bytes[slot_account(analysis, span->first + i)] += span->elem_size;
-		ledger->bytes[ACCOUNT_ROUNDING] += end - slots_end;
-		return;
-	}
-	for (uint32_t i = 0; resident && i < span->count; i++) {
-		remote_addr slot = span_object(span, span->first + i);
-		ledger->bytes[slot_account(analysis, span->first + i)] +=
-			resident_bytes(map, slot, slot + span->elem_size);
-	}
-	ledger->bytes[ACCOUNT_ROUNDING] += resident_bytes(map, slots_end, end);
-}
-
-void ledger_compute(const struct analysis *analysis, struct ledger *out)
-{
-	const struct resident_map *map = &analysis->resident;
-	struct ledger ledger = {.resident_bytes = analysis->resident_total};
-	uint64_t in_mappings = 0, in_spans = 0;
-
-	for (uint32_t i = 0; i < analysis->heap->span_count; i++)
-		ledger_add_span(analysis, &analysis->heap->spans[i], &ledger);
-	for (size_t i = 0; i < map->count; i++)
-		in_mappings += resident_bytes(map, map->ranges[i].start, map->ranges[i].end);
 	for (int i = 0; i < ACCOUNT_COUNT; i++)
-		in_spans += ledger.bytes[i];
-	ledger.known = in_mappings > 0;
-	ledger.bytes[ACCOUNT_IDLE_SPANS] = in_mappings - in_spans;
-	// The kernel's total and its page map are read one after the other: the process may have
-	// grown between.
-	if (ledger.resident_bytes < in_mappings)
-		ledger.resident_bytes = in_mappings;
-	ledger.bytes[ACCOUNT_OTHER] = ledger.resident_bytes - in_mappings;
+		sum += ledger->bytes[i];
+	if (total > sum)
+		ledger->bytes[ACCOUNT_CHANGED] = total - sum;
+	ledger->resident_bytes = total > sum ? total : sum;
+}
+
+struct error *ledger_open(struct analysis *analysis, unsigned threads, struct ledger **out)
+{
+	struct ledger *ledger = calloc(1, sizeof(*ledger));
+
+	if (!ledger)
+		return error_no_memory();
+	if (!threads)
+		threads = analysis->threads;
+	ledger->known = analysis->mappings.count > 0;
+	ledger->in_use_bytes = analysis->heap->in_use_bytes;
+	struct error *err = windows_open(analysis, threads, &ledger->windows);
+	if (!err)
+		err = ledger_count_heap(ledger, analysis, threads);
+	if (err) {
+		ledger_close(ledger);
+		return err;
+	}
+	runtime_counters_read(analysis->heap, &ledger->counters);
+	if (ledger->known) {
+		ledger_count_process(ledger, analysis);
+		ledger_balance(ledger, analysis->resident_total);
+	} else {
+		ledger->resident_bytes = analysis->resident_total;
+	}
 	*out = ledger;
+	return NULL;
+}
+
+void ledger_close(struct ledger *ledger)
+{
+	if (!ledger)
+		return;
+	windows_close(ledger->windows);
+	free(ledger);
 }

@@ -14,6 +14,7 @@
 #include "base/cancel.h"
 #include "base/cleanup.h"
 #include "base/error.h"
+#include "goruntime/map_occupancy.h"
 #include "goruntime/specials.h"
 #include "ledger/views.h"
 
@@ -22,6 +23,7 @@ enum {
 	SPANS_AT_ONCE = 64,
 	TINY_BYTES = 16, // runtime/malloc.go, maxTinySize
 	COMPACT_FROM = 1 << 18,
+	MEMORY_CACHE_BYTES = 1 << 20,
 };
 
 struct scanning {
@@ -35,6 +37,8 @@ struct scanning {
 struct scanner {
 	struct scanning *scanning;
 	struct heap_reader *reader;
+	struct memory memory;
+	uint64_t map_used_bytes, map_slack_bytes;
 	struct window_vector windows;
 	size_t compact_at;
 	bool no_memory;
@@ -212,6 +216,18 @@ static object_id target_find(const struct scanning *scanning, uint64_t word)
 
 // ---- the heap
 
+static void scan_map(struct scanner *scanner, object_id id)
+{
+	const struct scanning *scanning = scanner->scanning;
+	struct map_occupancy map;
+
+	if (!map_occupancy_mark(scanning->heap, scanning->typing, &scanner->memory, id,
+		    scanning->scan->map_arrays, &map))
+		return;
+	scanner->map_used_bytes += map.bytes - map.slack_bytes;
+	scanner->map_slack_bytes += map.slack_bytes;
+}
+
 static void scanner_begin(struct scanner *scanner, object_id id)
 {
 	const struct scanning *scanning = scanner->scanning;
@@ -226,6 +242,8 @@ static void scanner_begin(struct scanner *scanner, object_id id)
 	scanner->typed_end = span->elem_size;
 	if (scanner->views && !type.array)
 		scanner->typed_end = scanner->header + type.type->size;
+	if (type.source == TYPED_EXACT && type_is_map_header(type.type))
+		scan_map(scanner, id);
 }
 
 static struct view scanner_view(const struct scanner *scanner, uint64_t offset)
@@ -330,6 +348,9 @@ static struct error *scan_heap(struct scanning *scanning, unsigned threads)
 		scanners[ready].object = OBJECT_NONE;
 		scanners[ready].compact_at = COMPACT_FROM;
 		err = heap_reader_create(scanning->heap, &scanners[ready].reader);
+		if (!err)
+			err = memory_init(&scanners[ready].memory, scanning->scan->analysis->target,
+				MEMORY_CACHE_BYTES);
 	}
 	for (unsigned i = 1; i < count && !err; i++)
 		scanners[i].started =
@@ -345,7 +366,10 @@ static struct error *scan_heap(struct scanning *scanning, unsigned threads)
 		if (!err && (scanners[i].no_memory || !windows_append(&scanning->scan->windows,
 							      &scanners[i].windows)))
 			err = error_no_memory();
+		scanning->scan->map_used_bytes += scanners[i].map_used_bytes;
+		scanning->scan->map_slack_bytes += scanners[i].map_slack_bytes;
 		hw_vector_deinit(&scanners[i].windows);
+		memory_deinit(&scanners[i].memory);
 		heap_reader_destroy(scanners[i].reader);
 	}
 	return !err && cancel_requested() ? error_cancelled() : err;
@@ -442,8 +466,9 @@ struct error *window_scan_run(struct window_scan *scan, struct analysis *analysi
 	scan->live = graph_reached(analysis->graph);
 	scan->whole = calloc(words, sizeof(uint64_t));
 	scan->judged = calloc(words, sizeof(uint64_t));
+	scan->map_arrays = calloc(words, sizeof(uint64_t));
 	scanning.views = views_create(typing_types(analysis->typing));
-	struct error *err = scan->whole && scan->judged && scanning.views
+	struct error *err = scan->whole && scan->judged && scan->map_arrays && scanning.views
 				    ? scan_all(&scanning, analysis, threads)
 				    : error_no_memory();
 	views_destroy(scanning.views);
@@ -454,5 +479,6 @@ void window_scan_deinit(struct window_scan *scan)
 {
 	free(scan->whole);
 	free(scan->judged);
+	free(scan->map_arrays);
 	hw_vector_deinit(&scan->windows);
 }

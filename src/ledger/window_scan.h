@@ -13,10 +13,12 @@ struct window_vector {
 struct window_scan {
 	const struct analysis *analysis;
 	const uint64_t *live;
-	uint64_t *whole;  // a bit for each object: some reference sees it whole, or may do so
-	uint64_t *judged; // ... and that is known, not only possible
-	struct window_vector
-		windows; // of all others, in no particular order; some may be whole by now
+	uint64_t *whole;      // a bit for each object: some reference sees it whole, or may do so
+	uint64_t *judged;     // ... and that is known, not only possible
+	uint64_t *map_arrays; // as in struct windows
+	uint64_t map_used_bytes, map_slack_bytes;
+	// Of all other references, in no particular order; some may be to whole objects by now.
+	struct window_vector windows;
 };
 
 // Free what it holds with window_scan_deinit(), also after an error.

@@ -3,13 +3,12 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/error.h"
 #include "ledger/window_scan.h"
 
-enum { THREADS_DEFAULT_MAX = 4, RADIX_BITS = 11, RADIX = 1 << RADIX_BITS };
+enum { RADIX_BITS = 11, RADIX = 1 << RADIX_BITS };
 
 // Sorts by object, keeping the order of equal ones: one pass for each 11 bits of the number.
 static bool windows_sort(struct window_vector *windows)
@@ -160,16 +159,10 @@ static struct error *windows_build(
 	out->count = scan->windows.count;
 	out->objects = measuring.objects.items;
 	out->object_count = measuring.objects.count;
+	out->map_arrays = take_pointer(scan->map_arrays);
+	out->map_used_bytes = scan->map_used_bytes;
+	out->map_slack_bytes = scan->map_slack_bytes;
 	return NULL;
-}
-
-static unsigned threads_default(void)
-{
-	long processors = sysconf(_SC_NPROCESSORS_ONLN);
-
-	return processors < 1                     ? 1
-	       : processors > THREADS_DEFAULT_MAX ? THREADS_DEFAULT_MAX
-						  : (unsigned)processors;
 }
 
 struct error *windows_open(struct analysis *analysis, unsigned threads, struct windows **out)
@@ -180,7 +173,7 @@ struct error *windows_open(struct analysis *analysis, unsigned threads, struct w
 	if (!windows)
 		return error_no_memory();
 	struct error *err =
-		windows_build(analysis, &scan, threads ? threads : threads_default(), windows);
+		windows_build(analysis, &scan, threads ? threads : analysis->threads, windows);
 	window_scan_deinit(&scan);
 	if (err) {
 		windows_close(windows);
@@ -196,10 +189,11 @@ void windows_close(struct windows *windows)
 		return;
 	free(windows->list);
 	free(windows->objects);
+	free(windows->map_arrays);
 	free(windows);
 }
 
-const struct windowed_object *windows_find(const struct windows *windows, object_id id)
+const struct windowed_object *windows_from(const struct windows *windows, object_id id)
 {
 	size_t low = 0, high = windows->object_count;
 
@@ -210,7 +204,13 @@ const struct windowed_object *windows_find(const struct windows *windows, object
 		else
 			high = middle;
 	}
-	return low < windows->object_count && windows->objects[low].id == id
-		       ? &windows->objects[low]
-		       : NULL;
+	return windows->objects + low;
+}
+
+const struct windowed_object *windows_find(const struct windows *windows, object_id id)
+{
+	const struct windowed_object *object = windows_from(windows, id);
+
+	return object < windows->objects + windows->object_count && object->id == id ? object
+										     : NULL;
 }

@@ -63,11 +63,17 @@ struct windows {
 	uint64_t spare_bytes, pinned_bytes;        // of all objects
 	uint64_t rounding_bytes;                   // of the listed ones
 	uint64_t unjudged_bytes, unjudged_objects; // live, and viewed only because nothing is known
+
+	uint64_t *map_arrays; // a bit for each object that is an array of a map's groups or buckets
+	uint64_t map_used_bytes, map_slack_bytes; // of these: what holds entries, and the rest
 };
 
-// Between typing and analysis_release_target(). `threads`: 0 means one a processor, at most 4.
+// Between typing and analysis_release_target(). `threads`: 0 means as many as the analysis has.
 struct error *windows_open(struct analysis *analysis, unsigned threads, struct windows **out);
 void windows_close(struct windows *windows); // accepts NULL
+
+// The first listed object from `id` on; the end of the list when there is none.
+const struct windowed_object *windows_from(const struct windows *windows, object_id id);
 
 // The listed object `id`, or NULL.
 const struct windowed_object *windows_find(const struct windows *windows, object_id id);

@@ -15,6 +15,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "goruntime/runtime_memory.h"
 #include "graph/agreement.h"
 #include "heapwhy/arena.h"
 
@@ -105,6 +106,12 @@ struct report_heap {
 	uint64_t typed_bytes, typed_objects;     // exactly
 	uint64_t guessed_bytes, guessed_objects; // by likeness, not counted above
 	uint64_t free_slot_bytes;                // in spans in use
+	uint64_t
+		unswept_bytes; // dead, and not yet freed by the sweeper; MemStats counts them as allocated
+	uint64_t in_use_bytes; // spans in use
+	// Of the live ones (ledger/windows.h): what nobody can see again, capacity beyond the length, empty slots of maps; and
+	// what counts as seen only because nothing is known.
+	uint64_t pinned_bytes, spare_bytes, slack_bytes, unjudged_bytes;
 	uint64_t edges;
 };
 
@@ -129,6 +136,7 @@ struct report {
 	uint64_t resident_bytes;
 	struct report_account *ledger;
 	uint32_t ledger_count;
+	struct runtime_counters counters; // what the runtime itself says
 	struct report_heap heap;
 
 	struct report_type *types;

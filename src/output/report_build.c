@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <sys/resource.h>
 
+#include "base/cleanup.h"
 #include "base/error.h"
 #include "base/text.h"
 #include "base/units.h"
@@ -71,6 +72,7 @@ static void build_heap(struct report *report, const struct analysis *analysis)
 		.guessed_objects = typed.guessed_objects,
 		.free_slot_bytes = slot_bytes - heap->allocated_bytes,
 		.edges = graph_edge_count(analysis->graph),
+		.unswept_bytes = heap->dead_bytes,
 	};
 	// Slots that are reached and yet free (agreement's "impossible") count as live only.
 	if (heap->allocated_bytes > report->heap.live_bytes)
@@ -79,13 +81,16 @@ static void build_heap(struct report *report, const struct analysis *analysis)
 		report->heap.garbage_objects = heap->allocated_count - report->heap.live_objects;
 }
 
-static struct error *build_ledger(struct report *report, const struct analysis *analysis)
+static struct error *build_ledger(struct report *report, const struct ledger *ledger)
 {
-	struct ledger ledger;
-
-	ledger_compute(analysis, &ledger);
-	report->resident_bytes = ledger.resident_bytes;
-	if (!ledger.known)
+	report->resident_bytes = ledger->resident_bytes;
+	report->heap.pinned_bytes = ledger->windows->pinned_bytes;
+	report->heap.spare_bytes = ledger->windows->spare_bytes;
+	report->heap.slack_bytes = ledger->slack_bytes;
+	report->heap.unjudged_bytes = ledger->windows->unjudged_bytes;
+	report->heap.in_use_bytes = ledger->in_use_bytes;
+	report->counters = ledger->counters;
+	if (!ledger->known)
 		return NULL;
 	report->ledger = hw_arena_calloc(&report->arena, ACCOUNT_COUNT, sizeof(*report->ledger));
 	if (!report->ledger)
@@ -93,7 +98,7 @@ static struct error *build_ledger(struct report *report, const struct analysis *
 	for (int i = 0; i < ACCOUNT_COUNT; i++)
 		report->ledger[report->ledger_count++] = (struct report_account){
 			.name = ledger_account_name((enum account)i),
-			.bytes = ledger.bytes[i],
+			.bytes = ledger->bytes[i],
 		};
 	return NULL;
 }
@@ -117,14 +122,33 @@ static void build_timings(struct report *report, const struct analysis *analysis
 		report->peak_memory_bytes = (uint64_t)usage.ru_maxrss << 10;
 }
 
+static void cleanup_ledger(struct ledger **ledger)
+{
+	ledger_close(*ledger);
+}
+
+// What needs the target: then it is let go.
+static struct error *build_from_target(struct report *report, struct analysis *analysis,
+	const struct report_options *options, struct ledger **ledger)
+{
+	struct error *err = report_holders(report, analysis, options);
+	uint64_t before = clock_ns();
+
+	if (!err)
+		err = ledger_open(analysis, 0, ledger);
+	if (!err)
+		err = report_findings(report, analysis, *ledger);
+	report->timings.rules = (double)(clock_ns() - before) / 1e6;
+	analysis_release_target(analysis);
+	return err;
+}
+
 static struct error *build_all(
 	struct report *report, struct analysis *analysis, const struct report_options *options)
 {
-	struct error *err = report_holders(report, analysis, options);
+	_cleanup_(cleanup_ledger) struct ledger *ledger = NULL;
+	struct error *err = build_from_target(report, analysis, options, &ledger);
 
-	if (!err)
-		err = report_findings(report, analysis);
-	analysis_release_target(analysis);
 	if (!err)
 		err = build_target(report, analysis);
 	if (!err)
@@ -134,7 +158,7 @@ static struct error *build_all(
 	if (err)
 		return err;
 	build_heap(report, analysis);
-	err = build_ledger(report, analysis);
+	err = build_ledger(report, ledger);
 	build_timings(report, analysis);
 	return err;
 }

@@ -73,11 +73,11 @@ static void cleanup_findings(struct findings **findings)
 	findings_destroy(*findings);
 }
 
-struct error *report_findings(struct report *report, struct analysis *analysis)
+struct error *report_findings(
+	struct report *report, struct analysis *analysis, const struct ledger *ledger)
 {
 	_cleanup_(cleanup_findings) struct findings *findings = NULL;
-	uint64_t before = clock_ns();
-	struct error *err = rules_run(analysis, &findings);
+	struct error *err = rules_run(analysis, ledger, &findings);
 
 	if (err)
 		return err;
@@ -90,6 +90,5 @@ struct error *report_findings(struct report *report, struct analysis *analysis)
 			&report->findings[report->finding_count++]);
 	report->finding_bytes = findings->bytes;
 	report->findings_left_out = findings->left_out;
-	report->timings.rules = (double)(clock_ns() - before) / 1e6;
 	return err;
 }

@@ -6,6 +6,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/cleanup.h"
 #include "output/path_nodes.h"
 
 static json_t *json_u64(uint64_t number)
@@ -55,6 +56,33 @@ static json_t *agreement_json(const struct agreement *agreement)
 		"impossible", json_u64(agreement->impossible), "why", agreement->why);
 }
 
+// Under the names of runtime.MemStats; what the runtime was not found to say is left out.
+static json_t *memstats_json(const struct report *report)
+{
+	const struct report_heap *heap = &report->heap;
+	const struct runtime_counters *counters = &report->counters;
+	uint64_t allocated = heap->live_bytes + heap->garbage_bytes + heap->unswept_bytes;
+	const struct {
+		const char *name;
+		uint64_t bytes;
+		bool known;
+	} rows[] = {
+		{"HeapAlloc", allocated, true},
+		{"HeapInuse", heap->in_use_bytes, true},
+		{"HeapIdle", counters->idle, counters->heap_known},
+		{"HeapReleased", counters->released, counters->heap_known},
+		{"MSpanSys", counters->spans, counters->others_known},
+		{"MCacheSys", counters->caches, counters->others_known},
+		{"BuckHashSys", counters->profile, counters->others_known},
+	};
+	json_t *object = json_object();
+
+	for (size_t i = 0; i < ARRAY_COUNT(rows); i++)
+		if (rows[i].known)
+			json_object_set_new(object, rows[i].name, json_u64(rows[i].bytes));
+	return object;
+}
+
 static json_t *ledger_json(const struct report *report)
 {
 	json_t *list = json_array();
@@ -67,7 +95,10 @@ static json_t *ledger_json(const struct report *report)
 
 static json_t *heap_json(const struct report_heap *heap)
 {
-	return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "live_bytes",
+	return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}",
+		"pinned_bytes", json_u64(heap->pinned_bytes), "spare_bytes",
+		json_u64(heap->spare_bytes), "slack_bytes", json_u64(heap->slack_bytes),
+		"unjudged_bytes", json_u64(heap->unjudged_bytes), "live_bytes",
 		json_u64(heap->live_bytes), "live_objects", json_u64(heap->live_objects),
 		"garbage_bytes", json_u64(heap->garbage_bytes), "garbage_objects",
 		json_u64(heap->garbage_objects), "typed_bytes", json_u64(heap->typed_bytes),
@@ -232,15 +263,16 @@ static json_t *timings_json(const struct report_timings *timings)
 struct error *report_json(const struct report *report, struct text *text)
 {
 	json_t *root = json_pack("{s:i, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, "
-				 "s:o, s:s, s:o, s:o, s:o}",
+				 "s:o, s:o, s:s, s:o, s:o, s:o}",
 		"schema", 1, "target", target_json(report), "capture", capture_json(report),
 		"agreement", agreement_json(&report->agreement), "resident_bytes",
-		json_u64(report->resident_bytes), "ledger", ledger_json(report), "heap",
-		heap_json(&report->heap), "types", types_json(report), "holders",
-		holders_json(report), "goroutines", goroutines_json(report), "findings",
-		findings_json(report), "timings_ms", timings_json(&report->timings),
-		"peak_memory_bytes", json_u64(report->peak_memory_bytes), "notes", report->notes,
-		"holders_left_out", json_u64(report->holders_left_out), "finding_bytes",
+		json_u64(report->resident_bytes), "ledger", ledger_json(report), "memstats",
+		memstats_json(report), "heap", heap_json(&report->heap), "types",
+		types_json(report), "holders", holders_json(report), "goroutines",
+		goroutines_json(report), "findings", findings_json(report), "timings_ms",
+		timings_json(&report->timings), "peak_memory_bytes",
+		json_u64(report->peak_memory_bytes), "notes", report->notes, "holders_left_out",
+		json_u64(report->holders_left_out), "finding_bytes",
 		json_u64(report->finding_bytes), "findings_left_out",
 		json_u64(report->findings_left_out));
 	char *printed = root ? json_dumps(root, JSON_INDENT(1) | JSON_REAL_PRECISION(12)) : NULL;

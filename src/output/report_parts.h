@@ -4,6 +4,7 @@
 
 #include "graph/analysis.h"
 #include "heapwhy/vector.h"
+#include "ledger/ledger.h"
 #include "output/report.h"
 
 // Holders, and the objects that no holder keeps alone; the largest get paths. Needs the target (typing_edge).
@@ -13,7 +14,8 @@ struct error *report_holders(
 struct error *report_goroutines(struct report *report, struct analysis *analysis);
 
 // What the rules find. Needs the target.
-struct error *report_findings(struct report *report, struct analysis *analysis);
+struct error *report_findings(
+	struct report *report, struct analysis *analysis, const struct ledger *ledger);
 
 // The stack and the creator of a goroutine. False: out of memory.
 bool report_stack(struct report *report, const struct analysis *analysis,

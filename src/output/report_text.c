@@ -83,7 +83,10 @@ struct look {
 	const char *account, *full, *ascii, *color;
 };
 static const struct look looks[] = {
-	{"live", "█", "#", "\033[32m"},
+	{"viewed", "█", "#", "\033[32m"},
+	{"pinned", "▚", "!", "\033[31m"},
+	{"spare", "▞", "+", "\033[35m"},
+	{"slack", "▞", "+", "\033[35m"},
 	{"garbage", "▓", "%", "\033[33m"},
 	{"free slots", "▒", "=", "\033[36m"},
 	{"", "░", ".", "\033[2m"},

@@ -11,12 +11,12 @@ enum { IDLE_RATIO = 2 }; // times what is in use
 
 struct error *rule_idle_not_returned(struct rule_run *run)
 {
-	uint64_t idle = run->ledger.bytes[ACCOUNT_IDLE_SPANS];
+	uint64_t idle = run->ledger->bytes[ACCOUNT_IDLE_SPANS];
 	uint64_t in_use = run->analysis->heap->in_use_bytes;
 	uint64_t kept = in_use + in_use / 10;
 	char bytes[24], used[24];
 
-	if (!run->ledger.known || idle < IDLE_RATIO * in_use || idle < kept)
+	if (!run->ledger->known || idle < IDLE_RATIO * in_use || idle < kept)
 		return NULL;
 	struct finding finding = {
 		.bytes = idle - kept,

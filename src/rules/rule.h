@@ -6,7 +6,7 @@
 // with its cured twin to corpus/.
 //
 //	struct findings *findings;
-//	struct error *err = rules_run(analysis, &findings);   // before the target is released
+//	struct error *err = rules_run(analysis, ledger, &findings);   // before the target is released
 //	for (size_t i = 0; i < findings->list.count; i++)
 //		use(&findings->list.items[i]);
 //	findings_destroy(findings);
@@ -63,8 +63,8 @@ enum { FINDINGS_MAX = 1000 };
 // What a rule is given.
 struct rule_run {
 	struct analysis *analysis; // the target can still be read
-	struct ledger ledger;
-	struct windows *windows;
+	const struct ledger *ledger;
+	const struct windows *windows;         // the ledger's
 	struct findings *findings;             // rules add by finding_add() only
 	const struct rule *rule;               // the one that is being asked
 	struct goroutine_evidence *goroutines; // NULL until a rule asks (goroutines.h)
@@ -79,7 +79,8 @@ const char *finding_text(struct rule_run *run, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 
 // Asks every rule. Needs dominators, and the target.
-struct error *rules_run(struct analysis *analysis, struct findings **out);
+struct error *rules_run(
+	struct analysis *analysis, const struct ledger *ledger, struct findings **out);
 void findings_destroy(struct findings *findings); // accepts NULL
 
 // The table, ended by a row without a name.

@@ -117,20 +117,20 @@ static struct error *rules_ask(struct rule_run *run)
 	return NULL;
 }
 
-struct error *rules_run(struct analysis *analysis, struct findings **out)
+struct error *rules_run(
+	struct analysis *analysis, const struct ledger *ledger, struct findings **out)
 {
 	struct findings *findings = calloc(1, sizeof(*findings));
-	struct rule_run run = {.analysis = analysis, .findings = findings};
+	struct rule_run run = {.analysis = analysis,
+		.ledger = ledger,
+		.windows = ledger->windows,
+		.findings = findings};
 
 	if (!findings)
 		return error_no_memory();
 	hw_arena_init(&findings->arena, 0);
-	ledger_compute(analysis, &run.ledger);
-	struct error *err = windows_open(analysis, 0, &run.windows);
-	if (!err)
-		err = rules_ask(&run);
+	struct error *err = rules_ask(&run);
 	goroutine_evidence_destroy(run.goroutines);
-	windows_close(run.windows);
 	timer_evidence_destroy(run.timers);
 	if (err) {
 		findings_destroy(findings);

@@ -5,10 +5,13 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/error.h"
+#include "heapwhy/vector.h"
+#include "target/procfs.h"
 
 // statm's counters may lag behind by some pages a thread; smaps_rollup walks the page tables.
 uint64_t resident_total(pid_t pid)
@@ -26,6 +29,73 @@ uint64_t resident_total(pid_t pid)
 	if (statm && fscanf(statm, "%*u %" SCNu64, &pages) == 1)
 		return pages * (uint64_t)sysconf(_SC_PAGESIZE);
 	return 0;
+}
+
+struct mapping_vector {
+	struct resident_mapping *items;
+	size_t count, capacity;
+};
+
+// A line of smaps: a mapping, or one of its numbers. Mappings without memory are dropped when the next one begins.
+static bool smaps_line(struct mapping_vector *list, const char *text, size_t length)
+{
+	const char *cursor = text;
+	struct maps_line line;
+	uint64_t kib;
+
+	if (list->count && sscanf(text, "Rss: %" SCNu64 " kB", &kib) == 1) {
+		list->items[list->count - 1].bytes = kib << 10;
+		return true;
+	}
+	if (!maps_next(&cursor, text + length, &line))
+		return true;
+	if (list->count && !list->items[list->count - 1].bytes)
+		free(list->items[--list->count].path);
+	char *path = strndup(line.path, line.path_length);
+	if (!path || !hw_vector_push(list, ((struct resident_mapping){
+						   .start = line.region.start,
+						   .end = line.region.end,
+						   .is_file = line.region.is_file,
+						   .shared = line.region.shared,
+						   .writable = line.region.writable,
+						   .path = path,
+					   }))) {
+		free(path);
+		return false;
+	}
+	return true;
+}
+
+struct error *resident_mappings_read(pid_t pid, struct resident_mappings *out)
+{
+	char path[64];
+	_cleanup_free_ char *line = NULL;
+	size_t size = 0;
+	ssize_t length;
+	struct mapping_vector list = {0};
+	bool good = true;
+
+	snprintf(path, sizeof(path), "/proc/%d/smaps", (int)pid);
+	_cleanup_fclose_ FILE *smaps = fopen(path, "re");
+	if (!smaps)
+		return error_errno(ERROR_TARGET, "cannot open %s", path);
+	while (good && (length = getline(&line, &size, smaps)) > 0)
+		good = smaps_line(&list, line, (size_t)length);
+	struct resident_mappings mappings = {list.items, list.count};
+	if (!good) {
+		resident_mappings_deinit(&mappings);
+		return error_no_memory();
+	}
+	*out = mappings;
+	return NULL;
+}
+
+void resident_mappings_deinit(struct resident_mappings *mappings)
+{
+	for (size_t i = 0; i < mappings->count; i++)
+		free(mappings->items[i].path);
+	free(mappings->items);
+	*mappings = (struct resident_mappings){0};
 }
 
 // A word of /proc/PID/pagemap; bit 63 is set for a page in memory (admin-guide/mm/pagemap.rst).

@@ -8,6 +8,25 @@
 // (smaps_rollup, or else statm); 0 when it does not tell.
 uint64_t resident_total(pid_t pid);
 
+// A mapping of which something is in memory, as /proc/PID/smaps tells it.
+struct resident_mapping {
+	remote_addr start, end;
+	uint64_t bytes; // in memory; pages of zeros that nobody wrote to are not counted
+	bool is_file, shared, writable;
+	char *path; // "" when anonymous; owned
+};
+
+// By address. One reading: the mappings add up to what the process has in memory, but for what it
+// does meanwhile.
+struct resident_mappings {
+	struct resident_mapping *items;
+	size_t count;
+};
+
+// ERROR_TARGET when the kernel does not tell.
+struct error *resident_mappings_read(pid_t pid, struct resident_mappings *out);
+void resident_mappings_deinit(struct resident_mappings *mappings);
+
 enum { RESIDENT_PAGE = 4096 };
 
 // Which pages of a range are in memory: a bit a page from `start` on.
