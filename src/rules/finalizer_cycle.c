@@ -195,7 +195,9 @@ static struct error *type_report(struct search *search, size_t first, size_t end
 {
 	struct rule_run *run = search->run;
 	object_id example = search->kept.items[first].object;
-	const char *type = object_type_name(run, example);
+	bool typed = typing_label_source(run->analysis->typing, search->kept.items[first].label) !=
+		     TYPED_NOT;
+	const char *type = typed ? object_type_name(run, example) : "";
 	char count[24];
 	struct error *err = NULL;
 
@@ -210,10 +212,11 @@ static struct error *type_report(struct search *search, size_t first, size_t end
 		.type = type,
 		.proven = true,
 		.what = finding_text(run,
-			"%s objects of type %s can be reached from their own finalizers or "
+			"%s objects%s%s can be reached from their own finalizers or "
 			"cleanups, which "
 			"therefore never run",
-			format_count(count, sizeof(count), end - first), type),
+			format_count(count, sizeof(count), end - first), typed ? " of type " : "",
+			type),
 		.remedy = "let neither the object nor the finalizer's function lead back to it: "
 			  "put what has to be "
 			  "released into an object of its own that refers to nothing",

@@ -86,11 +86,13 @@ void findings_destroy(struct findings *findings); // accepts NULL
 // The table, ended by a row without a name.
 extern const struct rule rules[];
 
+struct error *rule_channel_backlog(struct rule_run *run);
 struct error *rule_closure_capture(struct rule_run *run);
 struct error *rule_context_children(struct rule_run *run);
 struct error *rule_finalizer_backlog(struct rule_run *run);
 struct error *rule_finalizer_cycle(struct rule_run *run);
 struct error *rule_goroutine_leak(struct rule_run *run);
+struct error *rule_goroutine_pileup(struct rule_run *run);
 struct error *rule_idle_not_returned(struct rule_run *run);
 struct error *rule_map_residue(struct rule_run *run);
 struct error *rule_pool_bloat(struct rule_run *run);

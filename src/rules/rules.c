@@ -15,6 +15,10 @@
 
 // Their order decides nothing but who is asked first.
 const struct rule rules[] = {
+	{"channel-backlog", "viewed", MIB, rule_channel_backlog,
+		"elements in channels that nobody is there to receive"},
+	{"closure-capture", "viewed", 256 * KIB, rule_closure_capture,
+		"func values that keep much more than they look at"},
 	{"closure-capture", "viewed", 256 * KIB, rule_closure_capture,
 		"func values that keep much more than they look at"},
 	{"context-children", "viewed", 64 * KIB, rule_context_children,
@@ -25,10 +29,10 @@ const struct rule rules[] = {
 		"objects that their own finalizers keep"},
 	{"goroutine-leak", "stacks", 8 * KIB, rule_goroutine_leak,
 		"goroutines that nothing can ever wake"},
+	{"goroutine-pileup", "stacks", MIB, rule_goroutine_pileup,
+		"many goroutines that stand at one place for long"},
 	{"idle-not-returned", "idle spans", 64 * MIB, rule_idle_not_returned,
 		"free pages of the heap that were not given back to the kernel"},
-	{"closure-capture", "viewed", 256 * KIB, rule_closure_capture,
-		"func values that keep much more than they look at"},
 	{"map-residue", "slack", 256 * KIB, rule_map_residue, "maps that were big once"},
 	{"pool-bloat", "spare", MIB, rule_pool_bloat,
 		"buffers that grew large for once and wait in a sync.Pool"},
@@ -40,10 +44,10 @@ const struct rule rules[] = {
 		"room and old contents between the lengths of slices and their capacities"},
 	{"subslice-pin", "pinned", 256 * KIB, rule_subslice_pin,
 		"arrays and strings kept whole by slices and strings that show a small part"},
-	{"timer-pileup", "viewed", 64 * KIB, rule_timer_pileup,
-		"timers that nobody can stop any more"},
 	{"sync-map-residue", "viewed", 64 * KIB, rule_sync_map_residue,
 		"deleted keys that a sync.Map still holds, up to go 1.23"},
+	{"timer-pileup", "viewed", 64 * KIB, rule_timer_pileup,
+		"timers that nobody can stop any more"},
 	{0},
 };
 
