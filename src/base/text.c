@@ -160,3 +160,18 @@ char *text_take(struct text *text)
 	}
 	return bytes;
 }
+
+void sentences_add(char **sentences, const char *format, va_list arguments)
+{
+	const char *before = *sentences ? *sentences : "";
+	char *sentence, *joined;
+
+	if (vasprintf(&sentence, format, arguments) < 0)
+		return;
+	int length = asprintf(&joined, "%s%s%s", before, *before ? " " : "", sentence);
+	free(sentence);
+	if (length < 0)
+		return;
+	free(*sentences);
+	*sentences = joined;
+}

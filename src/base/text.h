@@ -9,6 +9,7 @@
 #ifndef BASE_TEXT_H
 #define BASE_TEXT_H
 
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -39,6 +40,10 @@ void text_append_untrusted(struct text *text, const void *bytes, size_t count);
 
 // The string, to be freed by the caller; the text is empty afterwards. NULL if it had failed.
 char *text_take(struct text *text);
+
+// Adds a sentence to those in `*sentences` (from malloc; NULL: none yet). Without memory for it they
+// stay as they are.
+void sentences_add(char **sentences, const char *format, va_list arguments);
 
 #define _cleanup_text_ __attribute__((cleanup(text_deinit)))
 

@@ -24,22 +24,11 @@ enum {
 
 void runtime_note(struct go_runtime *runtime, const char *format, ...)
 {
-	_cleanup_free_ char *sentence = NULL;
 	va_list arguments;
-	char *joined;
 
 	va_start(arguments, format);
-	int length = vasprintf(&sentence, format, arguments);
+	sentences_add(&runtime->notes, format, arguments);
 	va_end(arguments);
-	if (length < 0) {
-		sentence = NULL;
-		return;
-	}
-	const char *before = runtime->notes ? runtime->notes : "";
-	if (asprintf(&joined, "%s%s%s", before, *before ? " " : "", sentence) < 0)
-		return;
-	free(runtime->notes);
-	runtime->notes = joined;
 }
 
 struct error *go_read_words(struct go_runtime *runtime, remote_addr slice, uint64_t max,

@@ -21,7 +21,7 @@
 #include "base/cleanup.h"
 #include "base/pages.h"
 
-enum { BATCH = 48, AHEAD = 12, ARC_BATCH = 256 };
+enum { AHEAD = 12, ARC_BATCH = 256 };
 
 // A node with successors that have not been looked at yet: pending ones on the stack from `base`
 // on, and perhaps more still encoded.
@@ -113,15 +113,11 @@ static struct error *search_expand(
 	struct search *search, uint32_t number, struct edge_cursor *rest, bool *finished)
 {
 	size_t base = search->pending.count;
-	node_id targets[BATCH];
+	node_id targets[EDGES_AT_ONCE];
 
 	while (rest->left && search->pending.count == base) {
-		unsigned count = 0;
+		unsigned count = edges_take(&search->graph->store, rest, targets);
 
-		for (; rest->left && count < BATCH; count++) {
-			targets[count] = edge_next(rest);
-			__builtin_prefetch(store_line(&search->graph->store, targets[count]));
-		}
 		if (!hw_vector_reserve(&search->pending, count))
 			return error_no_memory();
 		for (unsigned i = 0; i < count; i++)

@@ -12,8 +12,6 @@
 #include "graph/internal.h"
 #include "base/pages.h"
 
-enum { BATCH = 48 };
-
 // A label that an ancestor of the node being walked has: until the pending stack is this short
 // again.
 struct open_label {
@@ -88,15 +86,11 @@ static bool label_push_folded(struct label_walk *walk, node_id node)
 	const struct graph *graph = walk->graph;
 	const struct store *store = &graph->store;
 	struct edge_cursor cursor = edges_of(store, node);
-	node_id targets[BATCH];
+	node_id targets[EDGES_AT_ONCE];
 
 	while (cursor.left) {
-		unsigned count = 0;
+		unsigned count = edges_take(store, &cursor, targets);
 
-		for (; cursor.left && count < BATCH; count++) {
-			targets[count] = edge_next(&cursor);
-			__builtin_prefetch(store_line(store, targets[count]));
-		}
 		if (!hw_vector_reserve(&walk->pending, count))
 			return false;
 		for (unsigned i = 0; i < count; i++) {

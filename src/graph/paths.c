@@ -9,7 +9,7 @@
 #include "graph/internal.h"
 #include "base/pages.h"
 
-enum { BATCH = 48, AHEAD = 8 };
+enum { AHEAD = 8 };
 
 // The nodes at one distance from the root, and those one step further.
 struct frontier {
@@ -41,15 +41,11 @@ static bool parents_expand(const struct graph *graph, node_id node, uint32_t *pa
 {
 	const struct store *store = &graph->store;
 	struct edge_cursor cursor = edges_of(store, node);
-	node_id targets[BATCH];
+	node_id targets[EDGES_AT_ONCE];
 
 	while (cursor.left) {
-		unsigned count = 0;
+		unsigned count = edges_take(store, &cursor, targets);
 
-		for (; cursor.left && count < BATCH; count++) {
-			targets[count] = edge_next(&cursor);
-			__builtin_prefetch(store_line(store, targets[count]));
-		}
 		if (!hw_vector_reserve(&frontier->next, count))
 			return false;
 		for (unsigned i = 0; i < count; i++) {

@@ -17,6 +17,7 @@
 
 #include "base/cleanup.h"
 #include "base/error.h"
+#include "base/text.h"
 #include "base/units.h"
 
 enum {
@@ -32,22 +33,11 @@ static struct core *core_of(struct target *target)
 
 void core_note(struct core *core, const char *format, ...)
 {
-	_cleanup_free_ char *sentence = NULL;
-	const char *before = core->target.notes ? core->target.notes : "";
 	va_list arguments;
-	char *joined;
 
 	va_start(arguments, format);
-	int length = vasprintf(&sentence, format, arguments);
+	sentences_add(&core->target.notes, format, arguments);
 	va_end(arguments);
-	if (length < 0) {
-		sentence = NULL;
-		return;
-	}
-	if (asprintf(&joined, "%s%s%s", before, *before ? " " : "", sentence) < 0)
-		return;
-	free(core->target.notes);
-	core->target.notes = joined;
 }
 
 // Reading.
