@@ -54,7 +54,7 @@ struct hw_measure {
 	uint32_t at;       // the field, from the container's start, or from where `via` points
 	uint32_t via;      // a pointer in the container; 0: the container itself
 	uint32_t times_at; // a 64-bit field of the container to multiply with; 0: none
-	uint32_t times;    // a constant to multiply with
+	int32_t times;     // a constant to multiply with; may be negative
 	uint32_t repeat;   // so many fields ...
 	uint32_t stride;   // ... so far apart
 	uint32_t
