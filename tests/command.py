@@ -23,7 +23,7 @@ import time
 import corpus
 from hostile import start_go, undisturbed
 
-COMMANDS = ['report', 'paths', 'dump', 'version', 'help']
+COMMANDS = ['report', 'paths', 'dump', 'snap', 'version', 'help']
 
 
 def run(*arguments, **options):

@@ -3,6 +3,7 @@
 
 #include "cli/common.h"
 #include "output/paths.h"
+#include "output/snapshot.h"
 
 enum { PATHS_DEFAULT = 3, PATHS_MAX = 1000 };
 
@@ -58,10 +59,26 @@ static const struct argp argp = {
 	.children = common_children,
 };
 
+static struct error *read_paths(const struct paths_arguments *arguments, struct paths **out)
+{
+	struct snapshot *snapshot;
+	struct error *err = snapshot_open(arguments->target, &snapshot);
+
+	if (err)
+		return err;
+	err = snapshot_paths(snapshot, arguments->subject, arguments->count, out);
+	snapshot_close(snapshot);
+	return err;
+}
+
 static struct error *make_paths(const struct paths_arguments *arguments, struct paths **out)
 {
 	struct analysis *analysis;
-	struct error *err = common_open(&arguments->common, arguments->target, &analysis);
+	struct error *err;
+
+	if (snapshot_is_likely(arguments->target))
+		return read_paths(arguments, out);
+	err = common_open(&arguments->common, arguments->target, &analysis);
 
 	if (err)
 		return err;

@@ -5,6 +5,7 @@
 #include "cli/common.h"
 #include "output/report_json.h"
 #include "output/report_text.h"
+#include "output/snapshot.h"
 
 enum { TOP_DEFAULT = 10, TOP_MAX = 1000, PATHS_LEAST = 20 };
 
@@ -54,10 +55,22 @@ static const struct argp argp = {
 	.parser = parse,
 	.args_doc = "TARGET",
 	.doc = "Why is this Go program holding so much memory?\v"
-	       "TARGET is the id of a running Go process, or a core file of one. A process stands "
-	       "still for some milliseconds and goes on as it was.",
+	       "TARGET is the id of a running Go process, a core file of one, or a "
+	       "snapshot. A process stands still for some milliseconds and goes on as it was.",
 	.children = common_children,
 };
+
+static struct error *read_report(const char *path, struct report **out)
+{
+	struct snapshot *snapshot;
+	struct error *err = snapshot_open(path, &snapshot);
+
+	if (err)
+		return err;
+	err = snapshot_report(snapshot, out);
+	snapshot_close(snapshot);
+	return err;
+}
 
 // The target is let go by report_build(), the analysis's memory given back before anything is printed.
 static struct error *make_report(const struct report_arguments *arguments, struct report **out)
@@ -65,7 +78,11 @@ static struct error *make_report(const struct report_arguments *arguments, struc
 	struct report_options report_options = {
 		.paths = arguments->top > PATHS_LEAST ? arguments->top : PATHS_LEAST};
 	struct analysis *analysis;
-	struct error *err = common_open(&arguments->common, arguments->target, &analysis);
+	struct error *err;
+
+	if (snapshot_is_likely(arguments->target))
+		return read_report(arguments->target, out);
+	err = common_open(&arguments->common, arguments->target, &analysis);
 
 	if (err)
 		return err;

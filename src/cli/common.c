@@ -7,18 +7,22 @@
 
 enum { KEY_JSON = 0x100, KEY_STOP, KEY_FORK, KEY_COLOR, KEY_NO_PROGRESS, KEY_EXE };
 
-static const struct argp_option option_list[] = {
-	{"json", KEY_JSON, "FILE", OPTION_ARG_OPTIONAL,
-		"Write JSON instead of text, to standard output or to FILE", 0},
+static const struct argp_option capture_options[] = {
 	{"exe", KEY_EXE, "FILE", 0, "The program that wrote the core, where it is not found", 0},
 	{"fork", KEY_FORK, NULL, 0,
 		"Look at a copy made by a fork-like clone: a pause of milliseconds", 0},
 	{"stop", KEY_STOP, NULL, 0,
 		"Copy while the process stands still: a longer pause, no second process", 0},
-	{"color", KEY_COLOR, "WHEN", 0, "Colours: auto, always or never", 0},
 	{"no-progress", KEY_NO_PROGRESS, NULL, 0, "Do not show on the terminal what is going on",
 		0},
 	{"verbose", 'v', NULL, 0, "Tell on standard error what each phase took", 0},
+	{0},
+};
+
+static const struct argp_option output_options[] = {
+	{"json", KEY_JSON, "FILE", OPTION_ARG_OPTIONAL,
+		"Write JSON instead of text, to standard output or to FILE", 0},
+	{"color", KEY_COLOR, "WHEN", 0, "Colours: auto, always or never", 0},
 	{0},
 };
 
@@ -27,6 +31,10 @@ static error_t parse(int key, char *argument, struct argp_state *state)
 	struct common_arguments *arguments = state->input;
 
 	switch (key) {
+	case ARGP_KEY_INIT:
+		if (state->child_inputs)
+			state->child_inputs[0] = arguments;
+		return 0;
 	case KEY_JSON:
 		arguments->json = true;
 		arguments->json_file = argument;
@@ -59,7 +67,11 @@ static error_t parse(int key, char *argument, struct argp_state *state)
 	}
 }
 
-static const struct argp common_argp = {.options = option_list, .parser = parse};
+static const struct argp capture_argp = {.options = capture_options, .parser = parse};
+const struct argp_child capture_children[] = {{&capture_argp, 0, NULL, 0}, {0}};
+
+static const struct argp common_argp = {
+	.options = output_options, .parser = parse, .children = capture_children};
 const struct argp_child common_children[] = {{&common_argp, 0, NULL, 0}, {0}};
 
 static void remark_print(void *context, const char *line)

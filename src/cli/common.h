@@ -14,8 +14,10 @@ struct common_arguments {
 	const char *json_file; // NULL: standard output
 };
 
-// A child parser for --json, --exe, --fork, --stop, --color, --no-progress, --verbose. Its input is a struct
-// common_arguments.
+// A child parser for --exe, --fork, --stop, --no-progress, --verbose. Its input is a struct common_arguments.
+extern const struct argp_child capture_children[];
+
+// The same, and --json, --color.
 extern const struct argp_child common_children[];
 
 // Opens `name` as the arguments say, with progress on the terminal.

@@ -19,6 +19,7 @@ const struct command *const commands[] = {
 	&command_report,
 	&command_paths,
 	&command_dump,
+	&command_snap,
 	&command_version,
 	&command_help,
 	NULL,
