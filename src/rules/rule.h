@@ -89,6 +89,7 @@ extern const struct rule rules[];
 struct error *rule_channel_backlog(struct rule_run *run);
 struct error *rule_closure_capture(struct rule_run *run);
 struct error *rule_context_children(struct rule_run *run);
+struct error *rule_duplicate_strings(struct rule_run *run);
 struct error *rule_finalizer_backlog(struct rule_run *run);
 struct error *rule_finalizer_cycle(struct rule_run *run);
 struct error *rule_goroutine_leak(struct rule_run *run);
