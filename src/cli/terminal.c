@@ -187,7 +187,7 @@ struct error *output_file(const char *path, const struct text *text)
 	// Before realpath: what /dev/stdout leads to may have no path.
 	if (!stat(path, &status) && !S_ISREG(status.st_mode))
 		return write_special(path, text);
-	struct output output;
+	struct output output = {.fd = -1};
 	struct error *err = output_begin(path, &output);
 	if (err)
 		return err;
