@@ -5,7 +5,6 @@
 #include "cli/common.h"
 #include "output/report_json.h"
 #include "output/report_text.h"
-#include "output/snapshot.h"
 
 enum { TOP_DEFAULT = 10, TOP_MAX = 1000, PATHS_LEAST = 20 };
 
@@ -60,35 +59,12 @@ static const struct argp argp = {
 	.children = common_children,
 };
 
-static struct error *read_report(const char *path, struct report **out)
-{
-	struct snapshot *snapshot;
-	struct error *err = snapshot_open(path, &snapshot);
-
-	if (err)
-		return err;
-	err = snapshot_report(snapshot, out);
-	snapshot_close(snapshot);
-	return err;
-}
-
-// The target is let go by report_build(), the analysis's memory given back before anything is printed.
 static struct error *make_report(const struct report_arguments *arguments, struct report **out)
 {
-	struct report_options report_options = {
+	const struct report_options options = {
 		.paths = arguments->top > PATHS_LEAST ? arguments->top : PATHS_LEAST};
-	struct analysis *analysis;
-	struct error *err;
 
-	if (snapshot_is_likely(arguments->target))
-		return read_report(arguments->target, out);
-	err = common_open(&arguments->common, arguments->target, &analysis);
-
-	if (err)
-		return err;
-	err = report_build(analysis, &report_options, out);
-	analysis_close(analysis);
-	return err;
+	return common_report(&arguments->common, arguments->target, &options, out);
 }
 
 static struct error *write_report(

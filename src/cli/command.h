@@ -19,6 +19,7 @@ struct command {
 
 extern const struct command command_report;
 extern const struct command command_paths;
+extern const struct command command_rss;
 extern const struct command command_dump;
 extern const struct command command_snap;
 extern const struct command command_version;

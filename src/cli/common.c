@@ -1,6 +1,8 @@
 // What the commands that examine a target have in common. See common.h.
 #include "cli/common.h"
 
+#include "output/snapshot.h"
+
 #include <stdio.h>
 
 #include "base/log.h"
@@ -95,6 +97,33 @@ struct error *common_open(
 	};
 	struct error *err = analysis_open(name, &options, out);
 	progress_line_clear(&line);
+	return err;
+}
+
+static struct error *read_report(const char *path, struct report **out)
+{
+	struct snapshot *snapshot;
+	struct error *err = snapshot_open(path, &snapshot);
+
+	if (err)
+		return err;
+	err = snapshot_report(snapshot, out);
+	snapshot_close(snapshot);
+	return err;
+}
+
+struct error *common_report(const struct common_arguments *arguments, const char *name,
+	const struct report_options *options, struct report **out)
+{
+	struct analysis *analysis;
+
+	if (snapshot_is_likely(name))
+		return read_report(name, out);
+	struct error *err = common_open(arguments, name, &analysis);
+	if (err)
+		return err;
+	err = report_build(analysis, options, out);
+	analysis_close(analysis);
 	return err;
 }
 

@@ -5,6 +5,7 @@
 #include "cli/command.h"
 #include "cli/terminal.h"
 #include "graph/analysis.h"
+#include "output/report.h"
 
 struct common_arguments {
 	enum capture_method method;
@@ -23,6 +24,10 @@ extern const struct argp_child common_children[];
 // Opens `name` as the arguments say, with progress on the terminal.
 struct error *common_open(
 	const struct common_arguments *arguments, const char *name, struct analysis **out);
+
+// The report on a target, or the one that a snapshot holds. The target is let go and the analysis's memory given back.
+struct error *common_report(const struct common_arguments *arguments, const char *name,
+	const struct report_options *options, struct report **out);
 
 // Prints `text` or writes it to the file that --json asked for.
 struct error *common_output(const struct common_arguments *arguments, const struct text *text);

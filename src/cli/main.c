@@ -18,6 +18,7 @@
 const struct command *const commands[] = {
 	&command_report,
 	&command_paths,
+	&command_rss,
 	&command_dump,
 	&command_snap,
 	&command_version,

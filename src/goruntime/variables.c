@@ -85,6 +85,9 @@ bool spans_agree(struct go_runtime *runtime, remote_addr mheap, uint64_t sample)
 		if (memory->faults != faults)
 			return false;
 	}
+	// After a great collection hardly any span may be in use.
+	if (!agreeing && !differing && sample < count)
+		return spans_agree(runtime, mheap, sample * 16);
 	// A few may be changing hands on other threads at the moment of the capture.
 	return agreeing && differing <= agreeing / 50 + (agreeing > 8 ? 2 : 0);
 }

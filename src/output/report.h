@@ -158,6 +158,7 @@ struct report {
 };
 
 struct report_options {
+	bool only_ledger; // target, heap and ledger: holders, findings, goroutines and types stay empty
 	uint32_t paths; // so many of the largest holders get a path below their first step
 };
 

@@ -131,12 +131,12 @@ static void cleanup_ledger(struct ledger **ledger)
 static struct error *build_from_target(struct report *report, struct analysis *analysis,
 	const struct report_options *options, struct ledger **ledger)
 {
-	struct error *err = report_holders(report, analysis, options);
+	struct error *err = options->only_ledger ? NULL : report_holders(report, analysis, options);
 	uint64_t before = clock_ns();
 
 	if (!err)
 		err = ledger_open(analysis, 0, ledger);
-	if (!err)
+	if (!err && !options->only_ledger)
 		err = report_findings(report, analysis, *ledger);
 	report->timings.rules = (double)(clock_ns() - before) / 1e6;
 	analysis_release_target(analysis);
@@ -151,9 +151,9 @@ static struct error *build_all(
 
 	if (!err)
 		err = build_target(report, analysis);
-	if (!err)
+	if (!err && !options->only_ledger)
 		err = report_goroutines(report, analysis);
-	if (!err)
+	if (!err && !options->only_ledger)
 		err = report_types(report, analysis);
 	if (err)
 		return err;
