@@ -13,6 +13,7 @@ enum { OBJECTS_MAX = 64, HOLDERS_MAX = 16 };
 struct sleeper {
 	uint32_t holder;
 	int waits[4];
+	int late; // this one of `waits` counts late; 0: none, as it is a global's object
 };
 
 struct world {
@@ -24,7 +25,7 @@ struct world {
 	uint32_t holder_count;
 	struct sleeper sleepers[8]; // a holder of 0 ends the list: holder 0 is a global
 	object_id obstacles[4];     // 0 ends the list
-	const char *expected;       // a letter a sleeper: w for woken, l for leaked
+	const char *expected;       // a letter a sleeper: w for woken, l for leaked, t for late
 	uint64_t others_bytes;      // that those who are not leaked can reach: 16 an object
 };
 
@@ -50,10 +51,10 @@ static void assert_world(const struct world *world)
 {
 	struct graph *graph = world_connect(world);
 	struct blocked blocked[8];
-	object_id objects[32];
+	struct blocked_object objects[32];
 	struct blocked_list list = {
 		.items = blocked, .objects = objects, .obstacles = world->obstacles};
-	bool woken[8] = {false};
+	struct verdict verdicts[8];
 	struct graph_walk *others;
 	uint32_t object_count = 0;
 
@@ -61,15 +62,15 @@ static void assert_world(const struct world *world)
 		const struct sleeper *sleeper = &world->sleepers[list.count];
 		blocked[list.count] = (struct blocked){
 			graph_holder_node(graph, sleeper->holder), object_count, 0};
-		for (; sleeper->waits[blocked[list.count].count] >= 0; blocked[list.count].count++)
-			objects[object_count++] =
-				(object_id)sleeper->waits[blocked[list.count].count];
+		for (uint32_t *n = &blocked[list.count].count; sleeper->waits[*n] >= 0; ++*n)
+			objects[object_count++] = (struct blocked_object){
+				(object_id)sleeper->waits[*n], sleeper->late == sleeper->waits[*n]};
 	}
 	while (world->obstacles[list.obstacle_count])
 		list.obstacle_count++;
-	assert_success(wakeable_find(graph, world->holder_count, &list, woken, &others));
+	assert_success(wakeable_find(graph, world->holder_count, &list, verdicts, &others));
 	for (uint32_t i = 0; i < list.count; i++)
-		if (woken[i] != (world->expected[i] == 'w'))
+		if ("ltw"[verdicts[i].how] != world->expected[i])
 			fail_msg("sleeper %u: expected %c", i, world->expected[i]);
 	assert_int_equal(graph_walk_bytes(others), world->others_bytes);
 	graph_walk_destroy(others);
@@ -172,6 +173,20 @@ static void a_sudog_is_no_way(void **state)
 	assert_world(&world);
 }
 
+// A timer's channel (2) wakes 1 when nothing else does, and by that 2; what has another way is not woken by the timer.
+static void timers_wake_late(void **state)
+{
+	assert_world(&(struct world){
+		.edges = {{1, 2}},
+		.holds = {{0, 1}, {1, 3}, {1, 4}, {2, 4}, {3, 1}, {4, 5}},
+		.holder_count = 5,
+		.sleepers = {{1, {2, 3, -1}, .late = 2}, {2, {4, -1}}, {3, {2, 1, -1}, .late = 2},
+			{4, {5, -1}}},
+		.expected = "ttwl",
+		.others_bytes = 4 * 16,
+	});
+}
+
 // A nil channel; it is leaked whoever knows of it, and what only it holds is not reached.
 static void who_waits_for_nothing_is_leaked(void **state)
 {
@@ -231,6 +246,7 @@ int main(void)
 		cmocka_unit_test(a_chain_without_an_end_is_leaked),
 		cmocka_unit_test(one_case_wakes_a_select),
 		cmocka_unit_test(a_sudog_is_no_way),
+		cmocka_unit_test(timers_wake_late),
 		cmocka_unit_test(who_waits_for_nothing_is_leaked),
 		cmocka_unit_test(a_walk_goes_on),
 	};

@@ -16,16 +16,17 @@
 
 enum { LOOPS_MIN = 4 }; // of the same stack and creator
 
-// The leaked goroutines of one holder.
+// The goroutines of one holder that sleep for ever, or in a loop.
 struct group {
 	uint32_t holder;
 	uint32_t first, count; // in groups.members
-	uint64_t stack_bytes, longest_wait_ns;
+	uint64_t bytes;        // of their stacks; in loops, of their objects as well
+	uint64_t longest_wait_ns;
 };
 
 struct groups {
-	struct group *list; // one a holder, those without leaked goroutines at the end
-	uint32_t *members;  // leaked goroutines
+	struct group *list; // one a holder, those without such goroutines at the end
+	uint32_t *members;
 };
 
 static void groups_deinit(struct groups *groups)
@@ -43,19 +44,20 @@ static int group_compare(const void *a, const void *b)
 	return one->holder < other->holder ? -1 : one->holder > other->holder;
 }
 
-static void group_add(const struct analysis *analysis, struct groups *groups, uint32_t index)
+static void group_add(const struct analysis *analysis, struct groups *groups, uint32_t index,
+	const struct goroutine_state *state)
 {
 	const struct goroutine *goroutine = &analysis->goroutines->goroutines[index];
 	struct group *group = &groups->list[analysis->goroutine_holders[index]];
 
 	groups->members[group->first + group->count++] = index;
-	group->stack_bytes += goroutine->stack_high - goroutine->stack_low;
+	group->bytes += goroutine->stack_high - goroutine->stack_low + state->loop_bytes;
 	if (goroutine->wait_ns > group->longest_wait_ns)
 		group->longest_wait_ns = goroutine->wait_ns;
 }
 
-static struct error *groups_make(
-	const struct analysis *analysis, const bool *leaked, struct groups *groups)
+static struct error *groups_make(const struct analysis *analysis,
+	const struct goroutine_state *states, enum sleep sleep, struct groups *groups)
 {
 	uint32_t goroutines = analysis->goroutines->count, first = 0;
 
@@ -69,26 +71,38 @@ static struct error *groups_make(
 		first += analysis->holders[i].goroutines;
 	}
 	for (uint32_t i = 0; i < goroutines; i++)
-		if (leaked[i])
-			group_add(analysis, groups, i);
+		if (states[i].sleep == sleep)
+			group_add(analysis, groups, i, &states[i]);
 	qsort(groups->list, analysis->holder_count, sizeof(*groups->list), group_compare);
 	return NULL;
 }
 
 // Lets the walk over what the others reach go on through a goroutine, its sudogs included.
-static struct error *goroutine_walk(
-	const struct goroutine_evidence *evidence, struct graph_walk *others, uint32_t index)
+static struct error *goroutine_walk(const struct goroutine_evidence *evidence, uint32_t index)
 {
 	const struct wait *wait = &evidence->waits.of[index];
 
 	for (uint32_t i = 0; i < wait->count; i++) {
 		const struct wait_on *on = &evidence->waits.on.items[wait->first + i];
 		if (on->sudog != OBJECT_NONE)
-			graph_walk_unblock(others, on->sudog);
+			graph_walk_unblock(evidence->others, on->sudog);
 	}
 	return evidence->nodes[index] == NODE_NONE
 		       ? NULL
-		       : graph_walk_from(others, evidence->nodes[index]);
+		       : graph_walk_from(evidence->others, evidence->nodes[index]);
+}
+
+// Adds what the group's goroutines keep to its bytes.
+static struct error *group_walk(
+	const struct goroutine_evidence *evidence, struct group *group, const uint32_t *members)
+{
+	uint64_t before = graph_walk_bytes(evidence->others);
+	struct error *err = NULL;
+
+	for (uint32_t i = 0; i < group->count && !err; i++)
+		err = goroutine_walk(evidence, members[i]);
+	group->bytes += graph_walk_bytes(evidence->others) - before;
+	return err;
 }
 
 static const char *group_sentence(
@@ -112,11 +126,11 @@ static const char *group_sentence(
 		many ? "they wait" : "it waits");
 }
 
-static struct error *group_report(struct rule_run *run, const struct group *group, uint32_t example,
-	bool proven, uint64_t heap_bytes)
+static struct error *group_report(
+	struct rule_run *run, const struct group *group, uint32_t example, bool proven)
 {
 	struct finding finding = {
-		.bytes = heap_bytes + group->stack_bytes,
+		.bytes = group->bytes,
 		.objects = group->count,
 		.type = "",
 		.proven = proven,
@@ -124,7 +138,7 @@ static struct error *group_report(struct rule_run *run, const struct group *grou
 		.remedy = "let whoever starts them also end them: close the channel, cancel the "
 			  "context, unlock on every way out, or give the channel room for the one "
 			  "answer",
-		.remedy_bytes = heap_bytes + group->stack_bytes,
+		.remedy_bytes = group->bytes,
 		.condition = "",
 		.subject = run->analysis->holders[group->holder].node,
 		.goroutine = example,
@@ -135,25 +149,21 @@ static struct error *group_report(struct rule_run *run, const struct group *grou
 }
 
 static struct error *sleepers_report(struct rule_run *run,
-	const struct goroutine_evidence *evidence, const struct sleepers *sleepers, uint32_t least,
-	bool proven)
+	const struct goroutine_evidence *evidence, enum sleep sleep, uint32_t least)
 {
 	_cleanup_(groups_deinit) struct groups groups = {0};
+	bool proven = sleep == SLEEP_FOREVER;
+	struct error *err = groups_make(run->analysis, evidence->states, sleep, &groups);
 
-	if (!sleepers->count)
-		return NULL;
-	struct error *err = groups_make(run->analysis, sleepers->are, &groups);
 	for (uint32_t i = 0; !err && i < run->analysis->holder_count; i++) {
-		const struct group *group = &groups.list[i];
+		struct group *group = &groups.list[i];
 		const uint32_t *members = groups.members + group->first;
-		uint64_t before = graph_walk_bytes(sleepers->others);
 		if (group->count < least)
 			break;
-		for (uint32_t member = 0; member < group->count && !err; member++)
-			err = goroutine_walk(evidence, sleepers->others, members[member]);
+		if (proven)
+			err = group_walk(evidence, group, members);
 		if (!err)
-			err = group_report(run, group, members[0], proven,
-				graph_walk_bytes(sleepers->others) - before);
+			err = group_report(run, group, members[0], proven);
 	}
 	return err;
 }
@@ -163,9 +173,9 @@ struct error *rule_goroutine_leak(struct rule_run *run)
 	struct goroutine_evidence *evidence;
 	struct error *err = goroutine_evidence(run, &evidence);
 
-	if (!err)
-		err = sleepers_report(run, evidence, &evidence->leaked, 1, true);
-	if (!err)
-		err = sleepers_report(run, evidence, &evidence->unstoppable, LOOPS_MIN, false);
+	if (!err && evidence->forever)
+		err = sleepers_report(run, evidence, SLEEP_FOREVER, 1);
+	if (!err && evidence->in_loop)
+		err = sleepers_report(run, evidence, SLEEP_IN_LOOP, LOOPS_MIN);
 	return err;
 }

@@ -9,20 +9,14 @@
 #include "debuginfo/pclntab.h"
 #include "rules/timers.h"
 
-static void sleepers_deinit(struct sleepers *sleepers)
-{
-	free(sleepers->are);
-	graph_walk_destroy(sleepers->others);
-}
-
 void goroutine_evidence_destroy(struct goroutine_evidence *evidence)
 {
 	if (!evidence)
 		return;
 	waits_deinit(&evidence->waits);
 	free(evidence->nodes);
-	sleepers_deinit(&evidence->leaked);
-	sleepers_deinit(&evidence->unstoppable);
+	free(evidence->states);
+	graph_walk_destroy(evidence->others);
 	free(evidence);
 }
 
@@ -50,7 +44,7 @@ static bool may_be_leaked(
 struct question {
 	HW_VECTOR(struct blocked) blocked;
 	HW_VECTOR(uint32_t) goroutines; // blocked[i] is this one
-	HW_VECTOR(object_id) objects;
+	HW_VECTOR(struct blocked_object) objects;
 	HW_VECTOR(object_id) sudogs;
 };
 
@@ -62,7 +56,7 @@ static void question_deinit(struct question *question)
 	hw_vector_deinit(&question->sudogs);
 }
 
-// Adds a goroutine with what it waits for but the channels of `timers` (may be NULL), unless that is all.
+// Adds a goroutine with what it waits for. Who waits for timers and for others is to be woken by the others.
 static bool question_add(struct question *question, const struct goroutine_evidence *evidence,
 	uint32_t goroutine, const struct timer_evidence *timers)
 {
@@ -70,26 +64,53 @@ static bool question_add(struct question *question, const struct goroutine_evide
 	struct blocked blocked = {
 		.holder = evidence->nodes[goroutine],
 		.first = (uint32_t)question->objects.count,
+		.count = wait->count,
 	};
+	uint32_t of_timers = 0;
 
 	for (uint32_t i = 0; i < wait->count; i++) {
 		const struct wait_on *on = &evidence->waits.on.items[wait->first + i];
+		bool timer = hw_map_get(&timers->channels, on->object, NULL);
 		if (on->sudog != OBJECT_NONE && !hw_vector_push(&question->sudogs, on->sudog))
 			return false;
-		if (timers && hw_map_get(&timers->channels, on->object, NULL))
-			continue;
-		if (!hw_vector_push(&question->objects, on->object))
+		if (!hw_vector_push(&question->objects, (struct blocked_object){on->object, timer}))
 			return false;
-		blocked.count++;
+		of_timers += timer;
 	}
-	if (wait->count && !blocked.count)
-		return true;
+	if (of_timers == wait->count)
+		for (uint32_t i = 0; i < wait->count; i++)
+			question->objects.items[blocked.first + i].late = false;
 	return hw_vector_push(&question->blocked, blocked) &&
 	       hw_vector_push(&question->goroutines, goroutine);
 }
 
-static struct error *question_ask(
-	struct analysis *analysis, const struct question *question, struct sleepers *out)
+static bool waits_for_timer(const struct question *question, const struct blocked *blocked)
+{
+	for (uint32_t i = 0; i < blocked->count; i++)
+		if (question->objects.items[blocked->first + i].late)
+			return true;
+	return false;
+}
+
+static void verdict_take(struct goroutine_evidence *evidence, const struct question *question,
+	size_t i, const struct verdict *verdict)
+{
+	struct goroutine_state *state = &evidence->states[question->goroutines.items[i]];
+
+	if (verdict->how == WAKEABLE_NEVER) {
+		state->sleep = SLEEP_FOREVER;
+		evidence->forever++;
+	} else if (verdict->how == WAKEABLE_LATE &&
+		   waits_for_timer(question, &question->blocked.items[i])) {
+		// Others that are woken late only wait for what such a loop does.
+		state->sleep = SLEEP_IN_LOOP;
+		state->loop_bytes = verdict->bytes;
+		evidence->in_loop++;
+	}
+}
+
+static struct error *question_ask(struct analysis *analysis, const struct question *question,
+	struct goroutine_evidence *evidence)
 {
 	struct blocked_list list = {
 		.items = question->blocked.items,
@@ -98,73 +119,31 @@ static struct error *question_ask(
 		.obstacles = question->sudogs.items,
 		.obstacle_count = question->sudogs.count,
 	};
-	_cleanup_free_ bool *woken = calloc((size_t)list.count + 1, sizeof(*woken));
+	_cleanup_free_ struct verdict *verdicts = calloc((size_t)list.count + 1, sizeof(*verdicts));
 
-	out->are = calloc((size_t)analysis->goroutines->count + 1, sizeof(*out->are));
-	if (!woken || !out->are)
+	if (!verdicts)
 		return error_no_memory();
 	if (!list.count)
 		return NULL;
 	struct error *err = wakeable_find(
-		analysis->graph, analysis->root_holder_count, &list, woken, &out->others);
-	for (uint32_t i = 0; i < list.count && !err; i++) {
-		out->are[question->goroutines.items[i]] = !woken[i];
-		out->count += !woken[i];
-	}
+		analysis->graph, analysis->root_holder_count, &list, verdicts, &evidence->others);
+	for (uint32_t i = 0; i < list.count && !err; i++)
+		verdict_take(evidence, question, i, &verdicts[i]);
 	return err;
 }
 
-static struct error *sleepers_find(struct analysis *analysis,
-	const struct goroutine_evidence *evidence, const struct timer_evidence *timers,
-	struct sleepers *out)
-{
-	_cleanup_(question_deinit) struct question question = {0};
-
-	for (uint32_t i = 0; i < analysis->goroutines->count; i++)
-		if (may_be_leaked(analysis, evidence, i) &&
-			!question_add(&question, evidence, i, timers))
-			return error_no_memory();
-	return question_ask(analysis, &question, out);
-}
-
-// Some timer is all that keeps it from being leaked: it waits for channels of timers and for others.
-static bool waits_for_both(const struct goroutine_evidence *evidence,
-	const struct timer_evidence *timers, uint32_t goroutine)
-{
-	const struct wait *wait = &evidence->waits.of[goroutine];
-	uint32_t of_timers = 0;
-
-	for (uint32_t i = 0; i < wait->count; i++)
-		of_timers += hw_map_get(
-			&timers->channels, evidence->waits.on.items[wait->first + i].object, NULL);
-	return of_timers && of_timers < wait->count;
-}
-
-static struct error *unstoppable_find(struct rule_run *run, struct goroutine_evidence *evidence)
+static struct error *sleepers_find(struct rule_run *run, struct goroutine_evidence *evidence)
 {
 	struct analysis *analysis = run->analysis;
-	struct sleepers *out = &evidence->unstoppable;
+	_cleanup_(question_deinit) struct question question = {0};
 	struct timer_evidence *timers;
-	uint32_t both = 0;
 	struct error *err = timer_evidence(run, &timers);
 
-	if (err)
-		return err;
-	for (uint32_t i = 0; i < analysis->goroutines->count; i++)
-		both += waits_for_both(evidence, timers, i);
-	if (!both)
-		return NULL;
-	err = sleepers_find(analysis, evidence, timers, out);
-	out->count = 0;
-	for (uint32_t i = 0; i < analysis->goroutines->count && !err; i++) {
-		bool leaked = evidence->leaked.are[i];
-		// What leaked ones keep is told elsewhere; whoever only waits for such a loop is no loop.
-		if (leaked && out->others && evidence->nodes[i] != NODE_NONE)
-			err = graph_walk_from(out->others, evidence->nodes[i]);
-		out->are[i] &= !leaked && waits_for_both(evidence, timers, i);
-		out->count += out->are[i];
-	}
-	return err;
+	for (uint32_t i = 0; i < analysis->goroutines->count && !err; i++)
+		if (may_be_leaked(analysis, evidence, i) &&
+			!question_add(&question, evidence, i, timers))
+			err = error_no_memory();
+	return err ? err : question_ask(analysis, &question, evidence);
 }
 
 static struct error *evidence_fill(struct rule_run *run, struct goroutine_evidence *evidence)
@@ -177,7 +156,8 @@ static struct error *evidence_fill(struct rule_run *run, struct goroutine_eviden
 	if (err)
 		return err;
 	evidence->nodes = calloc((size_t)count + 1, sizeof(*evidence->nodes));
-	if (!evidence->nodes)
+	evidence->states = calloc((size_t)count + 1, sizeof(*evidence->states));
+	if (!evidence->nodes || !evidence->states)
 		return error_no_memory();
 	for (uint32_t i = 0; i < count; i++)
 		evidence->nodes[i] = NODE_NONE;
@@ -185,8 +165,7 @@ static struct error *evidence_fill(struct rule_run *run, struct goroutine_eviden
 		if (analysis->root_holders[i].goroutine != UINT32_MAX)
 			evidence->nodes[analysis->root_holders[i].goroutine] =
 				graph_holder_node(analysis->graph, i);
-	err = sleepers_find(analysis, evidence, NULL, &evidence->leaked);
-	return err ? err : unstoppable_find(run, evidence);
+	return sleepers_find(run, evidence);
 }
 
 struct error *goroutine_evidence(struct rule_run *run, struct goroutine_evidence **out)

@@ -1,4 +1,4 @@
-// What several rules ask about goroutines: who waits for what, who can never be woken, who is one of many alike.
+// What several rules ask about goroutines: who waits for what, who can never be woken.
 //
 // Computed once, when the first rule asks.
 #ifndef RULES_GOROUTINES_H
@@ -8,23 +8,30 @@
 #include "rules/rule.h"
 #include "rules/wakeable.h"
 
-// Goroutines that can not be woken, in one sense or another.
-struct sleepers {
-	bool *are; // by goroutine
-	uint32_t count;
-	struct graph_walk
-		*others; // has met what all others can reach, and may be gone on with; NULL
-			 // when there are none
+enum sleep {
+	SLEEP_ENDS,
+	// Nothing can ever wake it.
+	SLEEP_FOREVER,
+	// A timer wakes it, but of the other channels that it waits for nobody can reach one: a loop round a ticker
+	// and a channel called done, which nobody can end.
+	SLEEP_IN_LOOP,
+};
+
+struct goroutine_state {
+	enum sleep sleep;
+	uint64_t
+		loop_bytes; // SLEEP_IN_LOOP: of the objects that only such loops keep; each counted for one
 };
 
 struct goroutine_evidence {
 	struct waits waits; // by goroutine
 	node_id *
 		nodes; // by goroutine: of its own holder in the graph; NODE_NONE when it holds nothing
-	struct sleepers leaked; // nothing can ever wake them
-	// Timers wake them, but of the other channels that they wait for nobody can reach one: the
-	// loops round a ticker and a channel called done, which nobody can end.
-	struct sleepers unstoppable;
+	struct goroutine_state *states; // by goroutine
+	uint32_t forever, in_loop;      // how many
+	struct graph_walk
+		*others; // has met what all can reach who do not sleep for ever, and may be gone on
+			 // with; NULL when none was asked about
 };
 
 struct error *goroutine_evidence(struct rule_run *run, struct goroutine_evidence **out);

@@ -10,6 +10,7 @@
 struct waiting {
 	object_id object;
 	uint32_t waiter;
+	bool late;
 };
 
 struct search {
@@ -17,7 +18,8 @@ struct search {
 	struct graph_walk *walk;
 	struct waiting *waiting; // by object
 	size_t waiting_count;
-	bool *woken;
+	bool late; // late objects count by now
+	struct verdict *verdicts;
 };
 
 static int waiting_compare(const void *a, const void *b)
@@ -39,10 +41,13 @@ static struct error *waiting_sort(struct search *search)
 	search->waiting = calloc(total + 1, sizeof(*search->waiting));
 	if (!search->waiting)
 		return error_no_memory();
-	for (uint32_t i = 0; i < list->count; i++)
-		for (uint32_t j = 0; j < list->items[i].count; j++)
+	for (uint32_t i = 0; i < list->count; i++) {
+		for (uint32_t j = 0; j < list->items[i].count; j++) {
+			const struct blocked_object *on = &list->objects[list->items[i].first + j];
 			search->waiting[search->waiting_count++] =
-				(struct waiting){list->objects[list->items[i].first + j], i};
+				(struct waiting){on->object, i, on->late};
+		}
+	}
 	qsort(search->waiting, total, sizeof(*search->waiting), waiting_compare);
 	return NULL;
 }
@@ -50,16 +55,20 @@ static struct error *waiting_sort(struct search *search)
 static struct error *wake(struct search *search, uint32_t waiter)
 {
 	const struct blocked *blocked = &search->list->items[waiter];
+	struct verdict *verdict = &search->verdicts[waiter];
+	uint64_t before = graph_walk_bytes(search->walk);
 	struct error *err = NULL;
 
-	if (search->woken[waiter])
+	if (verdict->how != WAKEABLE_NEVER)
 		return NULL;
-	search->woken[waiter] = true;
+	verdict->how = search->late ? WAKEABLE_LATE : WAKEABLE;
 	if (blocked->holder != NODE_NONE)
 		err = graph_walk_from(search->walk, blocked->holder);
 	// The other cases of its select: its stack may have forgotten them, the sudogs are obstacles.
 	for (uint32_t i = 0; i < blocked->count && !err; i++)
-		err = graph_walk_from(search->walk, search->list->objects[blocked->first + i]);
+		err = graph_walk_from(
+			search->walk, search->list->objects[blocked->first + i].object);
+	verdict->bytes = graph_walk_bytes(search->walk) - before;
 	return err;
 }
 
@@ -78,15 +87,39 @@ static struct error *wake_waiters(struct search *search, object_id object)
 			high = middle;
 	}
 	for (; low < search->waiting_count && search->waiting[low].object == object && !err; low++)
-		err = wake(search, search->waiting[low].waiter);
+		if (search->late || !search->waiting[low].late)
+			err = wake(search, search->waiting[low].waiter);
 	return err;
+}
+
+static struct error *wake_all(struct search *search)
+{
+	object_id object;
+	struct error *err = NULL;
+
+	while (!err && graph_walk_next(search->walk, &object))
+		err = wake_waiters(search, object);
+	return err;
+}
+
+// Begins to count late objects, with those that were met already.
+static struct error *wake_late(struct search *search)
+{
+	struct error *err = NULL;
+
+	search->late = true;
+	for (size_t i = 0; i < search->waiting_count && !err; i++) {
+		const struct waiting *waiting = &search->waiting[i];
+		if (waiting->late && graph_walk_met(search->walk, waiting->object))
+			err = wake(search, waiting->waiter);
+	}
+	return err ? err : wake_all(search);
 }
 
 static struct error *search_run(struct search *search, struct graph *graph, uint32_t holder_count)
 {
 	const struct blocked_list *list = search->list;
 	_cleanup_free_ bool *blocked = calloc((size_t)holder_count + 1, sizeof(*blocked));
-	object_id object;
 	struct error *err = NULL;
 
 	if (!blocked)
@@ -101,19 +134,21 @@ static struct error *search_run(struct search *search, struct graph *graph, uint
 	for (uint32_t h = 0; h < holder_count && !err; h++)
 		if (!blocked[h])
 			err = graph_walk_from(search->walk, graph_holder_node(graph, h));
-	while (!err && graph_walk_next(search->walk, &object))
-		err = wake_waiters(search, object);
-	return err;
+	if (!err)
+		err = wake_all(search);
+	return err ? err : wake_late(search);
 }
 
 struct error *wakeable_find(struct graph *graph, uint32_t holder_count,
-	const struct blocked_list *list, bool *woken, struct graph_walk **walk)
+	const struct blocked_list *list, struct verdict *verdicts, struct graph_walk **walk)
 {
-	struct search search = {.list = list, .woken = woken};
+	struct search search = {.list = list, .verdicts = verdicts};
 	struct error *err = graph_walk_create(graph, &search.walk);
 
 	if (err)
 		return err;
+	for (uint32_t i = 0; i < list->count; i++)
+		verdicts[i] = (struct verdict){.how = WAKEABLE_NEVER};
 	err = waiting_sort(&search);
 	if (!err)
 		err = search_run(&search, graph, holder_count);

@@ -8,6 +8,9 @@
 //
 // An object that somebody can reach is taken for one that he may use: a proof of being leaked is a proof, not being
 // proven leaked means nothing.
+//
+// Some of the objects may be late ones: they count only when nothing else wakes anybody any more. So those that would
+// sleep for ever but for these can be told from the others.
 #ifndef RULES_WAKEABLE_H
 #define RULES_WAKEABLE_H
 
@@ -19,18 +22,29 @@ struct blocked {
 	uint32_t first, count; // in `objects`: what it waits for. None: it waits for ever
 };
 
+struct blocked_object {
+	object_id object;
+	bool late;
+};
+
 struct blocked_list {
 	const struct blocked *items;
 	uint32_t count;
-	const object_id *objects;
+	const struct blocked_object *objects;
 	const object_id *obstacles; // lead from one to whom he waits with: the runtime's sudogs
 	size_t obstacle_count;
 };
 
-// Sets woken[i] for each that can be woken. Holders 0 .. holder_count - 1 of the graph that are not in the list are
-// where it starts. *walk has met what those and the woken can reach, and goes on from there; to be destroyed by the
-// caller.
+enum wakeable { WAKEABLE_NEVER, WAKEABLE_LATE, WAKEABLE };
+
+struct verdict {
+	enum wakeable how;
+	uint64_t bytes; // WAKEABLE_LATE: of what is reached from it and was not reached before
+};
+
+// Fills verdicts[i] for each of the list. Holders 0 .. holder_count - 1 of the graph that are not in the list are where
+// it starts. *walk has met what those and the woken can reach, and goes on from there; to be destroyed by the caller.
 struct error *wakeable_find(struct graph *graph, uint32_t holder_count,
-	const struct blocked_list *list, bool *woken, struct graph_walk **walk);
+	const struct blocked_list *list, struct verdict *verdicts, struct graph_walk **walk);
 
 #endif
