@@ -313,6 +313,19 @@ static const char *row_name(const char *what)
 	return row;
 }
 
+static uint64_t hw_hit_many(void *context)
+{
+	uint64_t values[256], sum = 0;
+
+	for (size_t i = 0; i + 256 <= count; i += 256) {
+		hw_map_get_many(&hw, shuffled + i, 256, values, 0);
+		for (size_t k = 0; k < 256; k++)
+			sum += values[k];
+	}
+	bench_keep(sum);
+	return count;
+}
+
 static void race_all(void)
 {
 	struct contestant racing[MAPS + 1] = {{NULL}};
@@ -336,6 +349,8 @@ static void race_all(void)
 	bench_race(row_name(title), racing)
 	RACE(insert, "insert");
 	RACE(hit, "hit");
+	racing[0].run = hw_hit_many;
+	bench_race(row_name("hit, many at a time"), racing);
 	RACE(miss, "miss");
 	RACE(drain, "delete");
 }

@@ -7,93 +7,89 @@
 // Deleting a key counts down along its way, so nothing is left behind. A count that reaches 255 stays there until the
 // next rebuild; that only costs time.
 //
-// The home group is hash * groups / 2^32, for any number of groups. So the table can grow and shrink by half instead
-// of by two, and keys keep their order of hashes: a rebuild reads and writes memory in ascending order, and is cheap.
+// The home group is hash * groups / 2^64, for any number of groups. So keys keep their order of hashes when the table
+// grows or shrinks: a rebuild reads and writes memory in ascending order, and is cheap.
+//
+// Where the table is larger than the caches, the speed is that of memory, and what counts is how many lookups wait for
+// it at the same time. The usual cases are therefore short and without branches that could be mispredicted late.
 #include "heapwhy/map.h"
 
-#include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#ifdef __SSE2__
-#include <emmintrin.h>
-#endif
 
 enum {
-	GROUP_SLOTS = 15,
+	GROUP_SLOTS = HW_MAP_GROUP_SLOTS,
+	ALL_SLOTS = (1 << GROUP_SLOTS) - 1,
 	OVERFLOW_STUCK = 255,
-	TAG_MASK = (1 << GROUP_SLOTS) - 1,
-	HUGE_PAGE = 2 << 20,
-	HUGE_FROM = 4 << 20, // larger blocks are mapped, on huge pages where the kernel allows
+	BLOCK_ALIGNMENT = 64,
+	BATCH = 16,
 };
 
-struct hw_map_group {
-	uint8_t tags[GROUP_SLOTS];
-	uint8_t overflow;
+static const struct hw_measure map_measures[] = {
+	HW_MEASURE(HW_COUNT, struct hw_map, count),
+	HW_MEASURE_TIMES(HW_USED_BYTES, struct hw_map, count, sizeof(struct hw_map_entry)),
+	HW_MEASURE(HW_HELD_BYTES, struct hw_map, held_bytes),
 };
-
-struct place {
-	size_t group; // the home group
-	uint8_t tag;
-};
-
-// The full product of the key and an odd constant (the golden ratio's fraction), folded: every bit of the key reaches
-// both the group number and the tag.
-static inline struct place map_place(const struct hw_map *map, uint64_t key)
-{
-	unsigned __int128 product =
-		(unsigned __int128)(key ^ map->seed) * UINT64_C(0x9e3779b97f4a7c15);
-	uint64_t hash = (uint64_t)product ^ (uint64_t)(product >> 64);
-	uint8_t tag = (uint8_t)hash;
-
-	tag += !tag;
-	return (struct place){(hash >> 32) * map->group_count >> 32, tag};
-}
+static const struct hw_kind map_kind = HW_KIND("map", map_measures);
 
 static inline size_t group_next(const struct hw_map *map, size_t group)
 {
 	return ++group == map->group_count ? 0 : group;
 }
 
-// The slots of the group whose tag is `tag`, a bit each.
-static inline unsigned group_match(const struct hw_map_group *group, uint8_t tag)
-{
-#ifdef __SSE2__
-	__m128i tags = _mm_load_si128((const __m128i *)group);
-
-	return (unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(tags, _mm_set1_epi8((char)tag))) &
-	       TAG_MASK;
-#else
-	unsigned match = 0;
-
-	for (unsigned i = 0; i < GROUP_SLOTS; i++)
-		match |= (unsigned)(group->tags[i] == tag) << i;
-	return match;
-#endif
-}
-
-// The slot of `key`, or SIZE_MAX.
-static inline size_t map_find(const struct hw_map *map, uint64_t key, struct place place)
+struct hw_map_entry *hw_map_find_on_(
+	const struct hw_map *map, uint64_t key, struct hw_map_place_ place)
 {
 	for (;;) {
 		const struct hw_map_group *group = &map->groups[place.group];
-		unsigned match = group_match(group, place.tag);
+		unsigned match = hw_map_match_(group, place.tag);
 		for (; match; match &= match - 1) {
 			size_t slot = place.group * GROUP_SLOTS + (unsigned)__builtin_ctz(match);
-			if (__builtin_expect(map->entries[slot].key == key, 1))
-				return slot;
+			if (map->entries[slot].key == key)
+				return &map->entries[slot];
 		}
-		if (__builtin_expect(!group->overflow, 1))
-			return SIZE_MAX;
+		if (!group->overflow)
+			return NULL;
 		place.group = group_next(map, place.group);
 	}
 }
 
+// A batch goes through in three rounds, each of which asks for the memory that the next one needs: the groups, then the
+// only candidates in them.
+size_t hw_map_get_many(const struct hw_map *map, const uint64_t *keys, size_t count,
+	uint64_t *values, uint64_t absent)
+{
+	struct hw_map_place_ places[BATCH];
+	size_t found = 0;
+
+	for (size_t start = 0; start < count; start += BATCH) {
+		size_t batch = map->count ? count - start : 0;
+		if (batch > BATCH)
+			batch = BATCH;
+		for (size_t i = 0; i < batch; i++) {
+			places[i] = hw_map_place_(map, keys[start + i]);
+			__builtin_prefetch(&map->groups[places[i].group]);
+		}
+		for (size_t i = 0; i < batch; i++) {
+			unsigned match =
+				hw_map_match_(&map->groups[places[i].group], places[i].tag);
+			size_t slot = places[i].group * GROUP_SLOTS +
+				      (match ? (size_t)__builtin_ctz(match) : 0);
+			__builtin_prefetch(&map->entries[slot]);
+		}
+		for (size_t i = start; i < count && i < start + BATCH; i++) {
+			values[i] = absent;
+			found += hw_map_get(map, keys[i], &values[i]);
+		}
+	}
+	return found;
+}
+
 // Takes a free slot for a key that is not in the map.
-static inline size_t map_claim(struct hw_map *map, struct place place)
+static inline size_t map_claim(struct hw_map *map, struct hw_map_place_ place)
 {
 	for (;;) {
 		struct hw_map_group *group = &map->groups[place.group];
-		unsigned free_slots = group_match(group, 0);
+		unsigned free_slots = hw_map_match_(group, 0);
 		if (__builtin_expect(free_slots != 0, 1)) {
 			unsigned slot = (unsigned)__builtin_ctz(free_slots);
 			group->tags[slot] = place.tag;
@@ -110,49 +106,17 @@ static size_t block_bytes(size_t groups)
 	return groups * (sizeof(struct hw_map_group) + GROUP_SLOTS * sizeof(struct hw_map_entry));
 }
 
-static bool block_is_mapped(size_t bytes)
-{
-	return bytes >= HUGE_FROM;
-}
-
-static void *block_alloc(size_t *bytes)
-{
-	if (!block_is_mapped(*bytes))
-		return aligned_alloc(64, (*bytes + 63) & ~(size_t)63);
-	// Mapped with room to start at a huge page's boundary, the margins given back.
-	size_t wanted = (*bytes + 4095) & ~(size_t)4095;
-	char *raw = mmap(NULL, wanted + HUGE_PAGE, PROT_READ | PROT_WRITE,
-		MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	if (raw == MAP_FAILED)
-		return NULL;
-	size_t head = -(uintptr_t)raw & (HUGE_PAGE - 1);
-	if (head)
-		munmap(raw, head);
-	munmap(raw + head + wanted, HUGE_PAGE - head);
-	madvise(raw + head, wanted, MADV_HUGEPAGE);
-	*bytes = wanted;
-	return raw + head;
-}
-
-static void block_free(void *block, size_t bytes)
-{
-	if (block && block_is_mapped(bytes))
-		munmap(block, bytes);
-	else
-		free(block);
-}
-
 // Moves everything into a block of `groups` groups. False when out of memory; the map is then as it was.
 static bool map_rebuild(struct hw_map *map, size_t groups)
 {
 	struct hw_map old = *map;
 	size_t bytes = block_bytes(groups);
-	struct hw_map_group *block = groups > UINT32_MAX ? NULL : block_alloc(&bytes);
+	struct hw_map_group *block =
+		groups > UINT32_MAX ? NULL : hw_alloc(map->allocator, bytes, BLOCK_ALIGNMENT);
 
 	if (!block)
 		return false;
-	if (!block_is_mapped(bytes))
-		memset(block, 0, groups * sizeof(*block)); // fresh mappings are zero
+	memset(block, 0, groups * sizeof(*block));
 	map->groups = block;
 	map->entries = (struct hw_map_entry *)(block + groups);
 	map->group_count = groups;
@@ -160,8 +124,8 @@ static bool map_rebuild(struct hw_map *map, size_t groups)
 	map->shrink_at = groups > 1 ? groups * GROUP_SLOTS * 3 / 8 : 0;
 	map->held_bytes = bytes;
 	hw_map_each (&old, entry)
-		map->entries[map_claim(map, map_place(map, entry->key))] = *entry;
-	block_free(old.groups, old.held_bytes);
+		map->entries[map_claim(map, hw_map_place_(map, entry->key))] = *entry;
+	hw_free(map->allocator, old.groups, old.held_bytes, BLOCK_ALIGNMENT);
 	return true;
 }
 
@@ -170,9 +134,17 @@ void hw_map_init(struct hw_map *map)
 	*map = (struct hw_map){0};
 }
 
+void hw_map_init_with(struct hw_map *map, struct hw_allocator *allocator)
+{
+	hw_map_init(map);
+	map->allocator = allocator;
+	hw_register(&map->registration, &map_kind, allocator);
+}
+
 void hw_map_deinit(struct hw_map *map)
 {
-	block_free(map->groups, map->held_bytes);
+	hw_unregister(&map->registration);
+	hw_free(map->allocator, map->groups, map->held_bytes, BLOCK_ALIGNMENT);
 	hw_map_init(map);
 }
 
@@ -181,32 +153,49 @@ void hw_map_seed(struct hw_map *map, uint64_t seed)
 	map->seed = seed;
 }
 
-bool hw_map_get(const struct hw_map *map, uint64_t key, uint64_t *value)
+bool hw_map_reserve(struct hw_map *map, size_t count)
 {
-	if (!map->groups)
-		return false;
-	size_t slot = map_find(map, key, map_place(map, key));
-	if (slot == SIZE_MAX)
-		return false;
-	if (value)
-		*value = map->entries[slot].value;
-	return true;
+	size_t groups = count / (GROUP_SLOTS * 7 / 8) + 1;
+
+	return groups <= map->group_count || map_rebuild(map, groups);
+}
+
+// A key that is not in the map, whose home group is full, or which the map may be too small for.
+static struct hw_map_entry *map_insert_slowly(struct hw_map *map, uint64_t key)
+{
+	size_t groups = map->group_count * 2 + 1;
+
+	if (map->count >= map->grow_at && !map_rebuild(map, groups))
+		return NULL;
+	return &map->entries[map_claim(map, hw_map_place_(map, key))];
 }
 
 uint64_t *hw_map_at(struct hw_map *map, uint64_t key, uint64_t initial)
 {
-	if (map->groups) {
-		size_t slot = map_find(map, key, map_place(map, key));
-		if (slot != SIZE_MAX)
-			return &map->entries[slot].value;
+	struct hw_map_place_ place = hw_map_place_(map, key);
+	struct hw_map_group *group = &map->groups[place.group];
+	struct hw_map_entry *entry;
+	unsigned none;
+
+	if (__builtin_expect(map->count >= map->grow_at || group->overflow ||
+				     hw_map_match_(group, place.tag) ||
+				     !(none = hw_map_match_(group, 0)),
+		    0)) {
+		entry = hw_map_find_(map, key);
+		if (entry)
+			return &entry->value;
+		entry = map_insert_slowly(map, key);
+		if (!entry)
+			return NULL;
+	} else {
+		unsigned slot = (unsigned)__builtin_ctz(none);
+		group->tags[slot] = place.tag;
+		entry = &map->entries[place.group * GROUP_SLOTS + slot];
 	}
-	if (map->count >= map->grow_at &&
-		!map_rebuild(map, map->group_count + map->group_count / 2 + 1))
-		return NULL;
-	size_t slot = map_claim(map, map_place(map, key));
-	map->entries[slot] = (struct hw_map_entry){key, initial};
+	*entry = (struct hw_map_entry){key, initial};
 	map->count++;
-	return &map->entries[slot].value;
+	map->changes++;
+	return &entry->value;
 }
 
 bool hw_map_put(struct hw_map *map, uint64_t key, uint64_t value)
@@ -218,22 +207,39 @@ bool hw_map_put(struct hw_map *map, uint64_t key, uint64_t value)
 	return place;
 }
 
-bool hw_map_delete(struct hw_map *map, uint64_t key)
+// An entry that is not in its home group, or where the group has several candidates.
+static bool map_delete_slowly(struct hw_map *map, uint64_t key, struct hw_map_place_ place)
 {
-	if (!map->groups)
+	const struct hw_map_entry *entry = hw_map_find_on_(map, key, place);
+
+	if (!entry)
 		return false;
-	struct place place = map_place(map, key);
-	size_t slot = map_find(map, key, place);
-	if (slot == SIZE_MAX)
-		return false;
-	size_t group = slot / GROUP_SLOTS;
+	size_t slot = (size_t)(entry - map->entries), group = slot / GROUP_SLOTS;
 	map->groups[group].tags[slot % GROUP_SLOTS] = 0;
 	for (size_t at = place.group; at != group; at = group_next(map, at))
 		if (map->groups[at].overflow != OVERFLOW_STUCK)
 			map->groups[at].overflow--;
-	map->count--;
-	if (map->count < map->shrink_at)
-		map_rebuild(map, map->group_count - map->group_count / 3); // failing is no failure
+	return true;
+}
+
+bool hw_map_delete(struct hw_map *map, uint64_t key)
+{
+	if (!map->count)
+		return false;
+	struct hw_map_place_ place = hw_map_place_(map, key);
+	struct hw_map_group *group = &map->groups[place.group];
+	unsigned match = hw_map_match_(group, place.tag);
+	size_t slot = match ? (size_t)__builtin_ctzll(match) : 0;
+
+	if (__builtin_expect(match && !(match & (match - 1)) &&
+				     map->entries[place.group * GROUP_SLOTS + slot].key == key,
+		    1))
+		group->tags[slot] = 0;
+	else if (!map_delete_slowly(map, key, place))
+		return false;
+	map->changes++;
+	if (--map->count < map->shrink_at)
+		map_rebuild(map, map->group_count / 2 + 1); // failing is no failure
 	return true;
 }
 
@@ -245,7 +251,7 @@ const struct hw_map_entry *hw_map_next(const struct hw_map *map, const struct hw
 	unsigned skip = slot % GROUP_SLOTS;
 
 	for (size_t group = slot / GROUP_SLOTS; group < map->group_count; group++, skip = 0) {
-		unsigned used = ~group_match(&map->groups[group], 0) & TAG_MASK & (~0u << skip);
+		unsigned used = ~hw_map_match_(&map->groups[group], 0) & ALL_SLOTS & (~0u << skip);
 		if (used)
 			return &map->entries[group * GROUP_SLOTS + (unsigned)__builtin_ctz(used)];
 	}
