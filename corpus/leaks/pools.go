@@ -2,6 +2,8 @@ package main
 
 import (
 	"bytes"
+	"compress/gzip"
+	"io"
 	"sync"
 )
 
@@ -9,7 +11,12 @@ func init() {
 	inUse := func(name string, use func()) { leaks[name] = leak{build: use, use: use} }
 	inUse("pool-oversize", func() { returnBuffers(1 << 30) })
 	inUse("pool-oversize-cured", func() { returnBuffers(64 << 10) })
+	inUse("pool-dirty", func() { returnTasks(false) })
+	inUse("pool-dirty-cured", func() { returnTasks(true) })
+	inUse("pool-uneven", func() { returnPackets(1 << 30) })
+	inUse("pool-uneven-cured", func() { returnPackets(4096) })
 	inUse("pool-in-use", useSmallPool)
+	inUse("pool-compressors", compress)
 	inUse("pool-fixed", useFixedPool)
 }
 
@@ -38,7 +45,74 @@ func returnBuffers(limit int) {
 	}
 }
 
+// What was put back still knows its last callback, and what that captured.
+
+type task struct {
+	id   int
+	done func() int
+}
+
+var taskPool = sync.Pool{New: func() interface{} { return new(task) }}
+
+func returnTasks(cured bool) {
+	var taken []*task
+	for i := 0; i < 16; i++ {
+		t := taskPool.Get().(*task)
+		state := body(256 << 10)
+		t.done = func() int { return int(state[0]) }
+		taken = append(taken, t)
+	}
+	for _, t := range taken {
+		if cured {
+			t.done = nil
+		}
+		taskPool.Put(t)
+	}
+}
+
+// Some packets were big, and their buffers are put back full.
+
+type packet struct{ data []byte }
+
+var packets = sync.Pool{New: func() interface{} { return new(packet) }}
+
+func returnPackets(limit int) {
+	var taken []*packet
+	for i := 0; i < 40; i++ {
+		p := packets.Get().(*packet)
+		if p.data == nil {
+			p.data = body(1024)
+			if i%4 == 0 {
+				p.data = body(mib / 2)
+			}
+		}
+		taken = append(taken, p)
+	}
+	for _, p := range taken {
+		if len(p.data) <= limit {
+			packets.Put(p)
+		}
+	}
+}
+
 // ---- healthy
+
+var compressors = sync.Pool{New: func() interface{} { return gzip.NewWriter(io.Discard) }}
+
+// Large by design.
+func compress() {
+	var taken []*gzip.Writer
+	for i := 0; i < 8; i++ {
+		w := compressors.Get().(*gzip.Writer)
+		w.Reset(io.Discard)
+		w.Write(answer)
+		w.Close()
+		taken = append(taken, w)
+	}
+	for _, w := range taken {
+		compressors.Put(w)
+	}
+}
 
 var smallBuffers = sync.Pool{New: func() interface{} { b := make([]byte, 4096); return &b }}
 

@@ -1,6 +1,10 @@
 package main
 
-import "strings"
+import (
+	"bufio"
+	"io"
+	"strings"
+)
 
 func init() {
 	pair("prefix", keepPrefixes, func() {
@@ -19,6 +23,12 @@ func init() {
 		for i, c := range chosen {
 			copied := *c
 			chosen[i] = &copied
+		}
+	})
+	pair("first-byte", pointAtFirst, func() {
+		for i, f := range firsts {
+			copied := *f
+			firsts[i] = &copied
 		}
 	})
 	pair("substring", keepSubstrings, func() {
@@ -62,6 +72,11 @@ func init() {
 	healthy("queue-in-use", useQueue)
 	healthy("scratch-buffer", useScratch)
 	healthy("split-text", splitText)
+	healthy("reserved", reserveLittle)
+	healthy("matrix", shareRows)
+	healthy("bump-allocator", allocateNodes)
+	healthy("buffered-streams", openStreams)
+	healthy("stack-of-pointers", pushAndPop)
 }
 
 func clone(s string) string {
@@ -138,6 +153,18 @@ func pointInto(cured bool) {
 			best = &copied
 		}
 		chosen = append(chosen, best)
+	}
+}
+
+var firsts []*byte
+
+func pointAtFirst(cured bool) {
+	for i := 0; i < 8; i++ {
+		file := body(mib)
+		if cured {
+			file = append([]byte(nil), file[0])
+		}
+		firsts = append(firsts, &file[0])
 	}
 }
 
@@ -367,4 +394,60 @@ var fields []string
 // Every part of the text is still in somebody's window.
 func splitText() {
 	fields = strings.Split(string(body(4*mib)), "w")
+}
+
+var reserved [][]int
+
+func reserveLittle() {
+	for i := 0; i < 5000; i++ {
+		reserved = append(reserved, append(make([]int, 0, 128), i))
+	}
+}
+
+var matrix [][]float64
+
+func shareRows() {
+	all := make([]float64, 700*700)
+	for i := 0; i < 700; i++ {
+		matrix = append(matrix, all[i*700:(i+1)*700])
+	}
+}
+
+var (
+	slab  []treeNode
+	taken []*treeNode
+)
+
+// Nodes are taken from slabs, the last of which is in use.
+func allocateNodes() {
+	for i := 0; i < 100000; i++ {
+		if len(slab) == cap(slab) {
+			slab = make([]treeNode, 0, 16384)
+		}
+		slab = append(slab, treeNode{key: i})
+		taken = append(taken, &slab[len(slab)-1])
+	}
+}
+
+var streams []*bufio.ReadWriter
+
+func openStreams() {
+	for i := 0; i < 300; i++ {
+		streams = append(streams, bufio.NewReadWriter(bufio.NewReader(strings.NewReader("hello\n")),
+			bufio.NewWriter(io.Discard)))
+		streams[i].ReadString('\n')
+		streams[i].WriteString("hello")
+	}
+}
+
+var stack []*treeNode
+
+func pushAndPop() {
+	for i := 0; i < 200000; i++ {
+		stack = append(stack, &treeNode{key: i})
+		if i%3 == 2 {
+			stack[len(stack)-1] = nil
+			stack = stack[:len(stack)-1]
+		}
+	}
 }

@@ -4,7 +4,7 @@
 // that it should not:
 //
 //   - only closures see an array, and all that they see is a small part of it;
-//   - many closures of one function, each in some container, are each the only one who keeps something big. Whether they
+//   - several closures of one function, each in some container, are each the only one who keeps something big. Whether they
 //     need it one look cannot know: suspected. What waits for a timer, or belongs to the runtime's own packages, has
 //     rules of its own.
 #include <string.h>
@@ -16,7 +16,7 @@
 #include "rules/objects.h"
 #include "rules/waste.h"
 
-enum { CLOSURES_MIN = 4, BYTES_EACH = 64 << 10 };
+enum { BYTES_EACH = 64 << 10, CLOSURES_MIN = 4, BIG_BYTES_EACH = 256 << 10, BIG_CLOSURES_MIN = 2 };
 
 static const char remedy[] =
 	"copy the part that the closure needs before the func, and let it capture the copy; "
@@ -54,7 +54,8 @@ static struct error *holding_report(struct rule_run *run, const struct suspect_g
 	const char *name = object_type_name(run, group->largest->object);
 	char count[24], bytes[24];
 
-	if (group->count < CLOSURES_MIN)
+	bool big = group->bytes / group->count >= BIG_BYTES_EACH;
+	if (group->count < (big ? BIG_CLOSURES_MIN : CLOSURES_MIN))
 		return NULL;
 	struct finding finding = {
 		.bytes = group->bytes,
@@ -107,6 +108,7 @@ static struct error *closure_look(void *context, object_id id)
 
 	// What hangs directly on a root runs, or will.
 	if (parent >= analysis->heap->object_count || typing_is_closure(analysis->typing, parent) ||
+		object_is_pooled(closures->run, parent) ||
 		is_library_place(object_type_name(closures->run, parent)))
 		return NULL;
 	uint64_t bytes = graph_retained(analysis->graph, id), known = 0;

@@ -15,14 +15,13 @@
 #include "rules/objects.h"
 
 enum {
-	SLOT_MIN = 32,     // smaller ones cost little and are equal by chance
-	HASHED_MAX = 1024, // bytes
+	SLOT_MIN = 32,   // bytes; smaller ones cost little and are equal by chance
+	SLOT_MAX = 1024, // what is bigger is no name that comes again and again
 	CLASSES_MAX = 1 << 20,
 	COPIES_MIN = 8, // on average, in classes that have any
 	SHARE_MIN = 4,  // copies have to be this part of all strings
 	TESTED_CLASSES = 64,
 	TESTED_COPIES = 3,
-	COMPARED_MAX = 64 << 10, // bytes
 	SCANNED_MAX = 256 << 20, // bytes of those who refer to the tested ones
 };
 
@@ -97,22 +96,32 @@ static uint64_t hash_bytes(const uint8_t *bytes, uint64_t count, uint64_t hash)
 	return hash;
 }
 
+// Of what is not seen whole, or hangs below what is not, the rules about windows speak.
+static bool is_unseen(const struct rule_run *run, object_id object)
+{
+	node_id parent = graph_parent(run->analysis->graph, object);
+	const struct windowed_object *holder = parent < run->analysis->heap->object_count
+						       ? windows_find(run->windows, parent)
+						       : NULL;
+
+	return windows_find(run->windows, object) ||
+	       (holder && holder->viewed < (uint64_t)holder->spare + holder->pinned);
+}
+
 static struct error *string_classify(void *context, object_id object)
 {
 	struct strings *strings = context;
 	const struct heap *heap = strings->run->analysis->heap;
 	uint64_t slot = heap_size(heap, object);
-	uint8_t bytes[HASHED_MAX];
+	uint8_t bytes[SLOT_MAX];
 
-	// Of what is not seen whole subslice-pin speaks.
-	if (slot < SLOT_MIN || slot > UINT32_MAX || windows_find(strings->run->windows, object))
+	if (slot < SLOT_MIN || slot > SLOT_MAX)
 		return NULL;
 	uint64_t count = certain_bytes(strings, slot);
-	count = count < sizeof(bytes) ? count : sizeof(bytes);
 	if (!heap_read(strings->reader, heap_address(heap, object), bytes, count))
 		return NULL;
 	uint64_t hash = hash_bytes(bytes, count, slot);
-	if (hash & ((UINT64_C(1) << strings->sampled) - 1))
+	if (hash & ((UINT64_C(1) << strings->sampled) - 1) || is_unseen(strings->run, object))
 		return NULL;
 	strings->bytes += slot;
 	uint64_t *number = hw_map_at(&strings->index, hash, strings->classes.count);
@@ -170,19 +179,16 @@ static uint64_t string_length(struct strings *strings, object_id object)
 	return length <= heap_size(analysis->heap, object) ? length : 0;
 }
 
-static bool strings_equal(struct strings *strings, object_id a, object_id b, uint8_t *buffers)
+static bool strings_equal(struct strings *strings, object_id a, object_id b)
 {
 	const struct heap *heap = strings->run->analysis->heap;
-	uint64_t length = string_length(strings, a), compared = length;
+	uint8_t one[SLOT_MAX], other[SLOT_MAX];
+	uint64_t length = string_length(strings, a);
 
-	if (!length || string_length(strings, b) != length)
-		return false;
-	if (compared > COMPARED_MAX)
-		compared = COMPARED_MAX;
-	return heap_read(strings->reader, heap_address(heap, a), buffers, compared) &&
-	       heap_read(
-		       strings->reader, heap_address(heap, b), buffers + COMPARED_MAX, compared) &&
-	       !memcmp(buffers, buffers + COMPARED_MAX, compared);
+	return length && string_length(strings, b) == length &&
+	       heap_read(strings->reader, heap_address(heap, a), one, length) &&
+	       heap_read(strings->reader, heap_address(heap, b), other, length) &&
+	       !memcmp(one, other, length);
 }
 
 static uint64_t copies_bytes(const struct string_class *class)
@@ -203,19 +209,16 @@ static int class_compare(const void *a, const void *b)
 // Are the members of the biggest classes what they seem to be?
 static bool classes_hold(struct strings *strings)
 {
-	uint8_t *buffers = malloc(2 * (size_t)COMPARED_MAX);
 	unsigned tested = 0, equal = 0;
 
-	for (size_t i = 0; buffers && i < strings->classes.count && i < TESTED_CLASSES; i++) {
+	for (size_t i = 0; i < strings->classes.count && i < TESTED_CLASSES; i++) {
 		const struct string_class *class = &strings->classes.items[i];
 		unsigned count = class->count < TESTED_COPIES ? class->count : TESTED_COPIES;
 		for (unsigned k = 1; k < count && strings->scanned <= SCANNED_MAX; k++) {
 			tested++;
-			equal += strings_equal(
-				strings, class->members[0], class->members[k], buffers);
+			equal += strings_equal(strings, class->members[0], class->members[k]);
 		}
 	}
-	free(buffers);
 	return tested && equal * 10 >= tested * 9;
 }
 

@@ -19,6 +19,16 @@ const char *object_type_name(const struct rule_run *run, object_id object)
 	return strcmp(name, "string bytes") ? name : "string";
 }
 
+bool object_is_pooled(const struct rule_run *run, object_id object)
+{
+	node_id parent = graph_parent(run->analysis->graph, object);
+
+	if (parent >= run->analysis->heap->object_count)
+		return false;
+	const char *name = object_type_name(run, parent);
+	return !strcmp(name, "[]sync.eface") || !strcmp(name, "[]sync.poolLocal");
+}
+
 struct error *objects_each(
 	struct rule_run *run, object_pick *pick, object_visit *visit, void *context)
 {

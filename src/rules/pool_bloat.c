@@ -1,10 +1,11 @@
-// pool-bloat: buffers that grew large for once and wait in a sync.Pool.
+// pool-bloat: elements of a sync.Pool that keep much more than the next one who gets them needs.
 //
 // A pool's contents survive one collection and mostly go with the second, unless they are used: a large buffer that is
 // handed out for small work never goes. How large is too large the program does not say; fmt, encoding/json and log drop
 // buffers beyond 64 KiB (fmt/print.go, (*pp).free, the same from 1.19 to 1.27), and so that is the measure. Only arrays
-// that an element of the pool refers to by a slice with room to spare count: what is large by its type, or part of
-// something complicated, is so by design. Suspected.
+// that an element refers to itself count, and only those with little in them, or far bigger than others of the pool:
+// what is large by its type, or part of something complicated, is so by design. The other thing that does not belong
+// there are closures: elements that were not reset. Suspected.
 //
 // sync/pool.go and sync/poolqueue.go, 1.19 to 1.27: Pool.local and .victim point to arrays of poolLocal; these lead to
 // elements directly, or by way of poolChainElt and arrays of eface.
@@ -17,7 +18,9 @@
 #include "rules/objects.h"
 #include "rules/suspects.h"
 
-enum { BUFFER_BYTES = 64 << 10 };
+enum { PART_BYTES = 64 << 10, UNUSUAL_RATIO = 16 };
+
+#define KIND_CLOSURE (UINT64_C(1) << 32)
 
 struct pool {
 	struct rule_run *run;
@@ -28,20 +31,26 @@ struct pool {
 	bool no_memory;
 };
 
-static bool buffer_look(void *context, node_id node)
+// What is in the group of one kind of element is judged later: the small ones, too, say what is usual.
+static bool part_look(void *context, node_id node)
 {
 	struct pool *pool = context;
 	const struct analysis *analysis = pool->run->analysis;
-	const struct windowed_object *buffer = windows_find(pool->run->windows, node);
+	uint64_t kind = typing_label_of(analysis->typing, pool->element);
+	struct object_type type;
 
-	if (!buffer || heap_size(analysis->heap, node) <= BUFFER_BYTES ||
-		buffer->viewed > buffer->spare ||
-		graph_dominator(analysis->graph, node) != pool->element)
+	typing_of(analysis->typing, node, &type);
+	if (graph_dominator(analysis->graph, node) != pool->element)
 		return true;
-	suspects_add(
-		pool->suspects, (struct suspect){.object = node,
-					.kind = typing_label_of(analysis->typing, pool->element),
-					.bytes = heap_size(analysis->heap, node)});
+	if (typing_is_closure(analysis->typing, node))
+		suspects_add(
+			pool->suspects, (struct suspect){.object = node,
+						.kind = kind | KIND_CLOSURE,
+						.bytes = graph_retained(analysis->graph, node)});
+	else if (type.array)
+		suspects_add(pool->suspects, (struct suspect){.object = node,
+						     .kind = kind,
+						     .bytes = heap_size(analysis->heap, node)});
 	return true;
 }
 
@@ -59,7 +68,7 @@ static bool contents_look(void *context, node_id node)
 		return !pool->no_memory;
 	}
 	pool->element = node;
-	return graph_successors(pool->run->analysis->graph, node, buffer_look, pool);
+	return graph_successors(pool->run->analysis->graph, node, part_look, pool);
 }
 
 static struct error *pools_look(struct pool *pool, const struct typed_objects *locals)
@@ -74,24 +83,52 @@ static struct error *pools_look(struct pool *pool, const struct typed_objects *l
 	return pool->no_memory ? error_no_memory() : suspects_group(pool->suspects, pool->run);
 }
 
-static struct error *group_report(struct rule_run *run, const struct suspect_group *group)
+static bool is_bloated(const struct rule_run *run, const struct suspect *part, uint64_t smallest)
 {
-	node_id element = graph_dominator(run->analysis->graph, group->largest->object);
-	char count[24], bytes[24];
+	const struct windowed_object *array = windows_find(run->windows, part->object);
+
+	return part->bytes > PART_BYTES &&
+	       (part->kind & KIND_CLOSURE || (array && array->viewed < array->spare) ||
+		       part->bytes >= smallest * UNUSUAL_RATIO);
+}
+
+static struct error *group_report(
+	struct rule_run *run, const struct suspects *suspects, const struct suspect_group *group)
+{
+	const struct suspect *parts = &suspects->list.items[group->first],
+			     *largest = group->largest;
+	bool closure = largest->kind & KIND_CLOSURE;
+	uint64_t smallest = UINT64_MAX, bytes = 0, count = 0;
+	char number[24], size[24];
+
+	for (size_t i = 0; i < group->count; i++)
+		smallest = parts[i].bytes < smallest ? parts[i].bytes : smallest;
+	for (size_t i = 0; i < group->count; i++) {
+		if (!is_bloated(run, &parts[i], smallest))
+			continue;
+		bytes += parts[i].bytes;
+		count++;
+	}
 	struct finding finding = {
-		.bytes = group->bytes,
-		.objects = group->count,
-		.type = object_type_name(run, element),
+		.bytes = bytes,
+		.objects = count,
+		.type = object_type_name(
+			run, graph_dominator(run->analysis->graph, largest->object)),
 		.what = finding_text(run,
-			"%s buffers of %s each or less, far bigger than what is in them, wait in a "
-			"sync.Pool",
-			format_count(count, sizeof(count), group->count),
-			format_bytes(bytes, sizeof(bytes), group->largest->bytes)),
-		.remedy = "do not Put a buffer whose capacity has grown beyond what is usual "
-			  "(fmt's limit is 64 KiB)",
-		.remedy_bytes = group->bytes,
+			closure ? "%s elements of a sync.Pool hold closures, which keep up to %s "
+				  "each"
+				: "%s buffers of up to %s each, far bigger than what is in them or "
+				  "than "
+				  "others, wait in a sync.Pool",
+			format_count(number, sizeof(number), count),
+			format_bytes(size, sizeof(size), largest->bytes)),
+		.remedy = closure ? "set the fields of an element to nil before Put"
+				  : "do not Put a buffer whose capacity has grown beyond what is "
+				    "usual (fmt's limit is "
+				    "64 KiB)",
+		.remedy_bytes = bytes,
 		.condition = "",
-		.subject = group->largest->object,
+		.subject = largest->object,
 		.goroutine = UINT32_MAX,
 	};
 
@@ -111,6 +148,6 @@ struct error *rule_pool_bloat(struct rule_run *run)
 	hw_map_deinit(&pool.seen);
 	hw_vector_deinit(&pool.pending);
 	for (size_t i = 0; i < suspects.groups.count && !err; i++)
-		err = group_report(run, &suspects.groups.items[i]);
+		err = group_report(run, &suspects, &suspects.groups.items[i]);
 	return err;
 }

@@ -1,8 +1,8 @@
 // Which objects are wasted, and by how much.
 //
-// An object is worth a word when copying what is seen of it would give at least half of what it keeps back. Slices that
-// grow by append never get there: they leave at most half of their array unused (runtime/slice.go, growslice: doubled
-// below 256 elements, less from there on, the same since 1.18).
+// An object is worth a word when copying what is seen of it would give a good part of what it keeps back. Room at an
+// array's end has to be three times what is in use: slices that grow by append leave at most half of their array unused
+// (runtime/slice.go, growslice: doubled below 256 elements, less from there on, the same since 1.18).
 #include "rules/waste.h"
 
 #include <string.h>
@@ -12,6 +12,7 @@
 #include "rules/objects.h"
 
 enum {
+	PART_MIN = 3,
 	SPARE_RATIO = 3,
 	ROOM_BYTES_MIN = 16 << 10,
 	BUFFER_BYTES_MIN = 1 << 20,
@@ -30,36 +31,26 @@ static bool is_captured(const struct rule_run *run, const struct windowed_object
 	return true;
 }
 
-// An element of a sync.Pool refers to it.
-static bool is_pooled(const struct rule_run *run, const struct windowed_object *object)
-{
-	const struct window *window = &run->windows->list[object->first];
-	node_id parent =
-		window->from_root ? NODE_NONE : graph_parent(run->analysis->graph, window->holder);
-
-	if (parent >= run->analysis->heap->object_count)
-		return false;
-	const char *name = object_type_name(run, parent);
-	return !strcmp(name, "[]sync.eface") || !strcmp(name, "[]sync.poolLocal");
-}
-
 // A part of bytes that were read is taken for what it is also where the slice could still be extended; of other things a
 // short slice at the array's start is one with room to grow.
 static enum waste_kind kind_of(const struct rule_run *run, const struct windowed_object *object)
 {
 	const struct window *windows = &run->windows->list[object->first];
 	struct object_type type;
+	bool starts = false;
 
 	if (is_captured(run, object))
 		return WASTE_CAPTURED;
-	if (is_pooled(run, object))
+	if (!windows->from_root && object_is_pooled(run, windows->holder))
 		return WASTE_POOLED;
 	if (object->pinned >= object->spare)
 		return WASTE_PINNED;
 	typing_of(run->analysis->typing, object->id, &type);
-	for (uint32_t i = 0; i < object->count; i++)
-		if (windows[i].extent.start)
-			return WASTE_PINNED;
+	// Windows are sorted: a slice that begins where the array does, if any, comes first.
+	for (uint32_t i = 0; i < object->count && !starts; i++)
+		starts = !windows[i].extent.start && windows[i].kind == WINDOW_SLICE;
+	if (!starts)
+		return WASTE_PINNED;
 	return object->viewed && type.type && type.type->size == 1 ? WASTE_PINNED : WASTE_SPARE;
 }
 
@@ -219,7 +210,7 @@ static struct error *judge_object(
 	}
 	if (below.bytes)
 		whole = graph_retained(analysis->graph, object->id);
-	if (own + below.bytes < whole / 2 || own + below.bytes < WASTE_BYTES_MIN)
+	if (own + below.bytes < whole / PART_MIN || own + below.bytes < WASTE_BYTES_MIN)
 		return NULL;
 	suspects_add(judging->suspects, (struct suspect){.object = object->id,
 						.kind = cause_hash(judging->run, object),
