@@ -7,6 +7,7 @@
 // goroutines and from nothing that lives; what two groups keep together is counted for the larger one, once.
 #include <inttypes.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/cleanup.h"
 #include "base/error.h"
@@ -126,6 +127,38 @@ static const char *group_sentence(
 		many ? "they wait" : "it waits");
 }
 
+// What ends such a wait, by Go's words for it (runtime2.go, waitReasonStrings).
+static const struct {
+	const char *reason, *remedy;
+} remedies[] = {
+	{"chan send", "give the channel room for the one answer, or let a select also wait for a "
+		      "context that "
+		      "ends"},
+	{"chan receive", "close the channel when nothing more will come, or let a select also wait "
+			 "for a context "
+			 "that ends"},
+	{"select", "let whoever starts them also end them: close the channel, cancel the context"},
+	{"chan send (nil chan)", "make the channel before it is used; a nil one blocks for ever"},
+	{"chan receive (nil chan)",
+		"make the channel before it is used; a nil one blocks for ever"},
+	{"select (no cases)", "let it wait for something that ends: a channel, a context"},
+	{"sync.Mutex.Lock", "unlock on every way out: defer mutex.Unlock()"},
+	{"sync.RWMutex.Lock", "unlock on every way out: defer mutex.Unlock()"},
+	{"sync.RWMutex.RLock", "unlock on every way out: defer mutex.Unlock()"},
+	{"sync.WaitGroup.Wait", "call Done for every Add, on every way out: defer group.Done()"},
+	{"semacquire", "unlock, or call Done for every Add, on every way out: with defer"},
+	{"sync.Cond.Wait",
+		"Broadcast after the last change too, and let the condition say that it is over"},
+};
+
+static const char *remedy_for(const char *reason)
+{
+	for (size_t i = 0; i < ARRAY_COUNT(remedies); i++)
+		if (!strcmp(reason, remedies[i].reason))
+			return remedies[i].remedy;
+	return "let whoever starts them also end them";
+}
+
 static struct error *group_report(
 	struct rule_run *run, const struct group *group, uint32_t example, bool proven)
 {
@@ -135,9 +168,7 @@ static struct error *group_report(
 		.type = "",
 		.proven = proven,
 		.what = group_sentence(run, group, example, proven),
-		.remedy = "let whoever starts them also end them: close the channel, cancel the "
-			  "context, unlock on every way out, or give the channel room for the one "
-			  "answer",
+		.remedy = remedy_for(run->analysis->goroutines->goroutines[example].wait_reason),
 		.remedy_bytes = group->bytes,
 		.condition = "",
 		.subject = run->analysis->holders[group->holder].node,

@@ -102,17 +102,60 @@ static const char *function_name(const struct analysis *analysis, remote_addr co
 										     : "a function";
 }
 
+// The words for one of the four kinds of piles.
+static void pile_describe(struct rule_run *run, const struct pile *pile, struct finding *finding)
+{
+	static const char channels_condition[] = "Go up to 1.22, and up to 1.26 where go.mod says "
+						 "less than go 1.23; later ones let go of "
+						 "such timers";
+	const struct timer *first = &pile->timers[0];
+	const char *function = function_name(run->analysis, first->code);
+	char count[24];
+
+	format_count(count, sizeof(count), pile->count);
+	if (first->period) {
+		finding->what = finding_text(run,
+			"%s tickers go on that nobody refers to any more: nobody can stop them, "
+			"and nobody hears "
+			"them",
+			count);
+		finding->remedy = "defer ticker.Stop() where the ticker is made";
+		finding->condition = channels_condition;
+	} else if (first->channel) {
+		finding->what = finding_text(run,
+			"%s timers that nobody waits for any more are pending, for a minute or "
+			"more",
+			count);
+		finding->remedy = "instead of time.After in a loop use one time.NewTimer, and Stop "
+				  "or Reset it";
+		finding->condition = channels_condition;
+	} else if (!strncmp(function, "context.", strlen("context."))) {
+		finding->what = finding_text(run,
+			"%s contexts with a timeout that nobody refers to any more stay until it "
+			"is over, in a "
+			"minute or later",
+			count);
+		finding->remedy = "defer cancel() where the context is made";
+	} else {
+		finding->what = finding_text(run,
+			"%s timers that nobody refers to any more will call %s, in a minute or "
+			"later; until then "
+			"they keep what it captured",
+			count, function);
+		finding->remedy =
+			"keep what time.AfterFunc returns, and Stop it when it is needed no longer";
+	}
+}
+
 static struct error *pile_report(struct rule_run *run, const struct pile *pile)
 {
 	const struct analysis *analysis = run->analysis;
 	const struct timer *first = &pile->timers[0];
-	char count[24];
 	uint64_t bytes;
 	struct error *err = pile_bytes(analysis, pile, &bytes);
 
 	if (err)
 		return err;
-	format_count(count, sizeof(count), pile->count);
 	struct finding finding = {
 		.bytes = bytes,
 		.objects = pile->count,
@@ -123,36 +166,7 @@ static struct error *pile_report(struct rule_run *run, const struct pile *pile)
 		.subject = first->object,
 		.goroutine = UINT32_MAX,
 	};
-	if (first->period) {
-		finding.what = finding_text(run,
-			"%s tickers go on that nobody refers to any more: nobody can stop them, "
-			"and nobody "
-			"hears them",
-			count);
-		finding.remedy = "defer ticker.Stop() where the ticker is made";
-		finding.condition =
-			"Go up to 1.22, and up to 1.26 where go.mod says less than go 1.23; "
-			"later ones let go of such tickers";
-	} else if (first->channel) {
-		finding.what = finding_text(run,
-			"%s timers that nobody waits for any more are pending, for a minute or "
-			"more",
-			count);
-		finding.remedy = "instead of time.After in a loop use one time.NewTimer, and Stop "
-				 "or Reset it";
-		finding.condition =
-			"Go up to 1.22, and up to 1.26 where go.mod says less than go 1.23; "
-			"later ones let go of such timers";
-	} else {
-		finding.what = finding_text(run,
-			"%s timers that nobody refers to any more will call %s, in a minute or "
-			"later, and keep "
-			"until then what it captured",
-			count, function_name(analysis, first->code));
-		finding.remedy = "keep what time.AfterFunc returns and Stop it when it is needed "
-				 "no longer; call "
-				 "the cancel function of a context with a timeout";
-	}
+	pile_describe(run, pile, &finding);
 	return finding_add(run, &finding);
 }
 
