@@ -86,6 +86,7 @@ void findings_destroy(struct findings *findings); // accepts NULL
 // The table, ended by a row without a name.
 extern const struct rule rules[];
 
+struct error *rule_cgo_held(struct rule_run *run);
 struct error *rule_channel_backlog(struct rule_run *run);
 struct error *rule_closure_capture(struct rule_run *run);
 struct error *rule_context_children(struct rule_run *run);

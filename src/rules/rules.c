@@ -15,6 +15,8 @@
 
 // Their order decides nothing but who is asked first.
 const struct rule rules[] = {
+	{"cgo-held", "C heap", 64 * MIB, rule_cgo_held,
+		"memory of C, where Go's collector frees nothing"},
 	{"channel-backlog", "viewed", MIB, rule_channel_backlog,
 		"elements in channels that nobody is there to receive"},
 	{"closure-capture", "viewed", 256 * KIB, rule_closure_capture,
