@@ -14,6 +14,7 @@
 
 #include "base/cleanup.h"
 #include "base/error.h"
+#include "base/units.h"
 #include "goruntime/bits.h"
 #include "heapwhy/map.h"
 #include "rules/objects.h"
@@ -274,10 +275,13 @@ static struct error *lists_look(struct lists *lists)
 
 static struct error *group_report(struct lists *lists, const struct suspect_group *group)
 {
+	// Elements that were removed, or lists.
 	static const char *const what[] = {
-		[REMOVED] = "%s removed from their lists keep their values",
-		[FORGOTTEN] = "%s stay linked to each other though Init has emptied their list",
-		[ABANDONED] = "%s keep a list that nothing else refers to, and all its values",
+		[REMOVED] = "%s elements removed from their lists keep their values",
+		[FORGOTTEN] = "the elements of %s lists stay linked to each other though Init has "
+			      "emptied the lists",
+		[ABANDONED] =
+			"elements keep %s lists that nothing else refers to, and all their values",
 	};
 	static const char *const remedies[] = {
 		[REMOVED] = "set the element's Value to nil after Remove, or drop the element",
@@ -286,12 +290,14 @@ static struct error *group_report(struct lists *lists, const struct suspect_grou
 		[ABANDONED] = "drop the element: keep its Value where only that is needed",
 	};
 	const struct suspect *largest = group->largest;
+	char count[24];
 	struct finding finding = {
 		.bytes = group->bytes,
 		.objects = group->count,
 		.type = "list.Element",
 		.proven = true,
-		.what = finding_text(lists->run, what[largest->kind], "elements"),
+		.what = finding_text(lists->run, what[largest->kind],
+			format_count(count, sizeof(count), group->count)),
 		.remedy = remedies[largest->kind],
 		.remedy_bytes = group->bytes,
 		.condition = "",
