@@ -67,6 +67,12 @@ def shape_is_wrong(shape, report, ready):
                 return f'{found} bytes are {name}, the program means {meant}'
             if accounts[name] < 0.9 * meant:
                 return f'{accounts[name]} resident bytes are {name}, of {meant}'
+        # The program's heap profile samples everything.
+        for finding in report['findings']:
+            if not any('main.slices' in call for call in finding['allocated_at']):
+                return f'the finding {finding["rule"]} was allocated at {finding["allocated_at"]}'
+        if len(report['findings']) < 2:
+            return f'there are only the findings {[finding["rule"] for finding in report["findings"]]}'
     # How soon free pages go back to the kernel is the runtime's affair.
     if shape == 'idle' and report['memstats']['HeapIdle'] < 90 * MIB:
         return f'only {report["memstats"]["HeapIdle"]} bytes are idle'

@@ -116,6 +116,7 @@ func main() {
 		fmt.Fprintln(os.Stderr, "no shape called", os.Args[1])
 		os.Exit(2)
 	}
+	runtime.MemProfileRate = 1
 	runtime.GC()
 	debug.SetGCPercent(-1)
 	shape()

@@ -10,7 +10,7 @@
 #include "output/report_parts.h"
 #include "rules/rule.h"
 
-enum { PATH_NODES_MAX = 12 };
+enum { PATH_NODES_MAX = 12, ALLOCATION_CALLS_MAX = 32 };
 
 static bool build_sentences(
 	struct report *report, const struct finding *finding, struct report_finding *out)
@@ -38,6 +38,31 @@ static struct error *build_path(struct report *report, struct analysis *analysis
 	return err;
 }
 
+// Where the object that stands for all was allocated, when the program's heap profile sampled it.
+static bool build_allocation(struct report *report, const struct findings *findings,
+	const struct finding *finding, object_id objects, struct report_finding *out)
+{
+	struct pcln_position positions[ALLOCATION_CALLS_MAX];
+
+	if (finding->subject >= objects)
+		return true;
+	size_t count = allocation_stack(
+		findings->sites, finding->subject, positions, ARRAY_COUNT(positions));
+	out->allocated_at = hw_arena_calloc(&report->arena, count, sizeof(*out->allocated_at));
+	if (!out->allocated_at)
+		return false;
+	for (; out->allocated_at_count < count; out->allocated_at_count++) {
+		const struct pcln_position *position = &positions[out->allocated_at_count];
+		struct report_frame *frame = &out->allocated_at[out->allocated_at_count];
+		frame->function = clean_string(&report->arena, position->function);
+		frame->file = clean_string(&report->arena, position->file);
+		frame->line = position->line;
+		if (!frame->function || !frame->file)
+			return false;
+	}
+	return true;
+}
+
 static bool build_goroutine(struct report *report, const struct analysis *analysis,
 	const struct finding *finding, struct report_finding *out)
 {
@@ -52,7 +77,7 @@ static bool build_goroutine(struct report *report, const struct analysis *analys
 }
 
 static struct error *build_finding(struct report *report, struct analysis *analysis,
-	const struct finding *finding, struct report_finding *out)
+	const struct findings *findings, const struct finding *finding, struct report_finding *out)
 {
 	*out = (struct report_finding){
 		.rule = finding->rule->name,
@@ -63,7 +88,8 @@ static struct error *build_finding(struct report *report, struct analysis *analy
 		.remedy_bytes = finding->remedy_bytes,
 	};
 	if (!build_sentences(report, finding, out) ||
-		!build_goroutine(report, analysis, finding, out))
+		!build_goroutine(report, analysis, finding, out) ||
+		!build_allocation(report, findings, finding, analysis->heap->object_count, out))
 		return error_no_memory();
 	return build_path(report, analysis, finding, out);
 }
@@ -86,7 +112,7 @@ struct error *report_findings(
 	if (!report->findings)
 		return error_no_memory();
 	for (size_t i = 0; i < findings->list.count && !err; i++)
-		err = build_finding(report, analysis, &findings->list.items[i],
+		err = build_finding(report, analysis, findings, &findings->list.items[i],
 			&report->findings[report->finding_count++]);
 	report->finding_bytes = findings->bytes;
 	report->findings_left_out = findings->left_out;

@@ -15,6 +15,7 @@
 #ifndef RULES_RULE_H
 #define RULES_RULE_H
 
+#include "goruntime/allocation_sites.h"
 #include "graph/analysis.h"
 #include "heapwhy/arena.h"
 #include "heapwhy/vector.h"
@@ -55,6 +56,7 @@ struct findings {
 	struct hw_arena arena;
 	HW_VECTOR(struct finding) list; // by bytes, largest first
 	uint64_t bytes;                 // of all of them
+	struct allocation_sites *sites; // where objects were allocated
 	uint64_t left_out;              // small ones beyond FINDINGS_MAX
 };
 

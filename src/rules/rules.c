@@ -135,7 +135,9 @@ struct error *rules_run(
 	if (!findings)
 		return error_no_memory();
 	hw_arena_init(&findings->arena, 0);
-	struct error *err = rules_ask(&run);
+	struct error *err = allocation_sites_open(analysis->heap, &findings->sites);
+	if (!err)
+		err = rules_ask(&run);
 	goroutine_evidence_destroy(run.goroutines);
 	timer_evidence_destroy(run.timers);
 	if (err) {
@@ -153,6 +155,7 @@ void findings_destroy(struct findings *findings)
 {
 	if (!findings)
 		return;
+	allocation_sites_close(findings->sites);
 	hw_vector_deinit(&findings->list);
 	hw_arena_deinit(&findings->arena);
 	free(findings);

@@ -42,6 +42,17 @@ static int suspect_compare(const void *a, const void *b)
 	return one->object < other->object ? -1 : one->object > other->object;
 }
 
+static bool tells_more(
+	const struct rule_run *run, const struct suspect *suspect, const struct suspect *than)
+{
+	const struct allocation_sites *sites = run->findings->sites;
+	bool sampled = allocation_is_sampled(sites, suspect->object);
+
+	if (sampled != allocation_is_sampled(sites, than->object))
+		return sampled;
+	return suspect->bytes > than->bytes;
+}
+
 struct error *suspects_group(struct suspects *suspects, struct rule_run *run)
 {
 	struct analysis *analysis = run->analysis;
@@ -69,7 +80,7 @@ struct error *suspects_group(struct suspects *suspects, struct rule_run *run)
 				break;
 			group.bytes += suspect->bytes;
 			group.count++;
-			if (suspect->bytes > group.largest->bytes)
+			if (tells_more(run, suspect, group.largest))
 				group.largest = suspect;
 		}
 		if (group.bytes >= run->rule->least && !hw_vector_push(&suspects->groups, group))

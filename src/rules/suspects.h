@@ -24,6 +24,7 @@ struct suspect {
 struct suspect_group {
 	size_t first, count; // in the list
 	uint64_t bytes;
+	// The largest, of those whose allocation the heap profile sampled when there are any: it stands for all.
 	const struct suspect *largest;
 };
 
