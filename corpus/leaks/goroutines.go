@@ -36,6 +36,7 @@ func init() {
 	healthy("context-loop", serveContext)
 	healthy("mutex-contended", contend)
 	healthy("sleepers", sleepLong)
+	healthy("timeouts-pending", waitNotTooLong)
 	healthy("semaphore-channel", limitWorkers)
 }
 
@@ -364,6 +365,22 @@ func contend() {
 func sleepLong() {
 	for i := 0; i < 50; i++ {
 		spawn(func() { hold(func() { time.Sleep(time.Hour) }) })
+	}
+}
+
+// The answer will not come, but the timeout will.
+func waitNotTooLong() {
+	for i := 0; i < 50; i++ {
+		answer := make(chan []byte)
+		spawn(func() {
+			hold(func() {
+				select {
+				case b := <-answer:
+					length += len(b)
+				case <-time.After(time.Hour):
+				}
+			})
+		})
 	}
 }
 

@@ -56,7 +56,8 @@ static void question_deinit(struct question *question)
 	hw_vector_deinit(&question->sudogs);
 }
 
-// Adds a goroutine with what it waits for. Who waits for timers and for others is to be woken by the others.
+// Adds a goroutine with what it waits for. Who waits for tickers and for others is to be woken by the others.
+// A timer that fires once is as good as any: that is how one waits for no longer than so long.
 static bool question_add(struct question *question, const struct goroutine_evidence *evidence,
 	uint32_t goroutine, const struct timer_evidence *timers)
 {
@@ -66,25 +67,26 @@ static bool question_add(struct question *question, const struct goroutine_evide
 		.first = (uint32_t)question->objects.count,
 		.count = wait->count,
 	};
-	uint32_t of_timers = 0;
+	uint32_t of_tickers = 0;
 
 	for (uint32_t i = 0; i < wait->count; i++) {
 		const struct wait_on *on = &evidence->waits.on.items[wait->first + i];
-		bool timer = hw_map_get(&timers->channels, on->object, NULL);
+		bool ticker = hw_map_get(&timers->tickers, on->object, NULL);
 		if (on->sudog != OBJECT_NONE && !hw_vector_push(&question->sudogs, on->sudog))
 			return false;
-		if (!hw_vector_push(&question->objects, (struct blocked_object){on->object, timer}))
+		if (!hw_vector_push(
+			    &question->objects, (struct blocked_object){on->object, ticker}))
 			return false;
-		of_timers += timer;
+		of_tickers += ticker;
 	}
-	if (of_timers == wait->count)
+	if (of_tickers == wait->count)
 		for (uint32_t i = 0; i < wait->count; i++)
 			question->objects.items[blocked.first + i].late = false;
 	return hw_vector_push(&question->blocked, blocked) &&
 	       hw_vector_push(&question->goroutines, goroutine);
 }
 
-static bool waits_for_timer(const struct question *question, const struct blocked *blocked)
+static bool waits_for_ticker(const struct question *question, const struct blocked *blocked)
 {
 	for (uint32_t i = 0; i < blocked->count; i++)
 		if (question->objects.items[blocked->first + i].late)
@@ -101,7 +103,7 @@ static void verdict_take(struct goroutine_evidence *evidence, const struct quest
 		state->sleep = SLEEP_FOREVER;
 		evidence->forever++;
 	} else if (verdict->how == WAKEABLE_LATE &&
-		   waits_for_timer(question, &question->blocked.items[i])) {
+		   waits_for_ticker(question, &question->blocked.items[i])) {
 		// Others that are woken late only wait for what such a loop does.
 		state->sleep = SLEEP_IN_LOOP;
 		state->loop_bytes = verdict->bytes;

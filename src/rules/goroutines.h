@@ -12,7 +12,7 @@ enum sleep {
 	SLEEP_ENDS,
 	// Nothing can ever wake it.
 	SLEEP_FOREVER,
-	// A timer wakes it, but of the other channels that it waits for nobody can reach one: a loop round a ticker
+	// A ticker wakes it, but of the other channels that it waits for nobody can reach one: a loop round a ticker
 	// and a channel called done, which nobody can end.
 	SLEEP_IN_LOOP,
 };

@@ -21,7 +21,7 @@
 
 enum { TIMERS_MIN = 100 };
 
-#define FAR_NS (UINT64_C(60) * 1000 * 1000 * 1000) // what fires sooner is on its way
+#define FAR_NS (UINT64_C(30) * 1000 * 1000 * 1000) // what fires sooner is on its way
 
 // Timers of one kind: what they do when they fire.
 struct pile {
@@ -123,7 +123,8 @@ static void pile_describe(struct rule_run *run, const struct pile *pile, struct 
 		finding->condition = channels_condition;
 	} else if (first->channel) {
 		finding->what = finding_text(run,
-			"%s timers that nobody waits for any more are pending, for a minute or "
+			"%s timers that nobody waits for any more are pending, for half a minute "
+			"or "
 			"more",
 			count);
 		finding->remedy = "instead of time.After in a loop use one time.NewTimer, and Stop "
@@ -132,13 +133,14 @@ static void pile_describe(struct rule_run *run, const struct pile *pile, struct 
 	} else if (!strncmp(function, "context.", strlen("context."))) {
 		finding->what = finding_text(run,
 			"%s contexts with a timeout that nobody refers to any more stay until it "
-			"is over, in a "
+			"is over, in half a "
 			"minute or later",
 			count);
 		finding->remedy = "defer cancel() where the context is made";
 	} else {
 		finding->what = finding_text(run,
-			"%s timers that nobody refers to any more will call %s, in a minute or "
+			"%s timers that nobody refers to any more will call %s, in half a minute "
+			"or "
 			"later; until then "
 			"they keep what it captured",
 			count, function);

@@ -13,7 +13,7 @@ void timer_evidence_destroy(struct timer_evidence *evidence)
 	if (!evidence)
 		return;
 	hw_vector_deinit(&evidence->list);
-	hw_map_deinit(&evidence->channels);
+	hw_map_deinit(&evidence->tickers);
 	free(evidence);
 }
 
@@ -31,9 +31,8 @@ static bool timer_add(const struct heap *heap, struct timer_evidence *evidence, 
 
 	if (!timer_read(heap, object, &timer))
 		return true;
-	object_id channel = timer.channel ? heap_find(heap, timer.channel) : OBJECT_NONE;
-	if (channel != OBJECT_NONE &&
-		!hw_map_put(&evidence->channels, channel, evidence->list.count))
+	object_id channel = timer.period ? heap_find(heap, timer.channel) : OBJECT_NONE;
+	if (channel != OBJECT_NONE && !hw_map_put(&evidence->tickers, channel, 0))
 		return false;
 	return hw_vector_push(&evidence->list, timer);
 }
@@ -55,7 +54,7 @@ struct error *timer_evidence(struct rule_run *run, struct timer_evidence **out)
 		struct timer_evidence *evidence = calloc(1, sizeof(*evidence));
 		if (!evidence)
 			return error_no_memory();
-		hw_map_init(&evidence->channels);
+		hw_map_init(&evidence->tickers);
 		struct error *err = evidence_fill(run, evidence);
 		if (err) {
 			timer_evidence_destroy(evidence);

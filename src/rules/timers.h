@@ -8,7 +8,7 @@
 
 struct timer_evidence {
 	HW_VECTOR(struct timer) list; // those alive, by object
-	struct hw_map channels;       // object of a channel -> index of its timer
+	struct hw_map tickers;        // the channels (objects) that a ticker sends to
 };
 
 struct error *timer_evidence(struct rule_run *run, struct timer_evidence **out);
