@@ -4,7 +4,7 @@
 #   scripts/go-build.sh VERSION VARIANT DIRECTORY
 #   scripts/go-build.sh 1.26 stripped corpus/orders
 #
-# VARIANT: plain, stripped (-s -w), pie, cgo, race, noinline (-gcflags=all=-l).
+# VARIANT: plain, stripped (-s -w), pie, cgo, race, noinline (-gcflags=all=-l), arm64 (for that machine).
 # Nothing is fetched but the toolchain. Compiled packages are kept in the cache folder between runs.
 set -euo pipefail
 
@@ -13,7 +13,7 @@ version=$1 variant=$2 directory=$3
 top=$(cd "$(dirname "$0")/.." && pwd)
 cache=${HEAPWHY_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/heapwhy}
 
-cgo=0
+cgo=0 arch=amd64
 case $variant in
 plain) flags=() ;;
 stripped) flags=(-ldflags '-s -w') ;;
@@ -21,6 +21,7 @@ pie) flags=(-buildmode=pie) ;;
 cgo) flags=() cgo=1 ;;
 race) flags=(-race) cgo=1 ;;
 noinline) flags=(-gcflags=all=-l) ;;
+arm64) flags=() arch=arm64 ;;
 *) echo "go-build: no variant called $variant" >&2; exit 2 ;;
 esac
 
@@ -28,8 +29,8 @@ goroot=$("$top/scripts/go-toolchains.sh" "$version" | cut -d' ' -f2)
 program=$cache/corpus/$version/$variant/$(basename "$directory")
 # One module a program, none to fetch; no setting of the user's reaches the build.
 export GOENV=off GOFLAGS=-mod=mod GO111MODULE=on GOTOOLCHAIN=local GOPROXY=off GOWORK=off GOEXPERIMENT=
-export GOCACHE=$cache/gocache GOPATH=$cache/gopath CGO_ENABLED=$cgo
-unset GOROOT GOOS GOARCH GOAMD64 GODEBUG GOGC GOMEMLIMIT
+export GOCACHE=$cache/gocache GOPATH=$cache/gopath CGO_ENABLED=$cgo GOARCH=$arch
+unset GOROOT GOOS GOAMD64 GODEBUG GOGC GOMEMLIMIT
 cd "$directory"
 "$goroot/bin/go" build "${flags[@]}" -o "$program" . >&2
 echo "$program"

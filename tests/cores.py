@@ -154,6 +154,30 @@ def same_report(version, way, cases):
     return '; '.join(wrong)
 
 
+def guest_core(version, cases, folder):
+    """(what the program said, the core that qemu wrote of it) of a program for arm64."""
+    program = corpus.build(version, 'arm64', 'agreement')
+    with dying(folder), corpus.Subject(['qemu-aarch64', program, *cases], stderr=subprocess.DEVNULL) as subject:
+        os.kill(subject.pid, signal.SIGABRT)
+        subject.process.wait()
+        return subject.ready, glob.glob(f'{folder}/qemu_*.core')[0]
+
+
+def arm64(version):
+    """Agreement with the collector of a program for another machine."""
+    if not shutil.which('qemu-aarch64'):
+        return 'SKIP no qemu-aarch64'
+    with tempfile.TemporaryDirectory(dir='/var/tmp') as folder:
+        ready, path = guest_core(version, PROGRAMS, folder)
+        report = examined(path, f'--exe={corpus.build(version, "arm64", "agreement")}')
+        small = examined(dump(path, f'{folder}/own', f'--exe={corpus.build(version, "arm64", "agreement")}'))
+        found = {'arch': report['target']['arch'], 'live': report['heap']['live_bytes']} | report['agreement']
+        expected = {'arch': 'arm64', 'live': ready['heap_alloc'], 'comparable': True, 'missing': 0, 'extra': 0,
+                    'impossible': 0}
+        wrong = {key: found[key] for key in expected if found[key] != expected[key]}
+        return str(wrong or '') or differences(essence(report), small)
+
+
 def debuggers():
     """gdb and delve find the frames of goroutine 1 in our core."""
     with tempfile.TemporaryDirectory() as folder, start(DELVE_KNOWS, 'closures') as subject:
@@ -335,6 +359,8 @@ def tests():
                 lambda version=version, cases=cases: same_report(version, 'plain', cases)
     for way in ('stripped', 'pie', 'cgo'):
         yield f'go 1.26 {way}: each core says what the process said', lambda way=way: same_report('1.26', way, PROGRAMS)
+    for version in corpus.versions() if LONG else ('1.22', '1.24', '1.26', '1.27'):
+        yield f'go {version} for arm64: agreement with the collector', lambda version=version: arm64(version)
     yield 'gdb and delve show the frames of goroutine 1', debuggers
     yield 'a program that is elsewhere, or another', program_lost
     yield 'the file is its owner\'s', own_file

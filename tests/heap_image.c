@@ -25,7 +25,7 @@ void heap_image_init(struct heap_image *image, const char *version)
 	struct layout *layout = &image->runtime.layout;
 
 	memset(image, 0, sizeof(*image));
-	assert_success(layout_choose(version, layout));
+	assert_success(layout_choose(version, ARCH_AMD64, layout));
 	image->contents = calloc(IMAGE_HEAP_PAGES, GO_PAGE_SIZE);
 	image->metadata = calloc(1, META_BYTES);
 	image->types = calloc(1, TYPES_BYTES);
@@ -209,7 +209,7 @@ static void region_add(
 void heap_image_open(struct heap_image *image)
 {
 	const struct layout_offsets *at = &image->runtime.layout.at;
-	uint64_t entry = ((IMAGE_HEAP - ARENA_BASE) >> ARENA_SHIFT) * 8;
+	uint64_t entry = ((IMAGE_HEAP - ARENA_BASE_AMD64) >> ARENA_SHIFT) * 8;
 	uint64_t table[4096 / 8] = {0};
 
 	heap_image_store(

@@ -271,7 +271,7 @@ static void check_layout(struct opened *opened)
 	struct layout layout, before;
 	char *note;
 
-	assert_success(layout_choose("go1.26.11", &layout));
+	assert_success(layout_choose("go1.26.11", ARCH_AMD64, &layout));
 	before = layout;
 	assert_success(layout_refine(&layout, opened->executable, &note));
 	assert_int_equal(layout.at.special_kind, 99);

@@ -7,14 +7,14 @@ static struct layout chosen(const char *version)
 {
 	struct layout layout;
 
-	assert_success(layout_choose(version, &layout));
+	assert_success(layout_choose(version, ARCH_AMD64, &layout));
 	return layout;
 }
 
 static void assert_refused(const char *version, const char *why)
 {
 	struct layout layout;
-	struct error *err = layout_choose(version, &layout);
+	struct error *err = layout_choose(version, ARCH_AMD64, &layout);
 
 	assert_non_null(err);
 	assert_int_equal(error_kind(err), ERROR_TARGET);

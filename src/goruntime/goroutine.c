@@ -157,6 +157,7 @@ static struct error *goroutine_read(struct reading *reading, remote_addr address
 {
 	struct go_runtime *runtime = reading->runtime;
 	const struct layout_offsets *at = &runtime->layout.at;
+	bool arm = runtime->target->arch == ARCH_ARM64;
 	uint32_t status = (uint32_t)g_word(g, at->g_atomicstatus);
 	struct goroutine_record record = {
 		.g = address,
@@ -166,6 +167,8 @@ static struct error *goroutine_read(struct reading *reading, remote_addr address
 		.async_safe_point = g_byte(g, at->g_asyncSafePoint),
 		.sched_pc = g_word(g, at->g_sched + at->gobuf_pc),
 		.sched_sp = g_word(g, at->g_sched + at->gobuf_sp),
+		// runtime/runtime2.go: gobuf.lr stands before gobuf.bp (1.19 to 1.27).
+		.sched_link = arm ? g_word(g, at->g_sched + at->gobuf_bp - 8) : 0,
 		.syscall_pc = g_word(g, at->g_syscallpc),
 		.syscall_sp = g_word(g, at->g_syscallsp),
 		.vector_state = g_word(g, at->g_xRegs),

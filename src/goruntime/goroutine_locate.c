@@ -14,7 +14,7 @@ enum { STATUS_RUNNING = 2, STATUS_COPYSTACK = 8 };
 enum { THREAD_STACK_BYTES_MAX = 256 << 10 };
 
 struct machine {
-	remote_addr pc, sp;
+	remote_addr pc, sp, link;
 };
 
 struct bounds {
@@ -42,15 +42,17 @@ static remote_addr m_field(struct go_runtime *runtime, remote_addr m, int32_t of
 	return offset < 0 ? 0 : memory_u64(&runtime->memory, m + (uint64_t)offset);
 }
 
-// The kernel's struct rt_sigframe on amd64: {return address; struct ucontext {flags, link, stack
-// {sp, flags, size}, sigcontext {r8 .. r15, rdi, rsi, rbp, rbx, rdx, rax, rcx, rsp, rip, ...}}}.
-// The signal stack is recorded in it, which makes it easy to recognise.
-enum {
-	UCONTEXT_STACK_SP = 16,
-	UCONTEXT_STACK_SIZE = 32,
-	UCONTEXT_REGISTERS = 40,
-	UCONTEXT_RSP = UCONTEXT_REGISTERS + 15 * 8,
-	UCONTEXT_RIP = UCONTEXT_REGISTERS + 16 * 8,
+// The kernel's struct ucontext {flags, link, stack {sp, flags, size}, ...}, which follows the return
+// address on amd64 and the siginfo on arm64. The signal stack is recorded in it, which makes it easy
+// to recognise. Then come, on amd64, sigcontext {r8 .. r15, rdi, rsi, rbp, rbx, rdx, rax, rcx, rsp,
+// rip, ...}; on arm64 128 bytes of signal mask and sigcontext {fault address, x0 .. x30, sp, pc, ...},
+// aligned to 16.
+enum { UCONTEXT_STACK_SP = 16, UCONTEXT_STACK_SIZE = 32 };
+static const struct saved_machine {
+	uint16_t sp, pc, link; // offsets in the ucontext; link 0: none
+} saved_machines[] = {
+	[ARCH_AMD64] = {40 + 15 * 8, 40 + 16 * 8, 0},
+	[ARCH_ARM64] = {184 + 31 * 8, 184 + 32 * 8, 184 + 30 * 8},
 };
 
 // The thread is on its signal stack: finds what it was doing when the first signal came, and where
@@ -60,17 +62,19 @@ static bool signal_context(struct go_runtime *runtime, const struct bounds *sign
 {
 	remote_addr sp = machine->sp & ~UINT64_C(7);
 	uint64_t size = signal_stack->high - signal_stack->low;
+	const struct saved_machine *offsets = &saved_machines[runtime->target->arch];
 
 	if (size > THREAD_STACK_BYTES_MAX)
 		return false;
-	for (remote_addr at = sp; at + UCONTEXT_RIP + 8 <= signal_stack->high; at += 8) {
+	for (remote_addr at = sp; at + offsets->pc + 8 <= signal_stack->high; at += 8) {
 		struct machine before;
 
 		if (memory_u64(&runtime->memory, at + UCONTEXT_STACK_SP) != signal_stack->low ||
 			memory_u64(&runtime->memory, at + UCONTEXT_STACK_SIZE) != size)
 			continue;
-		before.pc = memory_u64(&runtime->memory, at + UCONTEXT_RIP);
-		before.sp = memory_u64(&runtime->memory, at + UCONTEXT_RSP);
+		before.pc = memory_u64(&runtime->memory, at + offsets->pc);
+		before.sp = memory_u64(&runtime->memory, at + offsets->sp);
+		before.link = offsets->link ? memory_u64(&runtime->memory, at + offsets->link) : 0;
 		if (bounds_hold(signal_stack, before.sp))
 			continue; // a signal within a signal
 		*machine = before;
@@ -85,6 +89,7 @@ static bool signal_context(struct go_runtime *runtime, const struct bounds *sign
 static bool thread_left_word(struct unwinder *unwinder, const struct bounds *thread_stack,
 	const struct machine *machine, struct goroutine_stack *stack)
 {
+	struct unwind_start start = {.pc = machine->pc, .sp = machine->sp, .link = machine->link};
 	struct stack_bytes used = {.low = stack->thread_low, .high = thread_stack->high};
 	_cleanup_free_ uint8_t *bytes = NULL;
 
@@ -100,7 +105,16 @@ static bool thread_left_word(struct unwinder *unwinder, const struct bounds *thr
 	used.bytes = bytes;
 	target_read_sparse(unwinder->runtime->target, used.low, bytes, used.high - used.low);
 	stack->thread_high = used.high;
-	return unwind_to_stack_switch(unwinder, &used, machine->pc, machine->sp);
+	return unwind_to_stack_switch(unwinder, &used, &start);
+}
+
+static struct machine thread_machine(const struct target *target, const struct registers *registers)
+{
+	enum { LINK_REGISTER = 30 };
+	bool link = target->arch == ARCH_ARM64 && registers->word_count > LINK_REGISTER;
+
+	return (struct machine){
+		registers->pc, registers->sp, link ? registers->words[LINK_REGISTER] : 0};
 }
 
 // A goroutine that executes on thread `thread`.
@@ -109,12 +123,12 @@ static void locate_running(struct unwinder *unwinder, const struct goroutine_rec
 {
 	struct go_runtime *runtime = unwinder->runtime;
 	const struct layout_offsets *at = &runtime->layout.at;
-	struct machine machine = {thread->registers.pc, thread->registers.sp};
+	struct machine machine = thread_machine(runtime->target, &thread->registers);
 	struct bounds signal_stack =
 		stack_bounds(runtime, m_field(runtime, record->m, at->m_gsignal));
 	struct bounds thread_stack = stack_bounds(runtime, m_field(runtime, record->m, at->m_g0));
 	struct machine vdso_caller = {m_field(runtime, record->m, at->m_vdsoPC),
-		m_field(runtime, record->m, at->m_vdsoSP)};
+		m_field(runtime, record->m, at->m_vdsoSP), 0};
 	remote_addr saved;
 
 	stack->registers = true;
@@ -130,18 +144,20 @@ static void locate_running(struct unwinder *unwinder, const struct goroutine_rec
 		const struct code_point *point = unwinder_point(unwinder, machine.pc);
 
 		stack->position = STACK_RUNNING;
-		stack->start = (struct unwind_start){machine.pc, machine.sp, true, true};
+		stack->start =
+			(struct unwind_start){machine.pc, machine.sp, machine.link, true, true};
 		// gogo has switched to the stack and will jump to where g.sched says.
 		if (point && point->kind == FUNCTION_GOGO)
-			stack->start =
-				(struct unwind_start){record->sched_pc, machine.sp, false, true};
+			stack->start = (struct unwind_start){
+				record->sched_pc, machine.sp, record->sched_link, false, true};
 		return;
 	}
 	// nanotime1 and walltime call the vdso on g0 without a word in g.sched, but with one for
 	// the profiler.
 	if (bounds_hold(own, vdso_caller.sp)) {
 		stack->position = STACK_RUNNING;
-		stack->start = (struct unwind_start){vdso_caller.pc, vdso_caller.sp, false, true};
+		stack->start =
+			(struct unwind_start){vdso_caller.pc, vdso_caller.sp, 0, false, true};
 		return;
 	}
 	stack->thread_low = machine.sp;
@@ -150,8 +166,8 @@ static void locate_running(struct unwinder *unwinder, const struct goroutine_rec
 	if (bounds_hold(own, record->sched_sp) &&
 		thread_left_word(unwinder, &thread_stack, &machine, stack)) {
 		stack->position = STACK_ON_THREAD;
-		stack->start =
-			(struct unwind_start){record->sched_pc, record->sched_sp, false, true};
+		stack->start = (struct unwind_start){
+			record->sched_pc, record->sched_sp, record->sched_link, false, true};
 	}
 }
 
@@ -199,10 +215,11 @@ void goroutine_locate(struct unwinder *unwinder, const struct hw_map *threads,
 	// runtime.unwinder.initAt: g.syscallsp goes before g.sched.
 	stack->position =
 		record->status == STATUS_COPYSTACK || record->scan ? STACK_MOVING : STACK_PARKED;
-	stack->start = (struct unwind_start){record->sched_pc, record->sched_sp, false, false};
+	stack->start = (struct unwind_start){
+		record->sched_pc, record->sched_sp, record->sched_link, false, false};
 	if (record->syscall_sp)
-		stack->start =
-			(struct unwind_start){record->syscall_pc, record->syscall_sp, false, false};
+		stack->start = (struct unwind_start){
+			record->syscall_pc, record->syscall_sp, 0, false, false};
 	if (record->status == STATUS_RUNNING) {
 		stack->position = STACK_UNKNOWN;
 		if (goroutine->thread != UINT32_MAX)

@@ -48,6 +48,8 @@ struct goroutine_record {
 	bool scan;       // _Gscan: some thread examines or copies the stack
 	bool async_safe_point;
 	remote_addr sched_pc, sched_sp, syscall_pc, syscall_sp;
+	remote_addr
+		sched_link; // arm64: of a goroutine that has not run, where its function returns to
 	remote_addr vector_state;
 };
 

@@ -102,19 +102,21 @@ static bool version_parse(const char *version, int *minor, int *patch)
 	return true;
 }
 
-static const struct layout_offsets *offsets_find(int minor, int patch)
+static const struct layout_offsets *offsets_find(enum target_arch arch, int minor, int patch)
 {
+	bool arm = arch == ARCH_ARM64;
+	const struct layout_offsets *table = arm ? layout_table_arm64 : layout_table;
+	unsigned count = arm ? layout_table_arm64_count : layout_table_count;
 	const struct layout_offsets *best = NULL;
 	int best_distance = 0;
 
-	for (unsigned i = 0; i < layout_table_count; i++) {
+	for (unsigned i = 0; i < count; i++) {
 		int row_minor, row_patch;
-		if (!version_parse(layout_table[i].version, &row_minor, &row_patch) ||
-			row_minor != minor)
+		if (!version_parse(table[i].version, &row_minor, &row_patch) || row_minor != minor)
 			continue;
 		int distance = abs(row_patch - patch);
 		if (!best || distance < best_distance) {
-			best = &layout_table[i];
+			best = &table[i];
 			best_distance = distance;
 		}
 	}
@@ -156,7 +158,7 @@ static struct error *experiments_apply(struct layout *layout, const char *versio
 	return NULL;
 }
 
-struct error *layout_choose(const char *version, struct layout *out)
+struct error *layout_choose(const char *version, enum target_arch arch, struct layout *out)
 {
 	const int oldest = mechanisms[0].minor;
 	const int newest = mechanisms[ARRAY_COUNT(mechanisms) - 1].minor;
@@ -167,7 +169,7 @@ struct error *layout_choose(const char *version, struct layout *out)
 			"\"%.64s\" is no version of Go that heapwhy can read (go1.%d to go1.%d)",
 			version, oldest, newest);
 	const struct mechanisms *by = mechanisms_find(minor);
-	const struct layout_offsets *offsets = offsets_find(minor, patch);
+	const struct layout_offsets *offsets = offsets_find(arch, minor, patch);
 	if (!by || !offsets)
 		return error_create(ERROR_TARGET,
 			"built with go1.%d, but heapwhy knows the memory layouts of go1.%d to "

@@ -9,6 +9,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "target/target.h"
+
 struct error;
 struct executable;
 
@@ -53,7 +55,7 @@ struct layout {
 
 // Chooses the layout for `version` ("go1.26.11", "go1.25.3 X:greenteagc"). An unknown version is
 // refused.
-struct error *layout_choose(const char *version, struct layout *out);
+struct error *layout_choose(const char *version, enum target_arch arch, struct layout *out);
 
 // Reads every field from the executable's debug information; -1 where it tells nothing. `version`
 // is left alone.
@@ -64,8 +66,8 @@ struct error *layout_read(struct executable *executable, struct layout_offsets *
 // (NULL when none; free it).
 struct error *layout_refine(struct layout *layout, struct executable *executable, char **note);
 
-// The generated table.
-extern const struct layout_offsets layout_table[];
-extern const unsigned layout_table_count;
+// The generated tables.
+extern const struct layout_offsets layout_table[], layout_table_arm64[];
+extern const unsigned layout_table_count, layout_table_arm64_count;
 
 #endif

@@ -21,13 +21,15 @@ enum {
 	FUNCTIONS_MAX = 1 << 26,
 };
 
-// runtime/symtab.go, pcHeader: magic uint32, two zero bytes, minLC (1 on amd64), ptrSize; nfunc
+// runtime/symtab.go, pcHeader: magic uint32, two zero bytes, minLC (1 on amd64, 4 on arm64), ptrSize; nfunc
 // int; nfiles uint; textStart uintptr; funcnameOffset uintptr. The magic is 0xfffffff0 in 1.19 and
 // 0xfffffff1 from 1.20 on.
 enum { HEADER_FUNCTIONS = 8, HEADER_NAMES = 32, HEADER_BYTES = 40 };
 static const uint64_t header_magics[] = {
 	UINT64_C(0x08010000fffffff0),
 	UINT64_C(0x08010000fffffff1),
+	UINT64_C(0x08040000fffffff0),
+	UINT64_C(0x08040000fffffff1),
 };
 
 struct module_search {

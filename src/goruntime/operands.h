@@ -13,7 +13,7 @@ struct operand {
 
 // The memory operands relative to the program counter in the main program's function `name`, in
 // order, as far as they lie in its data; at most `max`. Returns how many, 0 when there is no such
-// function. amd64 only.
+// function.
 size_t function_operands(
 	const struct go_runtime *runtime, const char *name, struct operand *out, size_t max);
 

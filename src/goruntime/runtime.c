@@ -63,7 +63,7 @@ struct error *go_read_words(struct go_runtime *runtime, remote_addr slice, uint6
 
 remote_addr go_arena(const struct go_runtime *runtime, struct memory *memory, remote_addr address)
 {
-	uint64_t index = (address - ARENA_BASE) >> ARENA_SHIFT;
+	uint64_t index = (address - arena_base(runtime)) >> ARENA_SHIFT;
 
 	// runtime/malloc.go: arenaL1Bits is 0 on 64-bit Linux, so arenas is one pointer to the
 	// table of all arenas.
@@ -82,7 +82,7 @@ static struct error *version_find(struct go_runtime *runtime)
 	if (err)
 		return err;
 	snprintf(runtime->version, sizeof(runtime->version), "%s", info->go_version);
-	err = layout_choose(info->go_version, &runtime->layout);
+	err = layout_choose(info->go_version, runtime->target->arch, &runtime->layout);
 	buildinfo_destroy(info);
 	return err;
 }
@@ -161,8 +161,6 @@ static struct error *runtime_open(struct go_runtime *runtime)
 
 struct error *go_runtime_open(struct target *target, struct go_runtime **out)
 {
-	if (target->arch != ARCH_AMD64)
-		return error_create(ERROR_TARGET, "heapwhy reads Go programs for amd64 only");
 	struct go_runtime *runtime = calloc(1, sizeof(*runtime));
 	if (!runtime)
 		return error_no_memory();

@@ -12,9 +12,14 @@ enum {
 	ARENA_COUNT = 1 << 22,    // entries of mheap_.arenas[0]
 };
 
-// runtime/malloc.go, arenaBaseOffset on amd64: arenas are numbered from the lowest canonical
-// address on.
-#define ARENA_BASE UINT64_C(0xffff800000000000)
+#define ARENA_BASE_AMD64 UINT64_C(0xffff800000000000)
+
+// runtime/malloc.go, arenaBaseOffset: arenas are numbered from the lowest canonical address on, which
+// on arm64 is 0.
+static inline remote_addr arena_base(const struct go_runtime *runtime)
+{
+	return runtime->target->arch == ARCH_AMD64 ? ARENA_BASE_AMD64 : 0;
+}
 
 // Notices that a linked list of the target bites its own tail (Brent's algorithm: the mark moves on
 // after 1, 2, 4, ... steps, so that a ring is noticed before it has been walked three times).

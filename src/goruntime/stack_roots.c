@@ -159,15 +159,19 @@ static void scan_registers(struct scan *scan, const struct registers *registers)
 // {n int32, bytedata} maps the arguments, and at 32(SP) a byte that tells whether the results are
 // valid as well.
 //
-// They also have an internal/abi.RegArgs as their highest local variable, whose Ptrs are pointers:
-// 9 integer registers, 15 float registers, 9 pointers, and 2 bytes of flags, on amd64.
-enum {
-	REFLECT_VALID_OFFSET = 32,
-	REFLECT_ARGUMENT_WORDS_MAX = 1 << 20,
-	REG_ARGS_WORDS = 33, // up to the end of Ptrs
-	REG_ARGS_BYTES = 272,
+// Both are 8 bytes higher on arm64, behind the saved return address (MinFrameSize). The frames also
+// have an internal/abi.RegArgs as their highest local variable: integer registers, float registers, as
+// many pointers (Ptrs) as there are integer registers, and 2 bytes of flags.
+enum { REFLECT_VALID_OFFSET = 32, REFLECT_ARGUMENT_WORDS_MAX = 1 << 20 };
+static const struct reflect_frame {
+	uint8_t skip;    // MinFrameSize
+	uint8_t words;   // of RegArgs, up to the end of Ptrs
+	uint16_t bytes;  // of RegArgs
+	uint8_t mask[6]; // a bit for each word of Ptrs
+} reflect_frames[] = {
+	[ARCH_AMD64] = {0, 33, 272, {0, 0, 0, 0xff, 1}},
+	[ARCH_ARM64] = {8, 48, 392, {0, 0, 0, 0, 0xff, 0xff}},
 };
-static const uint8_t REG_ARGS_MASK[] = {0, 0, 0, 0xff, 1}; // words 24 to 32
 
 static bool scan_reflect_arguments(struct scan *scan, const struct frame *frame,
 	const struct frame_map *map, remote_addr method_value, bool results_valid)
@@ -195,11 +199,12 @@ static bool scan_reflect_arguments(struct scan *scan, const struct frame *frame,
 static bool scan_reflect_stub(
 	struct scan *scan, const struct frame *frame, const struct frame_map *map)
 {
+	const struct reflect_frame *layout = &reflect_frames[scan->runtime->target->arch];
 	struct stack_object registers = {
-		.address = frame_locals_end(frame) - REG_ARGS_BYTES,
-		.size = REG_ARGS_BYTES,
-		.words = REG_ARGS_WORDS,
-		.mask = REG_ARGS_MASK,
+		.address = frame_locals_end(frame) - layout->bytes,
+		.size = layout->bytes,
+		.words = layout->words,
+		.mask = layout->mask,
 		.frame = scan->frame,
 	};
 	uint64_t method_value, valid;
@@ -213,8 +218,9 @@ static bool scan_reflect_stub(
 	}
 	if (registers.address > frame->sp && !hw_vector_push(&scan->objects, registers))
 		scan->no_memory = true;
-	return stack_word(&scan->bytes, frame->sp, &method_value) &&
-	       stack_word(&scan->bytes, frame->sp + REFLECT_VALID_OFFSET, &valid) &&
+	remote_addr first = frame->sp + layout->skip;
+	return stack_word(&scan->bytes, first, &method_value) &&
+	       stack_word(&scan->bytes, first + REFLECT_VALID_OFFSET, &valid) &&
 	       scan_reflect_arguments(scan, frame, map, method_value, valid & 0xff);
 }
 
@@ -281,13 +287,19 @@ static bool add_object(
 	return true;
 }
 
+static unsigned locals_least(const struct scan *scan)
+{
+	return scan->runtime->target->arch == ARCH_ARM64 ? 16 : 0;
+}
+
 static bool scan_precisely(
 	struct scan *scan, const struct frame *frame, const struct frame_map *map)
 {
 	remote_addr end = frame_locals_end(frame);
 	bool good = true;
 
-	if (end > frame->sp) {
+	// runtime/stkframe.go, getStackMap: minsize (StackAlign on arm64).
+	if (end > frame->sp + locals_least(scan)) {
 		uint64_t words = (end - frame->sp) / 8;
 		if (map->locals_missing || map->local_words > words)
 			good = false;

@@ -367,6 +367,15 @@ static void live_collect(struct typing_dwarf *dwarf, const struct roots *roots)
 			address_compare);
 }
 
+// DWARF's canonical frame address: the caller's sp. On arm64 a saved return address lies between it
+// and the arguments.
+static remote_addr frame_address(const struct typing_dwarf *dwarf, const struct frame *frame)
+{
+	bool arm = dwarf->goroutines->runtime->target->arch == ARCH_ARM64;
+
+	return arm ? frame->fp - 8 : frame->fp;
+}
+
 static void claim_locals(struct typing_dwarf *dwarf)
 {
 	for (uint32_t i = 0; i < dwarf->goroutines->frame_count && !dwarf->no_memory; i++) {
@@ -376,7 +385,8 @@ static void claim_locals(struct typing_dwarf *dwarf)
 		struct locals_at at = locals_at(
 			dwarf, frame->pc, !(frame->flags & (FRAME_INNERMOST | FRAME_PANICKED)));
 		for (uint32_t l = 0; l < at.count; l++)
-			claim_local(dwarf, &dwarf->locals.items[at.first + l], frame->fp);
+			claim_local(dwarf, &dwarf->locals.items[at.first + l],
+				frame_address(dwarf, frame));
 	}
 }
 
@@ -400,7 +410,8 @@ bool typing_dwarf_local(
 		for (uint32_t i = 0; i < local->piece_count; i++) {
 			const struct dwarf_piece *piece =
 				&dwarf->pieces.items[local->first_piece + i];
-			if (root->slot - (frame->fp + piece->offset) >= piece->size)
+			if (root->slot - (frame_address(dwarf, frame) + piece->offset) >=
+				piece->size)
 				continue;
 			*name = local->name;
 			return true;

@@ -120,19 +120,52 @@ static bool conservatism_step(struct conservatism *state, uint8_t kind)
 	return conservative;
 }
 
+// From a frame to its caller's on arm64: the return address is in the link register until the function
+// has saved it at the bottom of its frame (runtime/traceback.go, resolveInternal and next; go 1.19 to
+// 1.27). A signal handler that fakes a call saves the register above the new frame.
+static bool step_arm64(struct unwinder *unwinder, const struct stack_bytes *stack,
+	const struct code_point *point, remote_addr *pc, remote_addr *sp, remote_addr *link)
+{
+	enum { SAVED_LINK_BYTES = 16 }; // aligned as a stack is
+	bool injected = kind_is_injected(point->kind);
+	remote_addr frame_size = (remote_addr)point->frame_size, saved;
+
+	if (!frame_size && *link)
+		*pc = *link;
+	else if (!stack_word(stack, *sp, pc))
+		return false;
+	*sp += frame_size;
+	*link = 0;
+	if (!injected)
+		return true;
+	if (!stack_word(stack, *sp, &saved))
+		return false;
+	*sp += SAVED_LINK_BYTES;
+	const struct code_point *caller = unwinder_point(unwinder, *pc);
+	if (!caller)
+		*pc = saved;
+	else if (!caller->frame_size)
+		*link = saved;
+	return true;
+}
+
 enum unwind_end unwind(struct unwinder *unwinder, const struct stack_bytes *stack,
 	const struct unwind_start *start, struct frame_vector *frames)
 {
 	struct conservatism conservatism = {.unsettled = start->unsettled};
 	size_t first = frames->count;
-	remote_addr pc = start->pc, sp = start->sp;
+	bool arm = unwinder->runtime->target->arch == ARCH_ARM64;
+	remote_addr pc = start->pc, sp = start->sp, link = start->link;
 	uint8_t callee = FUNCTION_ORDINARY;
 
 	// A call of a nil function: start in its caller, as unwinder.initAt does.
 	if (!pc) {
 		if (!stack_word(stack, sp, &pc))
 			return UNWIND_TRUNCATED;
-		sp += 8;
+		if (arm)
+			link = 0;
+		else
+			sp += 8;
 	}
 	for (;;) {
 		const struct code_point *point = unwinder_point(unwinder, pc);
@@ -166,16 +199,22 @@ enum unwind_end unwind(struct unwinder *unwinder, const struct stack_bytes *stac
 		if ((point->flag & FUNC_FLAG_SP_WRITE) && !innermost &&
 			point->kind != FUNCTION_CGO_CALLBACK)
 			return UNWIND_TRUNCATED;
-		if (!stack_word(stack, frame.fp - 8, &pc) || !pc)
-			return UNWIND_TRUNCATED;
 		callee = point->kind;
-		sp = frame.fp;
+		if (!(arm ? step_arm64(unwinder, stack, point, &pc, &sp, &link)
+			  : stack_word(stack, frame.fp - 8, &pc)) ||
+			!pc)
+			return UNWIND_TRUNCATED;
+		if (!arm)
+			sp = frame.fp;
 	}
 }
 
-bool unwind_to_stack_switch(
-	struct unwinder *unwinder, const struct stack_bytes *stack, remote_addr pc, remote_addr sp)
+bool unwind_to_stack_switch(struct unwinder *unwinder, const struct stack_bytes *stack,
+	const struct unwind_start *start)
 {
+	bool arm = unwinder->runtime->target->arch == ARCH_ARM64, leaf = true;
+	remote_addr pc = start->pc, sp = start->sp, link = start->link;
+
 	for (;;) {
 		const struct code_point *point = unwinder_point(unwinder, pc);
 
@@ -186,8 +225,18 @@ bool unwind_to_stack_switch(
 			return true;
 		if (point->frame_size < 0 || (point->flag & FUNC_FLAG_SP_WRITE))
 			return false;
-		sp += (uint64_t)point->frame_size; // only ever grows: ends at the latest outside of
-						   // `stack`
+		// It only ever grows, so this ends at the latest outside of `stack`. Only a leaf has
+		// no frame on arm64.
+		if (arm) {
+			remote_addr before = sp;
+
+			if (!step_arm64(unwinder, stack, point, &pc, &sp, &link) ||
+				(sp == before && !leaf))
+				return false;
+			leaf = false;
+			continue;
+		}
+		sp += (uint64_t)point->frame_size;
 		if (!stack_word(stack, sp, &pc))
 			return false;
 		sp += 8;

@@ -75,6 +75,7 @@ enum function_kind function_kind(const struct pcln_function *function);
 // Where a walk starts.
 struct unwind_start {
 	remote_addr pc, sp;
+	remote_addr link; // arm64: the register with the return address; 0: it is on the stack
 	bool exact; // `pc` is an instruction that a thread was stopped at, not the place where the
 		    // goroutine parked
 	bool unsettled; // the goroutine runs: the runtime's frames, and the first other one, have
@@ -91,14 +92,16 @@ enum unwind_end {
 enum unwind_end unwind(struct unwinder *unwinder, const struct stack_bytes *stack,
 	const struct unwind_start *start, struct frame_vector *frames);
 
-// True when a walk over a thread's own stack (g0) from (pc, sp) reaches the place where it left the
+// True when a walk over a thread's own stack (g0) from `start` reaches the place where it left the
 // goroutine's stack by way of systemstack, mcall, morestack or the scheduler: g.sched then tells
 // where the goroutine is. False for code that borrows the stack without leaving word, like the race
 // detector's calls.
-bool unwind_to_stack_switch(
-	struct unwinder *unwinder, const struct stack_bytes *stack, remote_addr pc, remote_addr sp);
+bool unwind_to_stack_switch(struct unwinder *unwinder, const struct stack_bytes *stack,
+	const struct unwind_start *start);
 
-// The end of a frame's local variables: their maps and stack objects count down from here.
+// The end of a frame's local variables: their maps and stack objects count down from here. arm64
+// mimics amd64 (runtime/traceback.go): the word below frame.fp is the return address that the caller
+// has saved for itself, and the one below that the frame pointer.
 static inline remote_addr frame_locals_end(const struct frame *frame)
 {
 	remote_addr end = frame->fp - 8; // the return address

@@ -50,7 +50,7 @@ static bool span_agrees(
 	remote_addr base = memory_u64(memory, span + (uint32_t)at->mspan_startAddr);
 	remote_addr limit = memory_u64(memory, span + (uint32_t)at->mspan_limit);
 	uint64_t pages = memory_u64(memory, span + (uint32_t)at->mspan_npages);
-	uint64_t index = (base - ARENA_BASE) >> ARENA_SHIFT;
+	uint64_t index = (base - arena_base(runtime)) >> ARENA_SHIFT;
 	if (!base || base % GO_PAGE_SIZE || !pages || pages > UINT32_MAX || limit <= base ||
 		limit > base + (pages << GO_PAGE_SHIFT) || index >= ARENA_COUNT)
 		return false;

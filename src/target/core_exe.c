@@ -2,7 +2,7 @@
 //
 // The core names it, but may come from another machine, and the file may have been replaced since.
 // Most writers keep the first page of each mapped program file, which holds its headers and build
-// ids: a file whose first page differs is not the one.
+// ids, or all of its constants: a file that differs there is not the one.
 #include "target/core_private.h"
 
 #include <errno.h>
@@ -127,27 +127,30 @@ static bool candidate_read(const struct core *core, int fd, struct candidate *ou
 
 enum verdict { VERDICT_OTHER, VERDICT_UNKNOWN, VERDICT_SAME };
 
-// Whether the core holds the same first page as the file.
+// Whether the core holds the same first page of what nobody writes to as the file.
 static enum verdict candidate_judge(const struct core *core, const struct candidate *candidate)
 {
+	enum verdict verdict = VERDICT_UNKNOWN;
 	uint8_t here[PAGE_BYTES], there[PAGE_BYTES];
 	Elf64_Phdr segment;
 
 	for (unsigned i = 0; i < candidate->header.e_phnum; i++) {
 		if (!segment_header(candidate, i, &segment) || segment.p_type != PT_LOAD ||
-			segment.p_offset / PAGE_BYTES)
+			segment.p_flags & PF_W)
 			continue;
-		remote_addr first = segment.p_vaddr - segment.p_offset + candidate->bias;
+		uint64_t slide = segment.p_offset % PAGE_BYTES;
+		remote_addr first = segment.p_vaddr - slide + candidate->bias;
 		size_t size = segment_read(core, first, there, sizeof(there));
-		if (size > segment.p_offset + segment.p_filesz)
-			size = segment.p_offset + segment.p_filesz;
+		if (size > slide + segment.p_filesz)
+			size = slide + segment.p_filesz;
 		if (size < sizeof(Elf64_Ehdr))
-			return VERDICT_UNKNOWN;
-		if (!core_pread(candidate->fd, here, size, 0))
+			continue;
+		if (!core_pread(candidate->fd, here, size, segment.p_offset - slide) ||
+			memcmp(here, there, size) != 0)
 			return VERDICT_OTHER;
-		return memcmp(here, there, size) ? VERDICT_OTHER : VERDICT_SAME;
+		verdict = VERDICT_SAME;
 	}
-	return VERDICT_UNKNOWN;
+	return verdict;
 }
 
 static int exe_try(struct core *core, const char *path, enum verdict *verdict)
