@@ -66,7 +66,7 @@ static void push_frames(struct fixture *fixture)
 static void walk_to_the_end(void **state)
 {
 	struct fixture *fixture = *state;
-	struct unwind_start start = {OUTER + 0x18, STACK_LOW, false, false};
+	struct unwind_start start = {.pc = OUTER + 0x18, .sp = STACK_LOW};
 	const struct frame *frames;
 
 	push_frames(fixture);
@@ -87,7 +87,8 @@ static void walk_to_the_end(void **state)
 static void walk_from_anywhere(void **state)
 {
 	struct fixture *fixture = *state;
-	struct unwind_start start = {OUTER + 0x18, STACK_LOW, true, true};
+	struct unwind_start start = {
+		.pc = OUTER + 0x18, .sp = STACK_LOW, .exact = true, .unsettled = true};
 
 	push_frames(fixture);
 	assert_int_equal(unwind(&fixture->unwinder, &fixture->stack, &start, &fixture->frames),
@@ -100,7 +101,7 @@ static void walk_from_anywhere(void **state)
 static void walk_astray(void **state)
 {
 	struct fixture *fixture = *state;
-	struct unwind_start start = {OUTER + 0x18, STACK_LOW, false, false};
+	struct unwind_start start = {.pc = OUTER + 0x18, .sp = STACK_LOW};
 
 	fixture->words[FRAME_WORDS - 1] = 0x1234;
 	assert_int_equal(unwind(&fixture->unwinder, &fixture->stack, &start, &fixture->frames),
