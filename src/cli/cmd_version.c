@@ -16,8 +16,8 @@ static struct error *run(const struct command *command, int argc, char **argv, i
 	if (err)
 		return err;
 	text_append(&text, "heapwhy " HEAPWHY_VERSION "\n");
-	text_printf(&text, "knows %s to %s on linux/amd64, and in cores of linux/arm64\n", layout_table[0].version,
-		layout_table[layout_table_count - 1].version);
+	text_printf(&text, "knows %s to %s on linux/amd64, and in cores of linux/arm64\n",
+		layout_table[0].version, layout_table[layout_table_count - 1].version);
 	return text.failed ? error_no_memory() : output_print(&text);
 }
 

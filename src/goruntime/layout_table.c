@@ -733,4 +733,5 @@ const struct layout_offsets layout_table_arm64[] = {
 };
 // clang-format on
 
-const unsigned layout_table_arm64_count = sizeof(layout_table_arm64) / sizeof(layout_table_arm64[0]);
+const unsigned layout_table_arm64_count =
+	sizeof(layout_table_arm64) / sizeof(layout_table_arm64[0]);
