@@ -58,14 +58,6 @@ static bool string_pick(void *context, object_id object)
 	return !strcmp(object_type_name(strings->run, object), "string");
 }
 
-static struct error *string_count(void *context, object_id object)
-{
-	struct strings *strings = context;
-
-	strings->total += heap_size(strings->run->analysis->heap, object) >= SLOT_MIN;
-	return NULL;
-}
-
 // The length of the shortest string that takes such a slot.
 static uint64_t certain_bytes(struct strings *strings, uint64_t slot)
 {
@@ -266,13 +258,14 @@ struct error *rule_duplicate_strings(struct rule_run *run)
 {
 	_cleanup_(strings_deinit) struct strings strings = {.run = run};
 	struct error *err = graph_prepare_paths(run->analysis->graph);
+	uint64_t total = 0;
 
 	hw_map_init(&strings.index);
 	if (!err)
 		err = heap_reader_create(run->analysis->heap, &strings.reader);
 	if (!err)
-		err = objects_each(run, string_pick, string_count, &strings);
-	for (uint64_t count = strings.total; count > CLASSES_MAX; count /= 2)
+		err = objects_count(run, string_pick, &strings, &total);
+	for (uint64_t count = total; count > CLASSES_MAX; count /= 2)
 		strings.sampled++;
 	if (!err)
 		err = objects_each(run, string_pick, string_classify, &strings);

@@ -29,30 +29,112 @@ bool object_is_pooled(const struct rule_run *run, object_id object)
 	return !strcmp(name, "[]sync.eface") || !strcmp(name, "[]sync.poolLocal");
 }
 
-struct error *objects_each(
-	struct rule_run *run, object_pick *pick, object_visit *visit, void *context)
+// What is alive of each label.
+struct live_labels {
+	uint32_t count;
+	struct live_label {
+		object_id first; // object
+		uint32_t count;  // of objects
+	} list[];
+};
+
+// Calls visit for each live object from `first` on, until that returns false.
+static void live_walk(const struct rule_run *run, object_id first,
+	bool (*visit)(void *context, object_id object, uint32_t label), void *context)
 {
 	const struct typing *typing = run->analysis->typing;
 	const uint64_t *live = graph_reached(run->analysis->graph);
 	uint64_t count = run->analysis->heap->object_count;
-	enum { UNKNOWN, CHOSEN, OTHER };
-	_cleanup_free_ uint8_t *labels = calloc((size_t)typing_label_count(typing) + 1, 1);
-	struct error *err = NULL;
 
-	if (!labels)
-		return error_no_memory();
-	for (uint64_t word = 0; word < bits_words(count) && !err; word++) {
-		for (uint64_t bits = live[word]; bits && !err; bits &= bits - 1) {
+	for (uint64_t word = first / 64; word < bits_words(count); word++) {
+		for (uint64_t bits = live[word]; bits; bits &= bits - 1) {
 			object_id id = (object_id)(word * 64 + (unsigned)__builtin_ctzll(bits));
-			if (id >= count)
-				break;
-			uint8_t *label = &labels[typing_label_of(typing, id)];
-			if (*label == UNKNOWN)
-				*label = pick(context, id) ? CHOSEN : OTHER;
-			if (*label == CHOSEN)
-				err = visit(context, id);
+			if (id >= count ||
+				(id >= first && !visit(context, id, typing_label_of(typing, id))))
+				return;
 		}
 	}
+}
+
+static bool label_count(void *context, object_id object, uint32_t label)
+{
+	struct live_labels *labels = context;
+
+	if (label < labels->count && !labels->list[label].count++)
+		labels->list[label].first = object;
+	return true;
+}
+
+static struct error *labels_count(struct rule_run *run)
+{
+	uint32_t count = typing_label_count(run->analysis->typing);
+
+	run->labels = calloc(1, sizeof(*run->labels) + count * sizeof(*run->labels->list));
+	if (!run->labels)
+		return error_no_memory();
+	run->labels->count = count;
+	live_walk(run, 0, label_count, run->labels);
+	return NULL;
+}
+
+// Which labels are chosen, and how many of their objects are yet to be visited.
+struct choice {
+	const struct live_labels *labels;
+	bool *chosen; // by label
+	uint64_t left;
+	object_visit *visit;
+	void *context;
+	struct error *err;
+};
+
+static bool choice_visit(void *context, object_id object, uint32_t label)
+{
+	struct choice *choice = context;
+
+	if (label >= choice->labels->count || !choice->chosen[label])
+		return true;
+	choice->err = choice->visit(choice->context, object);
+	return !choice->err && --choice->left;
+}
+
+struct error *objects_each(
+	struct rule_run *run, object_pick *pick, object_visit *visit, void *context)
+{
+	struct error *err = run->labels ? NULL : labels_count(run);
+	object_id first = OBJECT_NONE;
+
+	if (err)
+		return err;
+	_cleanup_free_ bool *chosen = calloc((size_t)run->labels->count + 1, sizeof(*chosen));
+	struct choice choice = {
+		.labels = run->labels, .chosen = chosen, .visit = visit, .context = context};
+	if (!chosen)
+		return error_no_memory();
+	for (uint32_t i = 0; i < run->labels->count; i++) {
+		const struct live_label *label = &run->labels->list[i];
+		chosen[i] = label->count && pick(context, label->first);
+		if (!chosen[i])
+			continue;
+		choice.left += label->count;
+		first = label->first < first ? label->first : first;
+	}
+	if (choice.left)
+		live_walk(run, first, choice_visit, &choice);
+	return choice.err;
+}
+
+struct error *objects_count(struct rule_run *run, object_pick *pick, void *context, uint64_t *out)
+{
+	struct error *err = run->labels ? NULL : labels_count(run);
+	uint64_t count = 0;
+
+	for (uint32_t i = 0; !err && i < run->labels->count; i++) {
+		const struct live_label *label = &run->labels->list[i];
+		if (label->count && pick(context, label->first))
+			count += label->count;
+	}
+	if (!err)
+		*out = count;
 	return err;
 }
 

@@ -17,6 +17,9 @@ typedef struct error *object_visit(void *context, object_id object);
 struct error *objects_each(
 	struct rule_run *run, object_pick *pick, object_visit *visit, void *context);
 
+// How many that would be.
+struct error *objects_count(struct rule_run *run, object_pick *pick, void *context, uint64_t *out);
+
 // Live objects of one type, or arrays of it.
 //
 //	struct typed_objects elements = {0};

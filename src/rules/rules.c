@@ -139,6 +139,7 @@ struct error *rules_run(
 	if (!err)
 		err = rules_ask(&run);
 	goroutine_evidence_destroy(run.goroutines);
+	free(run.labels);
 	timer_evidence_destroy(run.timers);
 	if (err) {
 		findings_destroy(findings);

@@ -13,6 +13,7 @@
 
 enum {
 	PART_MIN = 3,
+	BELOW_BYTES_MIN = 512,
 	SPARE_RATIO = 3,
 	ROOM_BYTES_MIN = 16 << 10,
 	BUFFER_BYTES_MIN = 1 << 20,
@@ -199,7 +200,8 @@ static struct error *judge_object(
 
 	if (kind_of(judging->run, object) != judging->kind)
 		return NULL;
-	if (!span->noscan) {
+	if (!span->noscan &&
+		graph_retained(analysis->graph, object->id) >= whole + BELOW_BYTES_MIN) {
 		struct error *err = measure_below(judging, object, &below);
 		if (err)
 			return err;
