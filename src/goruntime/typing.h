@@ -40,6 +40,11 @@ struct error *typing_spread(struct typing *typing, const uint64_t *live);
 void typing_destroy(struct typing *typing); // accepts NULL
 
 void typing_of(const struct typing *typing, object_id id, struct object_type *out);
+
+// The same, for who knows the object's span already.
+void typing_of_in(const struct typing *typing, const struct span *span, object_id id,
+	struct object_type *out);
+
 // Is it a closure: a func value with what it captures?
 bool typing_is_closure(const struct typing *typing, object_id id);
 

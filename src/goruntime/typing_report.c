@@ -22,14 +22,14 @@ struct labels {
 	struct typing_statistics statistics;
 };
 
-void typing_of(const struct typing *typing, object_id id, struct object_type *out)
+void typing_of_in(
+	const struct typing *typing, const struct span *span, object_id id, struct object_type *out)
 {
-	uint32_t claim = id < typing->heap->object_count ? typing->claims[id] : 0;
+	uint32_t claim = typing->claims[id];
 
 	*out = (struct object_type){0};
 	if (!claim)
 		return;
-	const struct span *span = heap_span_of(typing->heap, id);
 	out->type = type_by_id(typing->types, claim_type_id(claim));
 	out->array = claim & CLAIM_ARRAY;
 	out->source = claim & CLAIM_GUESS ? TYPED_GUESS : TYPED_EXACT;
@@ -37,6 +37,13 @@ void typing_of(const struct typing *typing, object_id id, struct object_type *ou
 	if (out->array && out->type->size)
 		out->count =
 			(span->elem_size - span_header_bytes(typing->heap, span)) / out->type->size;
+}
+
+void typing_of(const struct typing *typing, object_id id, struct object_type *out)
+{
+	*out = (struct object_type){0};
+	if (id < typing->heap->object_count)
+		typing_of_in(typing, heap_span_of(typing->heap, id), id, out);
 }
 
 // An untyped object of which a part is known: that part's type, or NULL.

@@ -44,7 +44,7 @@ struct scanner {
 	bool no_memory;
 	pthread_t thread;
 	bool started;
-	// The object being scanned.
+	const struct span *span; // being scanned, and the object in it:
 	object_id object;
 	remote_addr address;
 	uint64_t header;                // bytes before its contents
@@ -128,7 +128,7 @@ static enum seen see_pointer(const struct scanning *scanning, const struct place
 		return SEEN_UNKNOWN;
 	if (!start && span_fits(scanning->heap, place->span, size))
 		return SEEN_WHOLE;
-	typing_of(scanning->typing, place->id, &target);
+	typing_of_in(scanning->typing, place->span, place->id, &target);
 	if (target.source == TYPED_EXACT && target.array) {
 		uint64_t unit = target.type->size;
 		if (size < unit && start % unit == 0)
@@ -231,10 +231,10 @@ static void scan_map(struct scanner *scanner, object_id id)
 static void scanner_begin(struct scanner *scanner, object_id id)
 {
 	const struct scanning *scanning = scanner->scanning;
-	const struct span *span = heap_span_of(scanning->heap, id);
+	const struct span *span = scanner->span;
 	struct object_type type;
 
-	typing_of(scanning->typing, id, &type);
+	typing_of_in(scanning->typing, span, id, &type);
 	scanner->object = id;
 	scanner->address = span_object(span, id);
 	scanner->header = span_header_bytes(scanning->heap, span);
@@ -305,6 +305,12 @@ static void windows_compact(const struct window_scan *scan, struct window_vector
 	windows->count = kept;
 }
 
+static void scan_span(struct scanner *scanner, const struct span *span)
+{
+	scanner->span = span;
+	heap_scan_span(scanner->reader, span, scanner->scanning->scan->live, scan_group, scanner);
+}
+
 static void *scanner_run(void *context)
 {
 	struct scanner *scanner = context;
@@ -316,8 +322,7 @@ static void *scanner_run(void *context)
 		if (first >= heap->span_count)
 			break;
 		for (uint32_t i = first; i < first + SPANS_AT_ONCE && i < heap->span_count; i++)
-			heap_scan_span(scanner->reader, &heap->spans[i], scanning->scan->live,
-				scan_group, scanner);
+			scan_span(scanner, &heap->spans[i]);
 		if (scanner->windows.count < scanner->compact_at)
 			continue;
 		windows_compact(scanning->scan, &scanner->windows);

@@ -77,7 +77,7 @@ static bool measure_object(
 	for (size_t i = 0; i < count; i++)
 		measuring->extents.items[measuring->extents.count++] = list[i].extent;
 	extents_measure(measuring->extents.items, count, &coverage);
-	typing_of(measuring->analysis->typing, object.id, &type);
+	typing_of_in(measuring->analysis->typing, span, object.id, &type);
 	uint64_t end = coverage.end;
 	if (type.source == TYPED_EXACT && !type.array && type.type->size > end &&
 		type.type->size <= room)
