@@ -50,6 +50,13 @@ static struct extent random_extent(unsigned *seed)
 	return (struct extent){points[0], points[1], points[2]};
 }
 
+static int extent_compare(const void *left, const void *right)
+{
+	const struct extent *a = left, *b = right;
+
+	return a->start < b->start ? -1 : a->start > b->start;
+}
+
 static void test_extents_against_bytes(void **state)
 {
 	struct extent extents[EXTENTS_MAX];
@@ -62,7 +69,8 @@ static void test_extents_against_bytes(void **state)
 		for (size_t i = 0; i < count; i++)
 			extents[i] = random_extent(&seed);
 		byte_map_measure(extents, count, &map, &expected);
-		extents_measure(extents, count, &measured);
+		qsort(extents, count, sizeof(*extents), extent_compare);
+		extents_measure(extents, count, sizeof(*extents), &measured);
 		assert_int_equal(measured.viewed, expected.viewed);
 		assert_int_equal(measured.spare, expected.spare);
 		assert_int_equal(measured.end, expected.end);
@@ -72,14 +80,14 @@ static void test_extents_against_bytes(void **state)
 // A slice's capacity is no longer spare where another one sees it.
 static void test_extents_overlap(void **state)
 {
-	struct extent extents[] = {{40, 50, 50}, {0, 10, 100}, {10, 10, 10}};
+	const struct extent extents[] = {{0, 10, 100}, {10, 10, 10}, {40, 50, 50}};
 	struct coverage coverage;
 
-	extents_measure(extents, ARRAY_COUNT(extents), &coverage);
+	extents_measure(extents, ARRAY_COUNT(extents), sizeof(*extents), &coverage);
 	assert_int_equal(coverage.viewed, 20);
 	assert_int_equal(coverage.spare, 80);
 	assert_int_equal(coverage.end, 100);
-	extents_measure(extents, 0, &coverage);
+	extents_measure(extents, 0, sizeof(*extents), &coverage);
 	assert_int_equal(coverage.end, 0);
 }
 

@@ -2,15 +2,6 @@
 // are measured with a cursor each.
 #include "ledger/extents.h"
 
-#include <stdlib.h>
-
-static int extent_compare(const void *left, const void *right)
-{
-	const struct extent *a = left, *b = right;
-
-	return a->start < b->start ? -1 : a->start > b->start;
-}
-
 struct cursor {
 	uint64_t end, bytes;
 	extent_weigh *weigh;
@@ -51,9 +42,7 @@ static uint64_t length(void *context, uint64_t start, uint64_t end)
 	return end - start;
 }
 
-void extents_measure(struct extent *extents, size_t count, struct coverage *out)
+void extents_measure(const struct extent *first, size_t count, size_t stride, struct coverage *out)
 {
-	if (count > 1)
-		qsort(extents, count, sizeof(*extents), extent_compare);
-	extents_weigh(extents, count, sizeof(*extents), length, NULL, out);
+	extents_weigh(first, count, stride, length, NULL, out);
 }

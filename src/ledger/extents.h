@@ -18,11 +18,10 @@ struct coverage {
 	uint64_t end;    // the greatest cap; 0 without extents
 };
 
-// Sorts `extents` by their start. O(n log n).
-void extents_measure(struct extent *extents, size_t count, struct coverage *out);
+// `count` extents by ascending start, of which one lies every `stride` bytes. O(n).
+void extents_measure(const struct extent *first, size_t count, size_t stride, struct coverage *out);
 
-// The same of sorted extents, of which one lies every `stride` bytes, with what weigh() says of each
-// stretch in the place of its length (`end` stays an offset).
+// The same with what weigh() says of each stretch in the place of its length (`end` stays an offset).
 typedef uint64_t extent_weigh(void *context, uint64_t start, uint64_t end);
 void extents_weigh(const struct extent *first, size_t count, size_t stride, extent_weigh *weigh,
 	void *context, struct coverage *out);

@@ -21,8 +21,9 @@
 enum {
 	THREADS_MAX = 4,
 	SPANS_AT_ONCE = 64,
-	TINY_BYTES = 16, // runtime/malloc.go, maxTinySize
-	COMPACT_FROM = 1 << 18,
+	TINY_BYTES = 16,       // runtime/malloc.go, maxTinySize
+	FLUSH_FROM = 1 << 15,  // windows that a scanner gathers
+	SETTLE_FROM = 1 << 19, // ... and all together
 	MEMORY_CACHE_BYTES = 1 << 20,
 };
 
@@ -32,6 +33,8 @@ struct scanning {
 	const struct typing *typing;
 	struct views *views;
 	_Atomic uint32_t next_span;
+	pthread_mutex_t lock; // of scan->windows while threads run
+	size_t settle_at;
 };
 
 struct scanner {
@@ -40,7 +43,6 @@ struct scanner {
 	struct memory memory;
 	uint64_t map_used_bytes, map_slack_bytes;
 	struct window_vector windows;
-	size_t compact_at;
 	bool no_memory;
 	pthread_t thread;
 	bool started;
@@ -58,26 +60,6 @@ struct reference {
 	uint64_t words[3];
 	struct window window; // holder, offset and from_root are filled in
 };
-
-static void bit_set(uint64_t *bits, object_id id)
-{
-	uint64_t bit = UINT64_C(1) << (id & 63);
-
-	if (!(__atomic_load_n(&bits[id >> 6], __ATOMIC_RELAXED) & bit))
-		__atomic_fetch_or(&bits[id >> 6], bit, __ATOMIC_RELAXED);
-}
-
-static bool bit_get(const uint64_t *bits, object_id id)
-{
-	return __atomic_load_n(&bits[id >> 6], __ATOMIC_RELAXED) >> (id & 63) & 1;
-}
-
-static void see_whole(struct window_scan *scan, object_id id, bool judged)
-{
-	bit_set(scan->whole, id);
-	if (judged)
-		bit_set(scan->judged, id);
-}
 
 // What is known of the object that a pointer leads into.
 struct place {
@@ -196,11 +178,11 @@ static bool add_reference(const struct scanning *scanning, struct window_vector 
 	if (place_find(scanning->heap, reference->words[0], id, &place))
 		seen = is_tiny(&place) ? SEEN_WHOLE : see(scanning, &place, reference);
 	if (seen != SEEN_PART) {
-		see_whole(scan, id, seen == SEEN_WHOLE);
+		window_see_whole(scan, id, seen == SEEN_WHOLE);
 		return true;
 	}
 	reference->window.object = id;
-	return bit_get(scan->whole, id) || hw_vector_push(windows, reference->window);
+	return window_bit(scan->whole, id) || hw_vector_push(windows, reference->window);
 }
 
 // The live object that `word` leads to and about which there is something to learn.
@@ -209,7 +191,7 @@ static object_id target_find(const struct scanning *scanning, uint64_t word)
 	object_id id = word ? heap_find(scanning->heap, word) : OBJECT_NONE;
 
 	if (id == OBJECT_NONE || !heap_bit(scanning->scan->live, id) ||
-		bit_get(scanning->scan->judged, id))
+		window_bit(scanning->scan->judged, id))
 		return OBJECT_NONE;
 	return id;
 }
@@ -294,15 +276,30 @@ static bool scan_group(void *context, const struct word_group *group)
 	return true;
 }
 
-// Drops the windows of objects that somebody turned out to see whole.
-static void windows_compact(const struct window_scan *scan, struct window_vector *windows)
+static bool windows_append(struct window_vector *to, const struct window_vector *from)
 {
-	size_t kept = 0;
+	if (!hw_vector_reserve(to, from->count))
+		return false;
+	if (from->count)
+		memcpy(to->items + to->count, from->items, from->count * sizeof(*from->items));
+	to->count += from->count;
+	return true;
+}
 
-	for (size_t i = 0; i < windows->count; i++)
-		if (!bit_get(scan->whole, windows->items[i].object))
-			windows->items[kept++] = windows->items[i];
-	windows->count = kept;
+// Hands the scanner's windows over, and makes room when there are too many.
+static void scanner_flush(struct scanner *scanner)
+{
+	struct scanning *scanning = scanner->scanning;
+	struct window_scan *scan = scanning->scan;
+
+	pthread_mutex_lock(&scanning->lock);
+	scanner->no_memory |= !windows_append(&scan->windows, &scanner->windows);
+	if (scan->windows.count >= scanning->settle_at && !scanner->no_memory) {
+		scanner->no_memory = !windows_settle(scan);
+		scanning->settle_at = SETTLE_FROM + 2 * scan->windows.count;
+	}
+	pthread_mutex_unlock(&scanning->lock);
+	scanner->windows.count = 0;
 }
 
 static void scan_span(struct scanner *scanner, const struct span *span)
@@ -323,22 +320,11 @@ static void *scanner_run(void *context)
 			break;
 		for (uint32_t i = first; i < first + SPANS_AT_ONCE && i < heap->span_count; i++)
 			scan_span(scanner, &heap->spans[i]);
-		if (scanner->windows.count < scanner->compact_at)
-			continue;
-		windows_compact(scanning->scan, &scanner->windows);
-		scanner->compact_at = COMPACT_FROM + 2 * scanner->windows.count;
+		if (scanner->windows.count >= FLUSH_FROM)
+			scanner_flush(scanner);
 	}
+	scanner_flush(scanner);
 	return NULL;
-}
-
-static bool windows_append(struct window_vector *to, const struct window_vector *from)
-{
-	if (!hw_vector_reserve(to, from->count))
-		return false;
-	if (from->count)
-		memcpy(to->items + to->count, from->items, from->count * sizeof(*from->items));
-	to->count += from->count;
-	return true;
 }
 
 // The calling thread is the first scanner. A thread that cannot be started is done without.
@@ -351,7 +337,6 @@ static struct error *scan_heap(struct scanning *scanning, unsigned threads)
 	for (; ready < count && !err; ready++) {
 		scanners[ready].scanning = scanning;
 		scanners[ready].object = OBJECT_NONE;
-		scanners[ready].compact_at = COMPACT_FROM;
 		err = heap_reader_create(scanning->heap, &scanners[ready].reader);
 		if (!err)
 			err = memory_init(&scanners[ready].memory, scanning->scan->analysis->target,
@@ -367,9 +352,7 @@ static struct error *scan_heap(struct scanning *scanning, unsigned threads)
 			pthread_join(scanners[i].thread, NULL);
 	}
 	for (unsigned i = 0; i < ready; i++) {
-		windows_compact(scanning->scan, &scanners[i].windows);
-		if (!err && (scanners[i].no_memory || !windows_append(&scanning->scan->windows,
-							      &scanners[i].windows)))
+		if (!err && scanners[i].no_memory)
 			err = error_no_memory();
 		scanning->scan->map_used_bytes += scanners[i].map_used_bytes;
 		scanning->scan->map_slack_bytes += scanners[i].map_slack_bytes;
@@ -440,7 +423,7 @@ static bool see_special(void *context, const struct special *special)
 
 	if (special->kind != scan->analysis->runtime->layout.special_profile &&
 		heap_bit(scan->live, special->object))
-		see_whole(scan, special->object, true);
+		window_see_whole(scan, special->object, true);
 	return true;
 }
 
@@ -454,11 +437,7 @@ static struct error *scan_all(
 			specials_walk(analysis->heap, &analysis->heap->spans[i], see_special,
 				scanning->scan);
 	err = scan_roots(scanning, analysis);
-	if (!err)
-		err = scan_heap(scanning, threads);
-	if (!err)
-		windows_compact(scanning->scan, &scanning->scan->windows);
-	return err;
+	return err ? err : scan_heap(scanning, threads);
 }
 
 struct error *window_scan_run(struct window_scan *scan, struct analysis *analysis, unsigned threads)
@@ -467,6 +446,8 @@ struct error *window_scan_run(struct window_scan *scan, struct analysis *analysi
 		.scan = scan, .heap = analysis->heap, .typing = analysis->typing};
 	size_t words = (size_t)analysis->heap->object_count / 64 + 1;
 
+	pthread_mutex_init(&scanning.lock, NULL);
+	scanning.settle_at = SETTLE_FROM;
 	scan->analysis = analysis;
 	scan->live = graph_reached(analysis->graph);
 	scan->whole = calloc(words, sizeof(uint64_t));
@@ -477,6 +458,7 @@ struct error *window_scan_run(struct window_scan *scan, struct analysis *analysi
 				    ? scan_all(&scanning, analysis, threads)
 				    : error_no_memory();
 	views_destroy(scanning.views);
+	pthread_mutex_destroy(&scanning.lock);
 	return err;
 }
 

@@ -15,7 +15,8 @@
 // something larger. Such objects are viewed, and those among them that only unknown references see
 // are counted as unjudged.
 //
-// Only the objects with spare or pinned bytes are listed, each with every reference to it:
+// Only the objects with spare or pinned bytes are listed, each with its references (of more than 64, those that touch are
+// one: the first stands for all):
 //
 //	struct windows *windows;
 //	struct error *err = windows_open(analysis, 0, &windows);    // reads the heap
@@ -50,7 +51,7 @@ struct window {
 // A live object that is not seen whole. The bytes are of its slot; what is missing is rounding.
 struct windowed_object {
 	object_id id;
-	uint32_t first, count; // its windows in `list`: all references to it
+	uint32_t first, count; // its windows in `list`
 	uint32_t viewed, spare, pinned;
 };
 
