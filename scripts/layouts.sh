@@ -47,9 +47,8 @@ machine_write() { # NAME ARCH < TOOLCHAINS
 		rows "$version" "$root" "$2"
 	done
 	echo "};"
-	echo "// clang-format on"
-	echo
 	echo "const unsigned $1_count = sizeof($1) / sizeof($1[0]);"
+	echo "// clang-format on"
 }
 
 table_write() {

@@ -364,9 +364,8 @@ const struct layout_offsets layout_table[] = {
 	 .cleanupBlock_alllink = 16, .cleanupBlock_n = 24, .cleanupBlock_cleanups = 32,
 	 .cleanupFn_size = 24, .xRegState_size = 2112, .xRegPerP_size = 2120,},
 };
-// clang-format on
-
 const unsigned layout_table_count = sizeof(layout_table) / sizeof(layout_table[0]);
+// clang-format on
 
 // clang-format off
 const struct layout_offsets layout_table_arm64[] = {
@@ -731,7 +730,5 @@ const struct layout_offsets layout_table_arm64[] = {
 	 .cleanupBlock_alllink = 16, .cleanupBlock_n = 24, .cleanupBlock_cleanups = 32,
 	 .cleanupFn_size = 24, .xRegState_size = 512, .xRegPerP_size = 520,},
 };
+const unsigned layout_table_arm64_count = sizeof(layout_table_arm64) / sizeof(layout_table_arm64[0]);
 // clang-format on
-
-const unsigned layout_table_arm64_count =
-	sizeof(layout_table_arm64) / sizeof(layout_table_arm64[0]);
