@@ -23,7 +23,7 @@ import time
 import corpus
 from hostile import start_go, undisturbed
 
-COMMANDS = ['report', 'paths', 'dump', 'snap', 'version', 'help']
+COMMANDS = ['report', 'paths', 'dump', 'snap', 'core-handler', 'version', 'help']
 
 
 def run(*arguments, **options):
@@ -75,7 +75,7 @@ def help_and_version():
         done = run(*arguments)
         if done.returncode or done.stderr or not done.stdout:
             return f'{" ".join(arguments)}: exit {done.returncode}, {done.stderr!r}'
-    listed = re.findall(r'^  (\w+) ', run('help').stdout, re.M)
+    listed = re.findall(r'^  ([\w-]+) ', run('help').stdout, re.M)
     return '' if listed == COMMANDS else f'help lists {listed}'
 
 

@@ -338,6 +338,42 @@ def snapshot_paths():
     return ''
 
 
+def handler():
+    """As the kernel would run it: a core by a pipe, the limits, what is no Go program."""
+    with tempfile.TemporaryDirectory(dir='/var/tmp') as folder, dying(folder):
+        with start('1.26', 'closures') as subject:
+            core = kernel_core(subject, folder)
+        if not core:
+            return 'SKIP the system keeps cores to itself'
+        command = [corpus.HEAPWHY, 'core-handler', '-d', f'{folder}/kept', '--keep=2']
+        with open(core, 'rb') as file:
+            content = file.read()
+        for pid in (101, 102, 103):
+            done = subprocess.run([*command, f'--pid={pid}'], input=content, capture_output=True, timeout=120)
+            if done.returncode:
+                return f'exit {done.returncode}: {done.stderr}'
+            for name in os.listdir(f'{folder}/kept'):
+                if f'-{pid}-' in name:
+                    os.utime(f'{folder}/kept/{name}', (pid, pid))
+        kept = sorted(os.listdir(f'{folder}/kept'))
+        if [name.split('-')[1] for name in kept] != ['102', '102', '103', '103']:
+            return f'keeps {kept}'
+        wrong = differences(essence(examined(core)), examined(f'{folder}/kept/{kept[0]}'))
+        if wrong:
+            return wrong
+        with open(f'{folder}/kept/{kept[1]}') as file:
+            if 'Who holds it' not in file.read():
+                return 'the report says nothing'
+        for options, words, status in (([], b'hello' * 1000, 3), (['--max-bytes=64K'], content, 3)):
+            done = subprocess.run([*command, *options], input=words, capture_output=True, timeout=120)
+            if done.returncode != status or sorted(os.listdir(f'{folder}/kept')) != kept:
+                return f'{options}: exit {done.returncode}: {done.stderr}'
+        late = subprocess.Popen([*command, '--timeout=1'], stdin=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        status = late.wait(60)
+        late.stdin.close()
+        return '' if status == -signal.SIGALRM else f'a core that does not come: exit {status}'
+
+
 def not_cores():
     with tempfile.TemporaryDirectory() as folder:
         program = corpus.build('1.26', 'plain', 'agreement')
@@ -370,6 +406,7 @@ def tests():
     yield 'cut off and damaged cores, compressed', lambda: damaged(lambda pid, path: dump(pid, path, '--zstd'))
     yield 'cut off and damaged snapshots', lambda: damaged(snap)
     yield 'paths in a snapshot', snapshot_paths
+    yield 'as the kernel\'s handler of cores', handler
     yield 'files that are no cores', not_cores
 
 

@@ -4,7 +4,7 @@ _heapwhy() {
 	local common="--json --exe= --fork --stop --color= --no-progress --verbose --help --usage"
 
 	[ "$COMP_CWORD" -gt 1 ] && case ${COMP_WORDS[1]} in
-	report | paths | rss | dump | snap | version | help) command=${COMP_WORDS[1]} ;;
+	report | paths | rss | dump | snap | core-handler | version | help) command=${COMP_WORDS[1]} ;;
 	esac
 	case $word in
 	--color=* | auto | always | never)
@@ -16,6 +16,7 @@ _heapwhy() {
 		paths) COMPREPLY=($(compgen -W "--count= $common" -- "$word")) ;;
 		rss) COMPREPLY=($(compgen -W "$common" -- "$word")) ;;
 		dump) COMPREPLY=($(compgen -W "--output= --zstd --redact --with-program --exe= --fork --stop --help --usage" -- "$word")) ;;
+		core-handler) COMPREPLY=($(compgen -W "--directory= --pid= --keep= --max-bytes= --timeout= --redact --help --usage" -- "$word")) ;;
 		snap) COMPREPLY=($(compgen -W "--output= --exe= --fork --stop --no-progress --verbose --help --usage" -- "$word")) ;;
 		*) COMPREPLY=($(compgen -W "--help --usage" -- "$word")) ;;
 		esac
@@ -23,12 +24,12 @@ _heapwhy() {
 		return ;;
 	esac
 	case $command in
-	help) COMPREPLY=($(compgen -W "report paths rss dump snap version help" -- "$word")) ;;
+	help) COMPREPLY=($(compgen -W "report paths rss dump snap core-handler version help" -- "$word")) ;;
 	version) COMPREPLY=() ;;
 	*)
 		COMPREPLY=($(compgen -W "$(cd /proc && echo [0-9]*)" -- "$word"))
 		COMPREPLY+=($(compgen -f -- "$word"))
-		[ "$COMP_CWORD" -ne 1 ] || COMPREPLY+=($(compgen -W "report paths rss dump snap version help" -- "$word")) ;;
+		[ "$COMP_CWORD" -ne 1 ] || COMPREPLY+=($(compgen -W "report paths rss dump snap core-handler version help" -- "$word")) ;;
 	esac
 }
 complete -F _heapwhy heapwhy

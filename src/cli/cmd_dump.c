@@ -1,7 +1,6 @@
 // heapwhy dump TARGET -o FILE: a small core file to take away.
 #include <stdio.h>
 
-#include "base/units.h"
 #include "cli/command.h"
 #include "cli/terminal.h"
 #include "goruntime/dump.h"
@@ -9,8 +8,8 @@
 
 struct dump_arguments {
 	struct analysis_options analysis;
+	struct dump_options dump;
 	const char *target, *file;
-	bool compressed, redacted, program;
 };
 
 enum { KEY_ZSTD = 0x100, KEY_REDACT, KEY_PROGRAM, KEY_EXE, KEY_FORK, KEY_STOP };
@@ -39,13 +38,13 @@ static error_t parse(int key, char *argument, struct argp_state *state)
 		arguments->file = argument;
 		return 0;
 	case KEY_ZSTD:
-		arguments->compressed = true;
+		arguments->dump.compressed = true;
 		return 0;
 	case KEY_REDACT:
-		arguments->redacted = true;
+		arguments->dump.redacted = true;
 		return 0;
 	case KEY_PROGRAM:
-		arguments->program = true;
+		arguments->dump.program = true;
 		return 0;
 	case KEY_EXE:
 		arguments->analysis.exe = argument;
@@ -82,45 +81,6 @@ static const struct argp argp = {
 	       "owner may read FILE, which appears when it is complete.",
 };
 
-static struct error *write_core(
-	const struct dump_arguments *arguments, struct heap *heap, struct output *output)
-{
-	struct dump_ranges ranges = HW_VECTOR_INIT;
-	struct core_contents contents = {
-		.target = heap->runtime->target,
-		.compressed = arguments->compressed,
-		.redacted = arguments->redacted,
-		.redact = arguments->redacted ? dump_redact : NULL,
-		.context = heap,
-	};
-	struct error *err = dump_select(heap, arguments->program, &ranges);
-
-	contents.ranges = ranges.items;
-	contents.range_count = ranges.count;
-	if (!err)
-		err = core_write(&contents, output->fd);
-	hw_vector_deinit(&ranges);
-	return err;
-}
-
-static struct error *dump(
-	const struct dump_arguments *arguments, struct target *target, struct output *output)
-{
-	struct go_runtime *runtime;
-	struct heap *heap;
-	struct error *err = go_runtime_open(target, &runtime);
-
-	if (err)
-		return err;
-	err = heap_open(runtime, &heap);
-	if (!err) {
-		err = write_core(arguments, heap, output);
-		heap_close(heap);
-	}
-	go_runtime_close(runtime);
-	return err;
-}
-
 // The file is there before the process is stopped: a directory that cannot be written to costs nobody a
 // pause.
 static struct error *run(const struct command *command, int argc, char **argv, int *status)
@@ -136,7 +96,7 @@ static struct error *run(const struct command *command, int argc, char **argv, i
 		return err;
 	err = analysis_open_target(arguments.target, &arguments.analysis, &target);
 	if (!err) {
-		err = dump(&arguments, target, &output);
+		err = dump_write(target, &arguments.dump, output.fd);
 		target_destroy(target);
 	}
 	if (!err)

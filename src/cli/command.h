@@ -22,6 +22,7 @@ extern const struct command command_paths;
 extern const struct command command_rss;
 extern const struct command command_dump;
 extern const struct command command_snap;
+extern const struct command command_core_handler;
 extern const struct command command_version;
 extern const struct command command_help;
 

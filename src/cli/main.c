@@ -21,6 +21,7 @@ const struct command *const commands[] = {
 	&command_rss,
 	&command_dump,
 	&command_snap,
+	&command_core_handler,
 	&command_version,
 	&command_help,
 	NULL,

@@ -11,7 +11,10 @@
 #include "base/error.h"
 #include "debuginfo/pclntab.h"
 #include "goruntime/bits.h"
+#include "goruntime/heap.h"
 #include "goruntime/runtime_private.h"
+#include "heapwhy/vector.h"
+#include "target/core_write.h"
 
 enum {
 	PAGE_BYTES = 4096,
@@ -23,6 +26,11 @@ enum {
 static const uint64_t FOREIGN_MAX = UINT64_C(4) << 30;
 
 static const uint64_t ARENA_BYTES = UINT64_C(1) << ARENA_SHIFT;
+
+struct dump_ranges {
+	struct core_range *items;
+	size_t count, capacity;
+};
 
 struct selection {
 	struct heap *heap;
@@ -125,7 +133,7 @@ static void ranges_join(struct dump_ranges *ranges)
 	}
 }
 
-struct error *dump_select(struct heap *heap, bool program, struct dump_ranges *out)
+static struct error *dump_select(struct heap *heap, bool program, struct dump_ranges *out)
 {
 	const struct target *target = heap->runtime->target;
 	struct selection selection = {.heap = heap, .ranges = out, .program = program};
@@ -233,7 +241,8 @@ static void redact_arguments(
 		wipe(random, name, address, bytes, size);
 }
 
-void dump_redact(void *context, remote_addr address, uint8_t *bytes, size_t size)
+// For core_contents.redact.
+static void dump_redact(void *context, remote_addr address, uint8_t *bytes, size_t size)
 {
 	const struct heap *heap = context;
 	uint32_t low = 0, high = heap->span_count;
@@ -253,4 +262,41 @@ void dump_redact(void *context, remote_addr address, uint8_t *bytes, size_t size
 		if (span->state == SPAN_IN_USE && span->count)
 			redact_span(heap, span, address, bytes, size);
 	}
+}
+
+static struct error *heap_write(struct heap *heap, const struct dump_options *options, int fd)
+{
+	struct dump_ranges ranges = HW_VECTOR_INIT;
+	struct core_contents contents = {
+		.target = heap->runtime->target,
+		.compressed = options->compressed,
+		.redacted = options->redacted,
+		.redact = options->redacted ? dump_redact : NULL,
+		.context = heap,
+	};
+	struct error *err = dump_select(heap, options->program, &ranges);
+
+	contents.ranges = ranges.items;
+	contents.range_count = ranges.count;
+	if (!err)
+		err = core_write(&contents, fd);
+	hw_vector_deinit(&ranges);
+	return err;
+}
+
+struct error *dump_write(struct target *target, const struct dump_options *options, int fd)
+{
+	struct go_runtime *runtime;
+	struct heap *heap;
+	struct error *err = go_runtime_open(target, &runtime);
+
+	if (err)
+		return err;
+	err = heap_open(runtime, &heap);
+	if (!err) {
+		err = heap_write(heap, options, fd);
+		heap_close(heap);
+	}
+	go_runtime_close(runtime);
+	return err;
 }

@@ -460,7 +460,8 @@ static void shortcomings_note(struct core *core)
 
 static struct error *core_load(struct core *core, const struct core_options *options)
 {
-	struct error *err = core_spool(&core->fd, core->path, &core->cut_compressed);
+	struct error *err =
+		core_spool(&core->fd, core->path, options->unpacked_max, &core->cut_compressed);
 	struct stat stat;
 
 	if (err)

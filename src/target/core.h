@@ -16,6 +16,9 @@
 struct core_options {
 	// The executable; NULL: looked for where the core says, beside the core, and by build id.
 	const char *exe;
+	// How many bytes, zeros aside, a core may have that must be unpacked or comes by a pipe; 0:
+	// what the disk has room for.
+	uint64_t unpacked_max;
 };
 
 struct error *core_open(const char *path, const struct core_options *options, struct target **out);

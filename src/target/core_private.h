@@ -70,8 +70,8 @@ uint64_t core_auxv(const struct core *core, uint64_t type);
 struct error *core_find_exe(struct core *core, const char *wanted);
 
 // core_spool.c: turns a compressed file or a pipe into a plain, unlinked one. *fd is closed and
-// replaced. `cut`: it ended early.
-struct error *core_spool(int *fd, const char *path, bool *cut);
+// replaced. `most` as in core_options. `cut`: it ended early.
+struct error *core_spool(int *fd, const char *path, uint64_t most, bool *cut);
 
 void core_note(struct core *core, const char *format, ...) __attribute__((format(printf, 2, 3)));
 

@@ -2,6 +2,7 @@
 #include "target/core_private.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -26,6 +27,7 @@ static const uint8_t zstd_magic[] = {0x28, 0xb5, 0x2f, 0xfd};
 struct spool {
 	int from, to;
 	uint64_t size, stored, room;
+	uint64_t most; // less than there is room for; 0: no such limit
 	const char *path;
 	uint8_t *in, *out; // CHUNK_BYTES each
 };
@@ -52,6 +54,10 @@ static struct error *spool_block(struct spool *spool, const uint8_t *bytes, size
 		spool->size += size;
 		return NULL;
 	}
+	if (spool->most && spool->stored + size > spool->most)
+		return error_create(ERROR_TARGET,
+			"%s has more bytes than the %" PRIu64 " that it may have", spool->path,
+			spool->most);
 	if (spool->stored + size > spool->room) {
 		errno = ENOSPC;
 		return spool_error(spool);
@@ -175,7 +181,7 @@ static uint64_t room_left(int fd)
 	return (uint64_t)status.f_bavail * status.f_frsize / 10 * 9;
 }
 
-struct error *core_spool(int *fd, const char *path, bool *cut)
+struct error *core_spool(int *fd, const char *path, uint64_t most, bool *cut)
 {
 	_cleanup_free_ uint8_t *in = malloc(CHUNK_BYTES), *out = malloc(CHUNK_BYTES);
 	struct spool spool = {.from = *fd, .path = path, .in = in, .out = out};
@@ -200,6 +206,7 @@ struct error *core_spool(int *fd, const char *path, bool *cut)
 	if (spool.to < 0)
 		return spool_error(&spool);
 	spool.room = room_left(spool.to);
+	spool.most = most && most < spool.room ? most : 0;
 	struct error *err = unpack(&spool, cut);
 	if (!err && ftruncate(spool.to, (off_t)spool.size))
 		err = spool_error(&spool);
