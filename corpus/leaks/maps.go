@@ -31,6 +31,7 @@ func init() {
 	healthy("map-values-freed", freeValues)
 	healthy("map-many-small", manySmall)
 	healthy("map-churned", churnMap)
+	healthy("map-swapped", swapMaps)
 	healthy("cache-unbounded", growCache)
 	healthy("cache-limited", limitCache)
 }
@@ -163,6 +164,32 @@ func churnMap() {
 		if i >= 80000 {
 			delete(churned, i-80000)
 		}
+	}
+}
+
+type scrape struct {
+	seen, before map[uint64]uint64
+}
+
+var scrapes []*scrape
+
+// Two maps that take turns: one is always empty.
+func swapMaps() {
+	for i := 0; i < 40; i++ {
+		s := &scrape{map[uint64]uint64{}, map[uint64]uint64{}}
+		for round := 0; round < 3; round++ {
+			s.seen, s.before = s.before, s.seen
+			for k := range s.seen {
+				delete(s.seen, k)
+			}
+			for k := uint64(0); k < 3000; k++ {
+				s.seen[k] = k
+			}
+		}
+		for k := range s.before {
+			delete(s.before, k)
+		}
+		scrapes = append(scrapes, s)
 	}
 }
 

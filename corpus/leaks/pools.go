@@ -17,6 +17,7 @@ func init() {
 	inUse("pool-uneven-cured", func() { returnPackets(4096) })
 	inUse("pool-in-use", useSmallPool)
 	inUse("pool-compressors", compress)
+	inUse("pool-by-size", useSizes)
 	inUse("pool-fixed", useFixedPool)
 }
 
@@ -136,5 +137,25 @@ func useFixedPool() {
 	}
 	for _, b := range taken {
 		blocks.Put(b)
+	}
+}
+
+var sizes = [3]sync.Pool{}
+
+// A pool for each size: what is in one is of that size, and empty.
+func useSizes() {
+	for i := range sizes {
+		var taken []*[]byte
+		for k := 0; k < 20; k++ {
+			b, _ := sizes[i].Get().(*[]byte)
+			if b == nil {
+				made := make([]byte, 0, 4000<<(3*i))
+				b = &made
+			}
+			taken = append(taken, b)
+		}
+		for _, b := range taken {
+			sizes[i].Put(b)
+		}
 	}
 }

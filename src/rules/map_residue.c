@@ -11,7 +11,12 @@
 #include "rules/objects.h"
 #include "rules/suspects.h"
 
-enum { REBUILT_RATIO = 5, MAP_BYTES_MIN = 4 << 10, MEMORY_CACHE_BYTES = 1 << 20 };
+enum {
+	REBUILT_RATIO = 5,
+	MAP_BYTES_MIN = 128 << 10,
+	EMPTY_BYTES_MIN = 1 << 20,
+	MEMORY_CACHE_BYTES = 1 << 20
+};
 
 struct maps {
 	struct rule_run *run;
@@ -36,9 +41,11 @@ static struct error *map_look(void *context, object_id object)
 
 	// Whatever it takes it keeps alone, and that is known already.
 	if (graph_retained(analysis->graph, object) < MAP_BYTES_MIN ||
-		!map_occupancy(analysis->heap, analysis->typing, &maps->memory, object, &map) ||
-		map.bytes < map.rebuilt_bytes * REBUILT_RATIO ||
-		map.bytes - map.rebuilt_bytes < MAP_BYTES_MIN)
+		!map_occupancy(analysis->heap, analysis->typing, &maps->memory, object, &map))
+		return NULL;
+	// Maps that are emptied to be filled again are common.
+	uint64_t least = map.entries ? MAP_BYTES_MIN : EMPTY_BYTES_MIN;
+	if (map.bytes < map.rebuilt_bytes * REBUILT_RATIO || map.bytes < map.rebuilt_bytes + least)
 		return NULL;
 	suspects_add(&maps->suspects, (struct suspect){.object = object,
 					      .kind = typing_label_of(analysis->typing, object),

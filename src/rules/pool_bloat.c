@@ -7,6 +7,9 @@
 // what is large by its type, or part of something complicated, is so by design. The other thing that does not belong
 // there are closures: elements that were not reset. Suspected.
 //
+// Buffers that are all of one size were made that way, as in pools with a sync.Pool for each size, unless they are
+// bytes.Buffers or very large.
+//
 // sync/pool.go and sync/poolqueue.go, 1.19 to 1.27: Pool.local and .victim point to arrays of poolLocal; these lead to
 // elements directly, or by way of poolChainElt and arrays of eface.
 #include <string.h>
@@ -18,40 +21,42 @@
 #include "rules/objects.h"
 #include "rules/suspects.h"
 
-enum { PART_BYTES = 64 << 10, UNUSUAL_RATIO = 16 };
+enum { PART_BYTES = 64 << 10, UNUSUAL_RATIO = 16, HUGE_BYTES = 512 << 10 };
 
 #define KIND_CLOSURE (UINT64_C(1) << 32)
 
+// The contents of one []poolLocal.
 struct pool {
 	struct rule_run *run;
 	struct suspects *suspects;
-	object_id element;  // whose buffers are being looked at
-	struct hw_map seen; // of the pool's own objects
+	HW_VECTOR(struct suspect) parts; // what its elements refer to
+	object_id element;               // whose buffers are being looked at
+	struct hw_map seen;              // of the pool's own objects
 	HW_VECTOR(node_id) pending;
 	bool no_memory;
 };
 
-// What is in the group of one kind of element is judged later: the small ones, too, say what is usual.
+// The small ones, too, say what is usual.
 static bool part_look(void *context, node_id node)
 {
 	struct pool *pool = context;
 	const struct analysis *analysis = pool->run->analysis;
-	uint64_t kind = typing_label_of(analysis->typing, pool->element);
+	struct suspect part = {.object = node,
+		.kind = typing_label_of(analysis->typing, pool->element),
+		.bytes = heap_size(analysis->heap, node)};
 	struct object_type type;
 
 	typing_of(analysis->typing, node, &type);
 	if (graph_dominator(analysis->graph, node) != pool->element)
 		return true;
-	if (typing_is_closure(analysis->typing, node))
-		suspects_add(
-			pool->suspects, (struct suspect){.object = node,
-						.kind = kind | KIND_CLOSURE,
-						.bytes = graph_retained(analysis->graph, node)});
-	else if (type.array)
-		suspects_add(pool->suspects, (struct suspect){.object = node,
-						     .kind = kind,
-						     .bytes = heap_size(analysis->heap, node)});
-	return true;
+	if (typing_is_closure(analysis->typing, node)) {
+		part.kind |= KIND_CLOSURE;
+		part.bytes = graph_retained(analysis->graph, node);
+	} else if (!type.array) {
+		return true;
+	}
+	pool->no_memory = !hw_vector_push(&pool->parts, part);
+	return !pool->no_memory;
 }
 
 // The pool's own objects are walked through; what else they point to are its elements.
@@ -71,62 +76,79 @@ static bool contents_look(void *context, node_id node)
 	return graph_successors(pool->run->analysis->graph, node, part_look, pool);
 }
 
+static bool is_bytes_buffer(const struct pool *pool, const struct suspect *part)
+{
+	node_id element = graph_dominator(pool->run->analysis->graph, part->object);
+
+	return !strcmp(object_type_name(pool->run, element), "bytes.Buffer");
+}
+
+// `smallest`: of the arrays in the pool.
+static bool is_bloated(const struct pool *pool, const struct suspect *part, uint64_t smallest)
+{
+	const struct windowed_object *array = windows_find(pool->run->windows, part->object);
+
+	if (part->bytes <= PART_BYTES)
+		return false;
+	if (part->kind & KIND_CLOSURE || part->bytes >= smallest * UNUSUAL_RATIO)
+		return true;
+	// One that is nearly empty was bigger than necessary.
+	return array && array->viewed < array->spare &&
+	       (part->bytes > smallest || part->bytes >= HUGE_BYTES || is_bytes_buffer(pool, part));
+}
+
+static void parts_judge(struct pool *pool)
+{
+	uint64_t smallest = UINT64_MAX;
+
+	for (size_t i = 0; i < pool->parts.count; i++) {
+		const struct suspect *part = &pool->parts.items[i];
+		if (!(part->kind & KIND_CLOSURE) && part->bytes < smallest)
+			smallest = part->bytes;
+	}
+	for (size_t i = 0; i < pool->parts.count; i++)
+		if (is_bloated(pool, &pool->parts.items[i], smallest))
+			suspects_add(pool->suspects, pool->parts.items[i]);
+}
+
 static struct error *pools_look(struct pool *pool, const struct typed_objects *locals)
 {
 	struct graph *graph = pool->run->analysis->graph;
 
-	for (size_t i = 0; i < locals->list.count && !pool->no_memory; i++)
+	for (size_t i = 0; i < locals->list.count && !pool->no_memory; i++) {
+		pool->parts.count = 0;
 		graph_successors(graph, locals->list.items[i], contents_look, pool);
-	while (pool->pending.count && !pool->no_memory)
-		graph_successors(
-			graph, pool->pending.items[--pool->pending.count], contents_look, pool);
+		while (pool->pending.count && !pool->no_memory)
+			graph_successors(graph, pool->pending.items[--pool->pending.count],
+				contents_look, pool);
+		parts_judge(pool);
+	}
 	return pool->no_memory ? error_no_memory() : suspects_group(pool->suspects, pool->run);
 }
 
-static bool is_bloated(const struct rule_run *run, const struct suspect *part, uint64_t smallest)
+static struct error *group_report(struct rule_run *run, const struct suspect_group *group)
 {
-	const struct windowed_object *array = windows_find(run->windows, part->object);
-
-	return part->bytes > PART_BYTES &&
-	       (part->kind & KIND_CLOSURE || (array && array->viewed < array->spare) ||
-		       part->bytes >= smallest * UNUSUAL_RATIO);
-}
-
-static struct error *group_report(
-	struct rule_run *run, const struct suspects *suspects, const struct suspect_group *group)
-{
-	const struct suspect *parts = &suspects->list.items[group->first],
-			     *largest = group->largest;
+	const struct suspect *largest = group->largest;
 	bool closure = largest->kind & KIND_CLOSURE;
-	uint64_t smallest = UINT64_MAX, bytes = 0, count = 0;
-	char number[24], size[24];
-
-	for (size_t i = 0; i < group->count; i++)
-		smallest = parts[i].bytes < smallest ? parts[i].bytes : smallest;
-	for (size_t i = 0; i < group->count; i++) {
-		if (!is_bloated(run, &parts[i], smallest))
-			continue;
-		bytes += parts[i].bytes;
-		count++;
-	}
+	char count[24], size[24];
 	struct finding finding = {
-		.bytes = bytes,
-		.objects = count,
+		.bytes = group->bytes,
+		.objects = group->count,
 		.type = object_type_name(
 			run, graph_dominator(run->analysis->graph, largest->object)),
 		.what = finding_text(run,
 			closure ? "%s elements of a sync.Pool hold closures, which keep up to %s "
 				  "each"
 				: "%s buffers of up to %s each, far bigger than what is in them or "
-				  "than "
-				  "others, wait in a sync.Pool",
-			format_count(number, sizeof(number), count),
+				  "than others, "
+				  "wait in a sync.Pool",
+			format_count(count, sizeof(count), group->count),
 			format_bytes(size, sizeof(size), largest->bytes)),
 		.remedy = closure ? "set the fields of an element to nil before Put"
 				  : "do not Put a buffer whose capacity has grown beyond what is "
-				    "usual (fmt's limit is "
-				    "64 KiB)",
-		.remedy_bytes = bytes,
+				    "usual (fmt's "
+				    "limit is 64 KiB)",
+		.remedy_bytes = group->bytes,
 		.condition = "",
 		.subject = largest->object,
 		.goroutine = UINT32_MAX,
@@ -147,7 +169,8 @@ struct error *rule_pool_bloat(struct rule_run *run)
 		err = pools_look(&pool, &locals);
 	hw_map_deinit(&pool.seen);
 	hw_vector_deinit(&pool.pending);
+	hw_vector_deinit(&pool.parts);
 	for (size_t i = 0; i < suspects.groups.count && !err; i++)
-		err = group_report(run, &suspects, &suspects.groups.items[i]);
+		err = group_report(run, &suspects.groups.items[i]);
 	return err;
 }
