@@ -24,6 +24,9 @@ func init() {
 		}
 	})
 
+	pair("backed-up", backUp, nil)
+	pair("backed-up-lost", backUpLost, nil)
+
 	healthy("workers-idle", idleWorkers)
 	healthy("workers-cond", condWorkers)
 	healthy("worker-group", waitForGroup)
@@ -196,6 +199,44 @@ func fillChannel(cured bool) {
 	for i := 0; i < 100; i++ {
 		events <- body(64 << 10)
 	}
+	time.Sleep(50 * time.Millisecond)
+}
+
+// The consumer has gone, the channel is full, and the producer waits.
+
+var outbox = make(chan []byte, 100)
+
+func backUp(cured bool) {
+	if cured {
+		spawn(func() {
+			for e := range outbox {
+				length += len(e)
+			}
+		})
+	}
+	spawn(func() {
+		for i := 0; i < 101; i++ {
+			outbox <- body(64 << 10)
+		}
+	})
+	time.Sleep(50 * time.Millisecond)
+}
+
+// The same with a channel that only the producer still has: he will wait for ever.
+func backUpLost(cured bool) {
+	queue := make(chan []byte, 100)
+	if cured {
+		spawn(func() {
+			for e := range queue {
+				length += len(e)
+			}
+		})
+	}
+	spawn(func() {
+		for i := 0; i < 101; i++ {
+			queue <- body(64 << 10)
+		}
+	})
 	time.Sleep(50 * time.Millisecond)
 }
 

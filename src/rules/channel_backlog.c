@@ -1,11 +1,10 @@
 // channel-backlog: elements in a channel's buffer that nobody is there to receive.
 //
 // A channel that is only a buffer between a sender and a slow receiver is healthy, so it has to be shown that there is
-// no receiver: no goroutine's stack leads to the channel (one that receives from it or works on what it received has it
-// there), and no function that some goroutine is in refers to the global variable that the channel hangs on (one that
-// looks in now and then reads it there). Suspected only: somebody may yet be started.
-//
-// What a channel's senders cannot get rid of, because nobody can reach it, is a matter of goroutine-leak.
+// no receiver. Where only goroutines that sleep for ever can reach the channel, that is proved. Otherwise it is
+// suspected when no goroutine's stack leads to the channel (one that receives from it or works on what it received has
+// it there), and no function that some goroutine is in refers to the global variable that the channel hangs on (one
+// that looks in now and then reads it there). Who is blocked sending is no receiver.
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +16,7 @@
 #include "goruntime/positions.h"
 #include "graph/walk.h"
 #include "heapwhy/map.h"
+#include "rules/goroutines.h"
 #include "rules/objects.h"
 
 enum {
@@ -67,12 +67,18 @@ static bool backlog_read(const struct analysis *analysis, object_id channel, str
 	       !memory_u64(memory, address + (uint32_t)at->hchan_recvq);
 }
 
-// What receiving the elements gives back: the channel stays, and so does its buffer.
-static uint64_t elements_bytes(const struct analysis *analysis, object_id channel)
+static object_id channel_buffer(const struct analysis *analysis, object_id channel)
 {
 	remote_addr field = heap_address(analysis->heap, channel) +
 			    (uint32_t)analysis->runtime->layout.at.hchan_buf;
-	object_id buffer = heap_find(analysis->heap, memory_u64(&analysis->runtime->memory, field));
+
+	return heap_find(analysis->heap, memory_u64(&analysis->runtime->memory, field));
+}
+
+// What receiving the elements gives back: the channel stays, and so does its buffer.
+static uint64_t elements_bytes(const struct analysis *analysis, object_id channel)
+{
+	object_id buffer = channel_buffer(analysis, channel);
 	uint64_t all = graph_retained(analysis->graph, channel),
 		 stays = heap_size(analysis->heap, channel);
 
@@ -99,15 +105,24 @@ static struct error *backlogs_find(struct search *search)
 	return err;
 }
 
+static bool is_sender(const struct goroutine *goroutine)
+{
+	return goroutine->status == GOROUTINE_WAITING &&
+	       !strcmp(goroutine->wait_reason, "chan send");
+}
+
 static struct error *stacks_walk(struct search *search)
 {
 	const struct analysis *analysis = search->run->analysis;
 	struct error *err = graph_walk_create(analysis->graph, &search->stacks);
 
-	for (uint32_t i = 0; i < analysis->root_holder_count && !err; i++)
-		if (analysis->root_holders[i].goroutine != UINT32_MAX)
+	for (uint32_t i = 0; i < analysis->root_holder_count && !err; i++) {
+		uint32_t goroutine = analysis->root_holders[i].goroutine;
+		if (goroutine != UINT32_MAX &&
+			!is_sender(&analysis->goroutines->goroutines[goroutine]))
 			err = graph_walk_from(
 				search->stacks, graph_holder_node(analysis->graph, i));
+	}
 	return err;
 }
 
@@ -146,8 +161,13 @@ static struct error *operands_find(struct search *search)
 	struct hw_map seen;
 
 	hw_map_init(&seen);
-	for (uint32_t i = 0; i < list->frame_count && !err; i++)
-		err = frame_operands(search, &list->frames[i], &seen, operands);
+	for (uint32_t i = 0; i < list->count && !err; i++) {
+		const struct goroutine *goroutine = &list->goroutines[i];
+		for (uint32_t f = 0; f < goroutine->frame_count && !is_sender(goroutine) && !err;
+			f++)
+			err = frame_operands(
+				search, &list->frames[goroutine->first_frame + f], &seen, operands);
+	}
 	hw_map_deinit(&seen);
 	if (!err && search->operands.count)
 		qsort(search->operands.items, search->operands.count, sizeof(remote_addr),
@@ -155,20 +175,33 @@ static struct error *operands_find(struct search *search)
 	return err;
 }
 
-// Whether a function that some goroutine is in refers to the global that the channel hangs on; also when it hangs on
-// something that is no global.
+// The global variable that the channel hangs on, or NULL.
+static const struct holder *channel_global(struct analysis *analysis, object_id channel)
+{
+	node_id ends[2]; // of the path: where it begins, and the channel
+	size_t skipped;
+
+	for (uint32_t i = 0; i < analysis->root_holder_count; i++) {
+		const struct root_holder *fine = &analysis->root_holders[i];
+		const struct holder *holder = &analysis->holders[fine->holder];
+		if (holder->kind == HOLDER_GLOBAL &&
+			heap_find(analysis->heap,
+				analysis->roots.list.items[fine->first_root].value) == channel)
+			return holder;
+	}
+	if (!graph_path(analysis->graph, channel, ends, ARRAY_COUNT(ends), &skipped))
+		return NULL;
+	uint32_t fine = ends[0] - graph_holder_node(analysis->graph, 0);
+	const struct holder *holder = &analysis->holders[analysis->root_holders[fine].holder];
+	return holder->kind == HOLDER_GLOBAL ? holder : NULL;
+}
+
+// Whether a function that some goroutine is in refers to that global; in doubt it does.
 static bool is_looked_at(const struct search *search, object_id channel)
 {
-	struct analysis *analysis = search->run->analysis;
-	size_t skipped;
-	node_id ends[2]; // of the path: where it begins, and the channel
+	const struct holder *holder = channel_global(search->run->analysis, channel);
 
-	if (!graph_path(analysis->graph, channel, ends, ARRAY_COUNT(ends), &skipped))
-		return true;
-	const struct root_holder *fine =
-		&analysis->root_holders[ends[0] - graph_holder_node(analysis->graph, 0)];
-	const struct holder *holder = &analysis->holders[fine->holder];
-	if (holder->kind != HOLDER_GLOBAL)
+	if (!holder)
 		return true;
 	remote_addr start = holder->global.start,
 		    end = start + (holder->global.size ? holder->global.size : 8);
@@ -178,7 +211,8 @@ static bool is_looked_at(const struct search *search, object_id channel)
 	return false;
 }
 
-static struct error *backlog_report(struct rule_run *run, const struct backlog *backlog)
+static struct error *backlog_report(
+	struct rule_run *run, const struct backlog *backlog, bool proven)
 {
 	const char *label = object_type_name(run, backlog->channel);
 	char elements[24], room[24];
@@ -186,13 +220,12 @@ static struct error *backlog_report(struct rule_run *run, const struct backlog *
 		.bytes = backlog->bytes,
 		.objects = backlog->elements,
 		.type = label,
-		.proven = false,
-		.what = finding_text(run,
-			"%s elements lie in a %s with room for %s, and no goroutine is to be seen "
-			"that could "
-			"receive them",
+		.proven = proven,
+		.what = finding_text(run, "%s elements lie in a %s with room for %s, and %s",
 			format_count(elements, sizeof(elements), backlog->elements), label,
-			format_count(room, sizeof(room), backlog->room)),
+			format_count(room, sizeof(room), backlog->room),
+			proven ? "nobody who could receive them can reach it"
+			       : "no goroutine is to be seen that could receive them"),
 		.remedy = "start the receiver, or do not send what nobody wants: a select with a "
 			  "default drops it",
 		.remedy_bytes = backlog->bytes,
@@ -204,23 +237,71 @@ static struct error *backlog_report(struct rule_run *run, const struct backlog *
 	return finding_add(run, &finding);
 }
 
+// Whether the goroutine sleeps for ever because it wants to send to the channel.
+static bool is_lost_sender(const struct goroutine_evidence *evidence, uint32_t goroutine,
+	const struct analysis *analysis, object_id channel)
+{
+	const struct wait *wait = &evidence->waits.of[goroutine];
+
+	return evidence->states[goroutine].sleep == SLEEP_FOREVER &&
+	       is_sender(&analysis->goroutines->goroutines[goroutine]) && wait->count == 1 &&
+	       evidence->waits.on.items[wait->first].object == channel;
+}
+
+// Only those who sleep for ever can reach it. They are told here, with the elements, unless they are more: then the
+// elements are told with them, by goroutine-leak.
+static struct error *backlog_prove(
+	struct rule_run *run, struct goroutine_evidence *evidence, struct backlog *backlog)
+{
+	const struct analysis *analysis = run->analysis;
+	object_id buffer = channel_buffer(analysis, backlog->channel);
+	uint64_t before = graph_walk_bytes(evidence->others), stacks = 0, senders = 0;
+
+	for (uint32_t i = 0; i < analysis->goroutines->count; i++)
+		senders += is_lost_sender(evidence, i, analysis, backlog->channel);
+	if (buffer == OBJECT_NONE || senders > backlog->elements)
+		return NULL;
+	struct error *err = graph_walk_from(evidence->others, buffer);
+	for (uint32_t i = 0; senders && i < analysis->goroutines->count && !err; i++) {
+		const struct goroutine *goroutine = &analysis->goroutines->goroutines[i];
+		if (!is_lost_sender(evidence, i, analysis, backlog->channel))
+			continue;
+		evidence->states[i].sleep = SLEEP_TOLD;
+		evidence->forever--;
+		stacks += goroutine->stack_high - goroutine->stack_low;
+		err = goroutine_walk(evidence, i);
+	}
+	backlog->bytes = graph_walk_bytes(evidence->others) - before + stacks;
+	return err ? err : backlog_report(run, backlog, true);
+}
+
+static struct error *backlog_judge(
+	struct search *search, struct goroutine_evidence *evidence, struct backlog *backlog)
+{
+	if (evidence->others && !graph_walk_met(evidence->others, backlog->channel))
+		return backlog_prove(search->run, evidence, backlog);
+	if (graph_walk_met(search->stacks, backlog->channel) ||
+		is_looked_at(search, backlog->channel))
+		return NULL;
+	return backlog_report(search->run, backlog, false);
+}
+
 struct error *rule_channel_backlog(struct rule_run *run)
 {
 	_cleanup_(search_deinit) struct search search = {.run = run};
+	struct goroutine_evidence *evidence;
 	struct error *err = backlogs_find(&search);
 
 	if (err || !search.backlogs.count)
 		return err;
-	err = stacks_walk(&search);
+	err = goroutine_evidence(run, &evidence);
+	if (!err)
+		err = stacks_walk(&search);
 	if (!err)
 		err = operands_find(&search);
 	if (!err)
 		err = graph_prepare_paths(run->analysis->graph);
-	for (size_t i = 0; i < search.backlogs.count && !err; i++) {
-		const struct backlog *backlog = &search.backlogs.items[i];
-		if (!graph_walk_met(search.stacks, backlog->channel) &&
-			!is_looked_at(&search, backlog->channel))
-			err = backlog_report(run, backlog);
-	}
+	for (size_t i = 0; i < search.backlogs.count && !err; i++)
+		err = backlog_judge(&search, evidence, &search.backlogs.items[i]);
 	return err;
 }

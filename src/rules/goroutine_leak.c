@@ -78,21 +78,6 @@ static struct error *groups_make(const struct analysis *analysis,
 	return NULL;
 }
 
-// Lets the walk over what the others reach go on through a goroutine, its sudogs included.
-static struct error *goroutine_walk(const struct goroutine_evidence *evidence, uint32_t index)
-{
-	const struct wait *wait = &evidence->waits.of[index];
-
-	for (uint32_t i = 0; i < wait->count; i++) {
-		const struct wait_on *on = &evidence->waits.on.items[wait->first + i];
-		if (on->sudog != OBJECT_NONE)
-			graph_walk_unblock(evidence->others, on->sudog);
-	}
-	return evidence->nodes[index] == NODE_NONE
-		       ? NULL
-		       : graph_walk_from(evidence->others, evidence->nodes[index]);
-}
-
 // Adds what the group's goroutines keep to its bytes.
 static struct error *group_walk(
 	const struct goroutine_evidence *evidence, struct group *group, const uint32_t *members)

@@ -101,7 +101,7 @@ struct error *rule_goroutine_pileup(struct rule_run *run)
 		const struct goroutine *goroutine = &analysis->goroutines->goroutines[i];
 		if (waits_to_get_rid(goroutine))
 			crowd_add(&crowds[analysis->goroutine_holders[i]], goroutine,
-				evidence->states[i].sleep == SLEEP_FOREVER);
+				evidence->states[i].sleep != SLEEP_ENDS);
 	}
 	for (uint32_t i = 0; i < analysis->holder_count && !err; i++)
 		if (is_pileup(&crowds[i]))

@@ -184,3 +184,17 @@ struct error *goroutine_evidence(struct rule_run *run, struct goroutine_evidence
 	*out = run->goroutines;
 	return NULL;
 }
+
+struct error *goroutine_walk(const struct goroutine_evidence *evidence, uint32_t goroutine)
+{
+	const struct wait *wait = &evidence->waits.of[goroutine];
+
+	for (uint32_t i = 0; i < wait->count; i++) {
+		const struct wait_on *on = &evidence->waits.on.items[wait->first + i];
+		if (on->sudog != OBJECT_NONE)
+			graph_walk_unblock(evidence->others, on->sudog);
+	}
+	return evidence->nodes[goroutine] == NODE_NONE
+		       ? NULL
+		       : graph_walk_from(evidence->others, evidence->nodes[goroutine]);
+}

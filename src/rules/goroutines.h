@@ -15,6 +15,8 @@ enum sleep {
 	// A ticker wakes it, but of the other channels that it waits for nobody can reach one: a loop round a ticker
 	// and a channel called done, which nobody can end.
 	SLEEP_IN_LOOP,
+	// For ever, and some finding has told of it and counted what it keeps.
+	SLEEP_TOLD,
 };
 
 struct goroutine_state {
@@ -36,5 +38,8 @@ struct goroutine_evidence {
 
 struct error *goroutine_evidence(struct rule_run *run, struct goroutine_evidence **out);
 void goroutine_evidence_destroy(struct goroutine_evidence *evidence); // accepts NULL
+
+// Lets evidence->others go on through a goroutine that sleeps for ever, its sudogs included.
+struct error *goroutine_walk(const struct goroutine_evidence *evidence, uint32_t goroutine);
 
 #endif
