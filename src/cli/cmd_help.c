@@ -39,11 +39,12 @@ static struct error *print_overview(void)
 		"Usage: heapwhy [OPTION...] TARGET\n"
 		"       heapwhy COMMAND [ARGUMENT...]\n"
 		"\n"
-		"TARGET is the id of a running Go process.\n"
+		"TARGET is the id of a running Go process, a core file of one, or a snapshot "
+		"(.hw).\n"
 		"\n"
 		"Commands:\n");
 	for (const struct command *const *command = commands; *command; command++)
-		text_printf(&text, "  %-10s %s\n", (*command)->name, (*command)->summary);
+		text_printf(&text, "  %-12s %s\n", (*command)->name, (*command)->summary);
 	text_append(&text, "\n"
 			   "'heapwhy help COMMAND' explains one of them and its options; "
 			   "heapwhy(1) is the manual.\n");

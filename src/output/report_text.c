@@ -435,9 +435,9 @@ static void append_typing(const struct report *report, struct text *text)
 
 	text_printf(text, "Types known for %.1f%% of the live bytes",
 		percent(heap->typed_bytes, heap->live_bytes));
-	if (heap->guessed_bytes)
-		text_printf(text, ", guessed for %.1f%%",
-			percent(heap->guessed_bytes, heap->live_bytes));
+	double guessed = percent(heap->guessed_bytes, heap->live_bytes);
+	if (guessed >= 0.05)
+		text_printf(text, ", guessed for %.1f%%", guessed);
 	text_append_char(text, '.');
 }
 
