@@ -3,6 +3,7 @@
 // the readers' side, which takes no lock.
 #include "heapwhy/epoch.h"
 
+#include <linux/membarrier.h>
 #include <pthread.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -29,6 +30,7 @@ struct hw_epoch {
 		*garbage[EPOCHS]; // of epoch e in [e % EPOCHS]; only the last two are not empty
 	struct hw_epoch_stats stats;
 	size_t since_collect;
+	bool fences; // there is no membarrier(): readers order their announcements themselves
 };
 
 static const struct hw_measure measures[] = {
@@ -50,6 +52,12 @@ static uint64_t clock_now(void)
 	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
 }
 
+// A barrier in every thread of the process that runs at this moment (the others had theirs when they were switched).
+static bool barrier_everywhere(int command)
+{
+	return !syscall(SYS_membarrier, command, 0, 0);
+}
+
 struct hw_epoch *hw_epoch_create(size_t limit_bytes, struct hw_allocator *allocator)
 {
 	struct hw_epoch *epoch = hw_alloc(allocator, sizeof(*epoch), _Alignof(struct hw_epoch));
@@ -60,6 +68,7 @@ struct hw_epoch *hw_epoch_create(size_t limit_bytes, struct hw_allocator *alloca
 	atomic_init(&epoch->current, EPOCHS);
 	pthread_mutex_init(&epoch->lock, NULL);
 	epoch->stats.limit_bytes = limit_bytes ? limit_bytes : DEFAULT_LIMIT;
+	epoch->fences = !barrier_everywhere(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED);
 	hw_register(&epoch->registration, &kind, allocator);
 	return epoch;
 }
@@ -106,6 +115,7 @@ struct hw_epoch_reader *hw_epoch_join(struct hw_epoch *epoch, const char *name)
 	memset(reader, 0, sizeof(*reader));
 	reader->current = &epoch->current;
 	reader->epoch = epoch;
+	reader->fences = epoch->fences;
 	reader->thread = (pid_t)syscall(SYS_gettid);
 	strncpy(reader->name, name, sizeof(reader->name) - 1);
 	pthread_mutex_lock(&epoch->lock);
@@ -164,6 +174,8 @@ static bool epoch_try_advance(struct hw_epoch *epoch, struct hw_epoch_garbage **
 
 	// What was unlinked before is unlinked for every reader that is not seen inside: pairs with epoch_enter().
 	atomic_thread_fence(memory_order_seq_cst);
+	if (!epoch->fences && !barrier_everywhere(MEMBARRIER_CMD_PRIVATE_EXPEDITED))
+		return false;
 	for (struct hw_epoch_reader *reader = epoch->readers; reader; reader = reader->next)
 		lagging += reader_lags(reader, current);
 	epoch->stats.stalled_count = lagging;

@@ -12,7 +12,8 @@
 
 struct hw_epoch_reader {
 	_Alignas(64) _Atomic uint64_t state;
-	unsigned depth;                  // of nested sections; the owner's
+	unsigned depth; // of nested sections; the owner's
+	bool fences;    // it must order its announcements itself: there is no membarrier()
 	const _Atomic uint64_t *current; // the domain's epoch
 	_Alignas(64) uint64_t
 		blocked_ns; // when the state was first seen to hold up the next epoch; 0: it was not
@@ -30,8 +31,12 @@ static inline void epoch_enter(struct hw_epoch_reader *reader)
 	uint64_t now = atomic_load_explicit(reader->current, memory_order_relaxed);
 	// Release, so that who sees this section also sees the end of the one before.
 	atomic_store_explicit(&reader->state, 2 * now + 1, memory_order_release);
-	// The announcement goes before every look at shared memory: pairs with the fence in epoch_try_advance().
-	atomic_thread_fence(memory_order_seq_cst);
+	// The announcement goes before every look at shared memory. As a rule, who advances the epoch sees to that for
+	// all readers at once, and only the compiler must be told here.
+	if (reader->fences)
+		atomic_thread_fence(memory_order_seq_cst);
+	else
+		atomic_signal_fence(memory_order_seq_cst);
 }
 
 static inline void epoch_exit(struct hw_epoch_reader *reader)

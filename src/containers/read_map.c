@@ -139,20 +139,31 @@ static void table_insert(struct table *table, uint64_t key, uint64_t value)
 	}
 }
 
+// The places of the bucket that hold `key`, a bit each: one or none. Without a branch on what each place holds, so
+// that the processor can go on to the next lookup while it waits for memory.
+static inline unsigned bucket_match(const struct bucket *bucket, uint64_t state, uint64_t key)
+{
+	unsigned match = 0;
+
+#pragma GCC unroll 3
+	for (unsigned i = 0; i < PLACES; i++)
+		match |= (unsigned)(atomic_load_explicit(&bucket->keys[i], memory_order_acquire) ==
+				    key)
+			 << i;
+	return match & (unsigned)state & PLACES_MASK;
+}
+
 // Where `key` is, for the writer. NULL when it is absent.
 static struct bucket *table_find(struct table *table, uint64_t key, unsigned *place)
 {
 	for (size_t at = bucket_home(table, key), left = table->bucket_count; left; left--) {
 		struct bucket *bucket = &table->buckets[at];
-		uint64_t state = bucket_state(bucket);
-		for (unsigned i = 0; i < PLACES; i++) {
-			if (state & (UINT64_C(1) << i) && atomic_load_explicit(&bucket->keys[i],
-								  memory_order_relaxed) == key) {
-				*place = i;
-				return bucket;
-			}
+		unsigned match = bucket_match(bucket, bucket_state(bucket), key);
+		if (match) {
+			*place = (unsigned)__builtin_ctz(match);
+			return bucket;
 		}
-		if (!(state & PASSED_MASK))
+		if (!(bucket_state(bucket) & PASSED_MASK))
 			return NULL;
 		at = bucket_next(table, at);
 	}
@@ -238,14 +249,10 @@ bool hw_read_map_get(const struct hw_read_map *map, struct hw_epoch_reader *read
 	for (size_t left = table->bucket_count; left;) {
 		const struct bucket *bucket = &table->buckets[at];
 		uint64_t state = atomic_load_explicit(&bucket->state, memory_order_acquire);
-		unsigned place = 0;
-		while (place < PLACES &&
-			(atomic_load_explicit(&bucket->keys[place], memory_order_acquire) != key ||
-				!(state & (UINT64_C(1) << place))))
-			place++;
-		if (place < PLACES) {
-			uint64_t read =
-				atomic_load_explicit(&bucket->values[place], memory_order_acquire);
+		unsigned match = bucket_match(bucket, state, key);
+		if (match) {
+			uint64_t read = atomic_load_explicit(
+				&bucket->values[__builtin_ctz(match)], memory_order_acquire);
 			if (bucket_state(bucket) != state)
 				continue;
 			if (value)
