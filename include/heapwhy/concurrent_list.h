@@ -58,34 +58,27 @@ bool hw_concurrent_list_contains(
 size_t hw_concurrent_list_count(const struct hw_concurrent_list *list);
 size_t hw_concurrent_list_held_bytes(const struct hw_concurrent_list *list); // without garbage
 
-// A walk, inside a read section of the list's domain.
+// A walk, inside a read section of the list's domain. `break` leaves it.
+#define hw_concurrent_list_each(list, cursor, item)                                     \
+	for (struct hw_concurrent_list_cursor cursor = {NULL, 0, 0, false};             \
+		!cursor.left && hw_concurrent_list_more((list), &cursor);)              \
+		for (uint64_t item = 0, item##_at = (cursor.left = true, 0),            \
+			      item##_count = cursor.count;                              \
+			item##_at < item##_count || (cursor.left = false); item##_at++) \
+			if (!(item = __atomic_load_n(                                   \
+				      &cursor.slots[item##_at], __ATOMIC_ACQUIRE))) {   \
+			} else
+
 struct hw_concurrent_list_cursor {
-	const uint64_t *next, *end; // what is left of the segment; 0 is a hole
-	unsigned segment;           // the one after it
+	const uint64_t *slots; // of one segment; 0 is a hole
+	size_t count;
+	unsigned segment; // the one after it
+	bool left;        // by break
 };
 
-// The next segment's items. False when there are no more.
+// The next segment's slots. False when there are no more.
 bool hw_concurrent_list_more(
 	const struct hw_concurrent_list *list, struct hw_concurrent_list_cursor *cursor);
-
-// The next item; 0 at the end.
-static inline uint64_t hw_concurrent_list_next(
-	const struct hw_concurrent_list *list, struct hw_concurrent_list_cursor *cursor)
-{
-	for (;;) {
-		while (cursor->next != cursor->end) {
-			uint64_t item = __atomic_load_n(cursor->next++, __ATOMIC_ACQUIRE);
-			if (item)
-				return item;
-		}
-		if (!hw_concurrent_list_more(list, cursor))
-			return 0;
-	}
-}
-
-#define hw_concurrent_list_each(list, cursor, item)                                       \
-	for (struct hw_concurrent_list_cursor cursor = {NULL, NULL, 0}; !cursor.segment;) \
-		for (uint64_t item; (item = hw_concurrent_list_next((list), &cursor));)
 
 #ifdef __cplusplus
 }

@@ -285,8 +285,8 @@ bool hw_concurrent_list_more(
 		return false;
 	const struct items *items =
 		atomic_load_explicit(&list->items[cursor->segment++], memory_order_acquire);
-	cursor->next = (const uint64_t *)items->slots;
-	cursor->end = cursor->next + items_capacity(items);
+	cursor->slots = (const uint64_t *)items->slots;
+	cursor->count = items_capacity(items);
 	return true;
 }
 
