@@ -1,0 +1,76 @@
+// The object pool, with its statistics and its check against double puts, against malloc and mimalloc: get and put of
+// an object. What a fresh object must be set up with is all of it, or its first 64 bytes; a pooled one needs nothing.
+#include "bench.h"
+
+#include <dlfcn.h>
+
+#include "heapwhy/object_pool.h"
+
+enum { OPERATIONS = 2000000, HEADER = 64 };
+
+struct contest {
+	size_t bytes, initialised;
+	struct hw_object_pool_local *local;
+	void *(*alloc)(size_t bytes);
+	void (*free)(void *memory);
+};
+
+static uint64_t pool_race(void *context)
+{
+	struct contest *contest = context;
+	uint64_t operations = OPERATIONS;
+
+	for (uint64_t i = 0; i < operations; i++) {
+		void *object = hw_object_pool_get(contest->local);
+		bench_keep(object);
+		hw_object_pool_put(contest->local, object);
+	}
+	return operations;
+}
+
+static uint64_t malloc_race(void *context)
+{
+	struct contest *contest = context;
+	uint64_t operations = contest->initialised > 4096 ? OPERATIONS / 20 : OPERATIONS;
+
+	for (uint64_t i = 0; i < operations; i++) {
+		void *object = contest->alloc(contest->bytes);
+		memset(object, 0, contest->initialised);
+		bench_keep(object);
+		contest->free(object);
+	}
+	return operations;
+}
+
+int main(void)
+{
+	void *mimalloc = dlopen("libmimalloc.so.2", RTLD_NOW | RTLD_LOCAL);
+	size_t sizes[] = {1 << 10, 64 << 10};
+
+	for (int i = 0; i < 2; i++) {
+		size_t bytes = sizes[i];
+		struct hw_object_pool *pool = hw_object_pool_create(
+			&(struct hw_object_pool_options){.object_bytes = bytes});
+		struct contest ours = {.local = hw_object_pool_join(pool)};
+		struct contest full = {bytes, bytes, NULL, malloc, free};
+		struct contest header = {bytes, HEADER, NULL, malloc, free};
+		struct contest other = {bytes, HEADER, NULL, NULL, NULL};
+		char row[80];
+		if (mimalloc) {
+			other.alloc = (void *(*)(size_t))dlsym(mimalloc, "mi_malloc");
+			other.free = (void (*)(void *))dlsym(mimalloc, "mi_free");
+		}
+		snprintf(row, sizeof(row), "object pool: get and put, %zu KiB", bytes >> 10);
+		bench_race(row, (struct contestant[]){
+					{"heapwhy", pool_race, &ours},
+					{"malloc, all set up", malloc_race, &full},
+					{"malloc, 64 bytes set up", malloc_race, &header},
+					{mimalloc ? "mimalloc, 64 bytes set up" : NULL, malloc_race,
+						&other},
+					{NULL},
+				});
+		hw_object_pool_leave(ours.local);
+		hw_object_pool_destroy(pool);
+	}
+	return 0;
+}
