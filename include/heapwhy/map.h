@@ -164,6 +164,42 @@ bool hw_map_delete(struct hw_map *map, uint64_t key);
 
 const struct hw_map_entry *hw_map_next(const struct hw_map *map, const struct hw_map_entry *entry);
 
+// A walk during which entries may go, through it only: any other insertion or deletion ends it and sets `failed`. What
+// the removals leave over is given back by hw_map_shrink() or by the next deletion.
+//
+//	struct hw_map_iterator it = hw_map_iterate(&map);
+//	while ((entry = hw_map_iterator_next(&it)))
+//		if (entry->value == 0)
+//			hw_map_iterator_remove(&it);
+//	hw_map_shrink(&map);
+struct hw_map_iterator {
+	struct hw_map *map;
+	const struct hw_map_entry *place; // the last entry returned
+	bool removed;                     // it was removed
+	bool failed;
+	uint64_t changes;
+};
+
+static inline struct hw_map_iterator hw_map_iterate(struct hw_map *map)
+{
+	struct hw_map_iterator iterator = {map, NULL, true, false, map->changes};
+
+	return iterator;
+}
+
+// NULL at the end, or when the map was changed by others.
+const struct hw_map_entry *hw_map_iterator_next(struct hw_map_iterator *iterator);
+
+// Removes the entry that was returned last. False when there is none, or when the map was changed by others.
+bool hw_map_iterator_remove(struct hw_map_iterator *iterator);
+
+// A copy of the entries as they are now, to be freed with free(). NULL with `count` 0 when the map is empty, NULL with
+// another `count` when out of memory. O(n).
+struct hw_map_entry *hw_map_snapshot(const struct hw_map *map, size_t *count);
+
+// Rebuilds the map in as little memory as its entries need. False when there is no memory to do it. O(n).
+bool hw_map_shrink(struct hw_map *map);
+
 #ifdef __cplusplus
 }
 #endif

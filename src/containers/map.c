@@ -14,6 +14,7 @@
 // it at the same time. The usual cases are therefore short and without branches that could be mispredicted late.
 #include "heapwhy/map.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 enum {
@@ -153,9 +154,15 @@ void hw_map_seed(struct hw_map *map, uint64_t seed)
 	map->seed = seed;
 }
 
+// So that a map with `count` entries need not grow.
+static size_t groups_for(size_t count)
+{
+	return count / (GROUP_SLOTS * 7 / 8) + 1;
+}
+
 bool hw_map_reserve(struct hw_map *map, size_t count)
 {
-	size_t groups = count / (GROUP_SLOTS * 7 / 8) + 1;
+	size_t groups = groups_for(count);
 
 	return groups <= map->group_count || map_rebuild(map, groups);
 }
@@ -207,19 +214,25 @@ bool hw_map_put(struct hw_map *map, uint64_t key, uint64_t value)
 	return place;
 }
 
-// An entry that is not in its home group, or where the group has several candidates.
-static bool map_delete_slowly(struct hw_map *map, uint64_t key, struct hw_map_place_ place)
+// Frees the entry's slot, which may lie behind its home group.
+static void entry_clear(
+	struct hw_map *map, const struct hw_map_entry *entry, struct hw_map_place_ place)
 {
-	const struct hw_map_entry *entry = hw_map_find_on_(map, key, place);
-
-	if (!entry)
-		return false;
 	size_t slot = (size_t)(entry - map->entries), group = slot / GROUP_SLOTS;
 	map->groups[group].tags[slot % GROUP_SLOTS] = 0;
 	for (size_t at = place.group; at != group; at = group_next(map, at))
 		if (map->groups[at].overflow != OVERFLOW_STUCK)
 			map->groups[at].overflow--;
-	return true;
+}
+
+// An entry that is not in its home group, or where the group has several candidates.
+static bool map_delete_slowly(struct hw_map *map, uint64_t key, struct hw_map_place_ place)
+{
+	const struct hw_map_entry *entry = hw_map_find_on_(map, key, place);
+
+	if (entry)
+		entry_clear(map, entry, place);
+	return entry;
 }
 
 bool hw_map_delete(struct hw_map *map, uint64_t key)
@@ -256,4 +269,60 @@ const struct hw_map_entry *hw_map_next(const struct hw_map *map, const struct hw
 			return &map->entries[group * GROUP_SLOTS + (unsigned)__builtin_ctz(used)];
 	}
 	return NULL;
+}
+
+static bool iterator_is_valid(struct hw_map_iterator *iterator)
+{
+	if (iterator->changes != iterator->map->changes)
+		iterator->failed = true;
+	return !iterator->failed;
+}
+
+const struct hw_map_entry *hw_map_iterator_next(struct hw_map_iterator *iterator)
+{
+	if (!iterator_is_valid(iterator))
+		return NULL;
+	iterator->place = hw_map_next(iterator->map, iterator->place);
+	iterator->removed = !iterator->place;
+	return iterator->place;
+}
+
+// The map is not rebuilt meanwhile: the walk goes by places.
+bool hw_map_iterator_remove(struct hw_map_iterator *iterator)
+{
+	struct hw_map *map = iterator->map;
+
+	if (iterator->removed || !iterator_is_valid(iterator))
+		return false;
+	entry_clear(map, iterator->place, hw_map_place_(map, iterator->place->key));
+	map->count--;
+	iterator->changes = ++map->changes;
+	iterator->removed = true;
+	return true;
+}
+
+struct hw_map_entry *hw_map_snapshot(const struct hw_map *map, size_t *count)
+{
+	struct hw_map_entry *entries = map->count ? malloc(map->count * sizeof(*entries)) : NULL;
+	size_t filled = 0;
+
+	if (entries)
+		hw_map_each (map, entry)
+			entries[filled++] = *entry;
+	*count = map->count;
+	return entries;
+}
+
+bool hw_map_shrink(struct hw_map *map)
+{
+	size_t groups = groups_for(map->count);
+
+	if (!map->count) {
+		hw_free(map->allocator, map->groups, map->held_bytes, BLOCK_ALIGNMENT);
+		map->groups = NULL;
+		map->entries = NULL;
+		map->group_count = map->grow_at = map->shrink_at = map->held_bytes = 0;
+		return true;
+	}
+	return groups >= map->group_count || map_rebuild(map, groups);
 }
