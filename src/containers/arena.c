@@ -2,7 +2,6 @@
 #include "heapwhy/arena.h"
 
 #include <stdint.h>
-#include <stdlib.h>
 #include <string.h>
 
 enum { ALIGNMENT = 16, DEFAULT_BLOCK = 64 << 10, LARGEST_BLOCK = 16 << 20 };
@@ -13,16 +12,49 @@ struct hw_arena_block {
 	_Alignas(ALIGNMENT) char payload[];
 };
 
+static const struct hw_measure arena_measures[] = {
+	HW_MEASURE(HW_USED_BYTES, struct hw_arena, used_bytes),
+	HW_MEASURE(HW_HELD_BYTES, struct hw_arena, held_bytes),
+};
+static const struct hw_kind arena_kind = HW_KIND("arena", arena_measures);
+
 void hw_arena_init(struct hw_arena *arena, size_t block_bytes)
 {
 	*arena = (struct hw_arena){.block_bytes = block_bytes ? block_bytes : DEFAULT_BLOCK};
 }
 
+void hw_arena_init_with(struct hw_arena *arena, size_t block_bytes, struct hw_allocator *allocator)
+{
+	hw_arena_init(arena, block_bytes);
+	arena->allocator = allocator;
+	hw_register(&arena->registration, &arena_kind, allocator);
+}
+
+void hw_arena_init_fixed(struct hw_arena *arena, void *memory, size_t bytes)
+{
+	size_t skip = -(uintptr_t)memory & (ALIGNMENT - 1);
+
+	hw_arena_init(arena, 0);
+	arena->fixed = true;
+	arena->held_bytes = bytes;
+	arena->end = (char *)memory + bytes;
+	arena->next = skip < bytes ? (char *)memory + skip : arena->end;
+}
+
+static void block_free(struct hw_arena *arena, struct hw_arena_block *block)
+{
+	size_t bytes = sizeof(*block) + block->bytes;
+
+	arena->held_bytes -= bytes;
+	hw_free(arena->allocator, block, bytes, ALIGNMENT);
+}
+
 void hw_arena_deinit(struct hw_arena *arena)
 {
+	hw_unregister(&arena->registration);
 	for (struct hw_arena_block *block = arena->blocks, *older; block; block = older) {
 		older = block->older;
-		free(block);
+		block_free(arena, block);
 	}
 	hw_arena_init(arena, arena->block_bytes);
 }
@@ -32,14 +64,16 @@ void hw_arena_deinit(struct hw_arena *arena)
 static struct hw_arena_block *arena_add_block(struct hw_arena *arena, size_t bytes)
 {
 	size_t payload = bytes > arena->block_bytes ? bytes : arena->block_bytes;
-	struct hw_arena_block *block = malloc(sizeof(*block) + payload);
+	size_t all = sizeof(struct hw_arena_block) + payload;
+	struct hw_arena_block *block =
+		arena->fixed ? NULL : hw_alloc(arena->allocator, all, ALIGNMENT);
 
 	if (!block)
 		return NULL;
 	block->bytes = payload;
 	block->older = arena->blocks;
 	arena->blocks = block;
-	arena->held_bytes += sizeof(*block) + payload;
+	arena->held_bytes += all;
 	arena->next = block->payload;
 	arena->end = block->payload + payload;
 	if (arena->block_bytes < LARGEST_BLOCK)
@@ -90,21 +124,42 @@ char *hw_arena_strndup(struct hw_arena *arena, const char *string, size_t length
 	return copy;
 }
 
+struct hw_arena_mark hw_arena_mark(const struct hw_arena *arena)
+{
+	return (struct hw_arena_mark){arena->blocks, arena->next, arena->used_bytes};
+}
+
+void hw_arena_release(struct hw_arena *arena, struct hw_arena_mark mark)
+{
+	while (arena->blocks != mark.block) {
+		struct hw_arena_block *older = arena->blocks->older;
+		block_free(arena, arena->blocks);
+		arena->blocks = older;
+	}
+	if (!arena->fixed)
+		arena->end = mark.block ? mark.block->payload + mark.block->bytes : NULL;
+	arena->next = mark.next;
+	arena->used_bytes = mark.used_bytes;
+}
+
 void hw_arena_reset(struct hw_arena *arena)
 {
 	struct hw_arena_block *largest = arena->blocks;
 
+	if (arena->fixed) {
+		hw_arena_init_fixed(arena, arena->end - arena->held_bytes, arena->held_bytes);
+		return;
+	}
 	for (struct hw_arena_block *block = arena->blocks; block; block = block->older)
 		if (block->bytes > largest->bytes)
 			largest = block;
 	for (struct hw_arena_block *block = arena->blocks, *older; block; block = older) {
 		older = block->older;
 		if (block != largest)
-			free(block);
+			block_free(arena, block);
 	}
 	arena->blocks = largest;
 	arena->used_bytes = 0;
-	arena->held_bytes = largest ? sizeof(*largest) + largest->bytes : 0;
 	arena->next = largest ? largest->payload : NULL;
 	arena->end = largest ? largest->payload + largest->bytes : NULL;
 	if (largest)

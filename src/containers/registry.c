@@ -63,7 +63,8 @@ struct hw_registration *hw_registry_next(const struct hw_registration *previous)
 {
 	for (uint64_t slot = previous ? previous->slot + 1 : 0; slot < SLOTS; slot++) {
 		struct hw_registration *found = __atomic_load_n(&slots[slot], __ATOMIC_ACQUIRE);
-		if (found)
+		// One that names another slot was left behind on a stack, or copied.
+		if (found && found->slot == slot)
 			return found;
 	}
 	return NULL;

@@ -259,7 +259,7 @@ static const struct field report_fields[] = {
 	STRUCT(report, timings, &report_timings_shape),
 	U64(report, peak_memory_bytes),
 };
-SHAPE(report, 784);
+SHAPE(report, 840);
 
 // Packing.
 
