@@ -144,7 +144,11 @@ void sentence_append(struct text *text, const char *sentence, const struct style
 			text_append_char(text, ' ');
 			column++;
 		}
-		text_append_bytes(text, sentence, length);
+		// The sentences of rules do not know what the terminal can show.
+		if (length == strlen("×") && !memcmp(sentence, "×", length))
+			text_append(text, style_times(style));
+		else
+			text_append_bytes(text, sentence, length);
 		column += width;
 		sentence += length + strspn(sentence + length, " ");
 	}
