@@ -18,6 +18,7 @@ struct world {
 	struct heap heap;
 	struct analysis analysis;
 	struct rule rule;
+	struct findings findings;
 	struct rule_run run;
 };
 
@@ -42,7 +43,8 @@ static void world_open(struct world *world)
 		.object_count = OBJECTS,
 		.span_hints = world->hints};
 	world->analysis.heap = &world->heap;
-	world->run = (struct rule_run){.analysis = &world->analysis, .rule = &world->rule};
+	world->run = (struct rule_run){
+		.analysis = &world->analysis, .rule = &world->rule, .findings = &world->findings};
 }
 
 static void world_close(struct world *world)
@@ -102,12 +104,12 @@ static void elements_that_others_have_too(void **state)
 }
 
 static void assert_group(const struct suspects *suspects, size_t group, size_t count,
-	uint64_t bytes, node_id largest)
+	uint64_t bytes, node_id example)
 {
 	assert_true(group < suspects->groups.count);
 	assert_int_equal(suspects->groups.items[group].count, count);
 	assert_int_equal(suspects->groups.items[group].bytes, bytes);
-	assert_int_equal(suspects->groups.items[group].largest->object, largest);
+	assert_int_equal(suspects->groups.items[group].example->object, example);
 }
 
 // 11 and 12 are holder 0's, 21 and 22 holder 1's; 31 and 32 are both holders'.

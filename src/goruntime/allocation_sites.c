@@ -64,7 +64,7 @@ void allocation_sites_close(struct allocation_sites *sites)
 
 bool allocation_is_sampled(const struct allocation_sites *sites, object_id id)
 {
-	return hw_map_get(&sites->buckets, id, NULL);
+	return sites && hw_map_get(&sites->buckets, id, NULL);
 }
 
 // The innermost call at the return address `pc`.

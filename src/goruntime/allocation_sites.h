@@ -17,6 +17,7 @@ struct allocation_sites;
 struct error *allocation_sites_open(struct heap *heap, struct allocation_sites **out);
 void allocation_sites_close(struct allocation_sites *sites); // accepts NULL
 
+// NULL: no object was.
 bool allocation_is_sampled(const struct allocation_sites *sites, object_id id);
 
 // The calls that led to the allocation, innermost first, from the program's own code on; their names live as long as the

@@ -43,7 +43,7 @@ static struct error *window_report(
 		.remedy = remedy,
 		.remedy_bytes = group->bytes,
 		.condition = "",
-		.subject = group->largest->object,
+		.subject = group->example->object,
 		.goroutine = UINT32_MAX,
 	};
 	return finding_add(run, &finding);
@@ -51,7 +51,7 @@ static struct error *window_report(
 
 static struct error *holding_report(struct rule_run *run, const struct suspect_group *group)
 {
-	const char *name = object_type_name(run, group->largest->object);
+	const char *name = object_type_name(run, group->example->object);
 	char count[24], bytes[24];
 
 	bool big = group->bytes / group->count >= BIG_BYTES_EACH;
@@ -68,7 +68,7 @@ static struct error *holding_report(struct rule_run *run, const struct suspect_g
 		.remedy = remedy,
 		.remedy_bytes = group->bytes,
 		.condition = "",
-		.subject = group->largest->object,
+		.subject = group->example->object,
 		.goroutine = UINT32_MAX,
 	};
 	return finding_add(run, &finding);

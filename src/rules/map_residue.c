@@ -60,15 +60,15 @@ static struct error *group_report(struct maps *maps, const struct suspect_group 
 	char count[24], slots[24], bytes[24], entries[24];
 
 	if (!map_occupancy(
-		    analysis->heap, analysis->typing, &maps->memory, group->largest->object, &map))
+		    analysis->heap, analysis->typing, &maps->memory, group->example->object, &map))
 		return NULL;
-	const char *name = object_type_name(maps->run, group->largest->object);
+	const char *name = object_type_name(maps->run, group->example->object);
 	struct finding finding = {
 		.bytes = group->bytes,
 		.objects = group->count,
 		.type = name,
 		.what = finding_text(maps->run,
-			"%s × %s with far more room than entries: the largest has %s in %s of "
+			"%s × %s with far more room than entries: one has %s in %s of "
 			"memory for %s",
 			format_count(count, sizeof(count), group->count), name,
 			format_count(entries, sizeof(entries), map.entries),
@@ -78,7 +78,7 @@ static struct error *group_report(struct maps *maps, const struct suspect_group 
 			  "clear free no room",
 		.remedy_bytes = group->bytes,
 		.condition = "",
-		.subject = group->largest->object,
+		.subject = group->example->object,
 		.goroutine = UINT32_MAX,
 	};
 	return finding_add(maps->run, &finding);

@@ -128,14 +128,14 @@ static struct error *pools_look(struct pool *pool, const struct typed_objects *l
 
 static struct error *group_report(struct rule_run *run, const struct suspect_group *group)
 {
-	const struct suspect *largest = group->largest;
-	bool closure = largest->kind & KIND_CLOSURE;
+	const struct suspect *example = group->example;
+	bool closure = example->kind & KIND_CLOSURE;
 	char count[24], size[24];
 	struct finding finding = {
 		.bytes = group->bytes,
 		.objects = group->count,
 		.type = object_type_name(
-			run, graph_dominator(run->analysis->graph, largest->object)),
+			run, graph_dominator(run->analysis->graph, example->object)),
 		.what = finding_text(run,
 			closure ? "%s elements of a sync.Pool hold closures, which keep up to %s "
 				  "each"
@@ -143,14 +143,14 @@ static struct error *group_report(struct rule_run *run, const struct suspect_gro
 				  "than others, "
 				  "wait in a sync.Pool",
 			format_count(count, sizeof(count), group->count),
-			format_bytes(size, sizeof(size), largest->bytes)),
+			format_bytes(size, sizeof(size), group->most)),
 		.remedy = closure ? "set the fields of an element to nil before Put"
 				  : "do not Put a buffer whose capacity has grown beyond what is "
 				    "usual (fmt's "
 				    "limit is 64 KiB)",
 		.remedy_bytes = group->bytes,
 		.condition = "",
-		.subject = largest->object,
+		.subject = example->object,
 		.goroutine = UINT32_MAX,
 	};
 

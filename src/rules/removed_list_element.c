@@ -289,7 +289,7 @@ static struct error *group_report(struct lists *lists, const struct suspect_grou
 			      "calling Init",
 		[ABANDONED] = "drop the element: keep its Value where only that is needed",
 	};
-	const struct suspect *largest = group->largest;
+	const struct suspect *largest = group->example;
 	char count[24];
 	struct finding finding = {
 		.bytes = group->bytes,
@@ -338,7 +338,7 @@ struct error *rule_removed_list_element(struct rule_run *run)
 		err = suspects_group(&lists.suspects, run);
 	for (size_t i = 0; i < lists.suspects.groups.count && !err; i++) {
 		const struct suspect_group *group = &lists.suspects.groups.items[i];
-		if (!is_goroutines(run->analysis, group->largest->keeper))
+		if (!is_goroutines(run->analysis, group->example->keeper))
 			err = group_report(&lists, group);
 	}
 	return err;

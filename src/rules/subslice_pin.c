@@ -26,7 +26,7 @@ static struct error *group_report(
 			  "part itself; limiting its capacity does not help",
 		.remedy_bytes = group->bytes,
 		.condition = "",
-		.subject = group->largest->object,
+		.subject = group->example->object,
 		.goroutine = UINT32_MAX,
 	};
 	return finding_add(run, &finding);

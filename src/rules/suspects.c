@@ -73,15 +73,16 @@ struct error *suspects_group(struct suspects *suspects, struct rule_run *run)
 			suspect_compare);
 	for (size_t i = 0, next; i < suspects->list.count; i = next) {
 		const struct suspect *first = &suspects->list.items[i];
-		struct suspect_group group = {.first = i, .largest = first};
+		struct suspect_group group = {.first = i, .example = first};
 		for (next = i; next < suspects->list.count; next++) {
 			const struct suspect *suspect = &suspects->list.items[next];
 			if (suspect->kind != first->kind || suspect->keeper != first->keeper)
 				break;
 			group.bytes += suspect->bytes;
 			group.count++;
-			if (tells_more(run, suspect, group.largest))
-				group.largest = suspect;
+			group.most = suspect->bytes > group.most ? suspect->bytes : group.most;
+			if (tells_more(run, suspect, group.example))
+				group.example = suspect;
 		}
 		if (group.bytes >= run->rule->least && !hw_vector_push(&suspects->groups, group))
 			return error_no_memory();

@@ -24,8 +24,9 @@ struct suspect {
 struct suspect_group {
 	size_t first, count; // in the list
 	uint64_t bytes;
+	uint64_t most; // bytes of one
 	// The largest, of those whose allocation the heap profile sampled when there are any: it stands for all.
-	const struct suspect *largest;
+	const struct suspect *example;
 };
 
 struct suspects {

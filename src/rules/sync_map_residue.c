@@ -114,7 +114,7 @@ static struct error *group_report(struct sync_maps *maps, const struct suspect_g
 			  "go 1.24 or newer, where deleted keys go at once",
 		.remedy_bytes = group->bytes,
 		.condition = "go up to 1.23",
-		.subject = group->largest->object,
+		.subject = group->example->object,
 		.goroutine = UINT32_MAX,
 	};
 

@@ -244,8 +244,8 @@ void waste_describe(struct rule_run *run, const struct suspects *suspects,
 		out->bytes += heap_size(run->analysis->heap, id);
 		out->seen += windows_find(run->windows, id)->viewed;
 	}
-	const struct windowed_object *largest = windows_find(run->windows, group->largest->object);
+	const struct windowed_object *example = windows_find(run->windows, group->example->object);
 	window_describe(
-		run->analysis, &run->windows->list[largest->first], out->place, sizeof(out->place));
-	out->name = object_type_name(run, largest->id);
+		run->analysis, &run->windows->list[example->first], out->place, sizeof(out->place));
+	out->name = object_type_name(run, example->id);
 }
