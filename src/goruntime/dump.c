@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/auxv.h>
 
+#include "base/cleanup.h"
 #include "base/error.h"
 #include "debuginfo/pclntab.h"
 #include "goruntime/bits.h"
@@ -19,7 +20,8 @@
 enum {
 	PAGE_BYTES = 4096,
 	FILE_CHUNK = 64 << 10, // files' pages are taken or left in pieces of this size
-	RANGES_MAX = 50000,    // more segments are hard on debuggers
+	GOROUTINES_MAX = 1 << 28,
+	RANGES_MAX = 50000, // more segments are hard on debuggers
 };
 
 // The race detector's shadow, say. None of the runtime's tables is that big.
@@ -35,6 +37,7 @@ struct dump_ranges {
 struct selection {
 	struct heap *heap;
 	struct dump_ranges *ranges;
+	bool *vital;   // spans that hold goroutines' records
 	uint32_t span; // the first that ends above what has been looked at
 	bool program, failed;
 };
@@ -74,8 +77,9 @@ static void take_spans(struct selection *selection, remote_addr start, remote_ad
 
 		if (span->base >= end)
 			break;
-		// Stacks are few and tell much; what is left of a damaged file should hold them.
-		take(selection, low, high, span->state == SPAN_IN_USE);
+		// Without goroutines there is no report, and stacks tell much: what is left of a
+		// file that is cut off should hold them.
+		take(selection, low, high, span->state == SPAN_IN_USE && !selection->vital[i]);
 	}
 }
 
@@ -133,11 +137,41 @@ static void ranges_join(struct dump_ranges *ranges)
 	}
 }
 
+// Which spans hold the records (runtime.g) of goroutines, and the list of these.
+static struct error *vital_find(struct heap *heap, bool **out)
+{
+	struct go_runtime *runtime = heap->runtime;
+	_cleanup_free_ bool *vital = calloc((size_t)heap->span_count + 1, sizeof(*vital));
+	_cleanup_free_ uint64_t *goroutines = NULL;
+	uint64_t count;
+
+	if (!vital)
+		return error_no_memory();
+	struct error *err =
+		go_read_words(runtime, runtime->allgs, GOROUTINES_MAX, &goroutines, &count);
+	if (err)
+		return err;
+	remote_addr list = memory_u64(&runtime->memory, runtime->allgs);
+	for (uint64_t i = 0; i <= count; i++) {
+		const struct span *span = heap_span(heap, i < count ? goroutines[i] : list);
+
+		if (span)
+			vital[span - heap->spans] = true;
+	}
+	*out = take_pointer(vital);
+	return NULL;
+}
+
 static struct error *dump_select(struct heap *heap, bool program, struct dump_ranges *out)
 {
 	const struct target *target = heap->runtime->target;
 	struct selection selection = {.heap = heap, .ranges = out, .program = program};
+	_cleanup_free_ bool *vital = NULL;
+	struct error *err = vital_find(heap, &vital);
 
+	if (err)
+		return err;
+	selection.vital = vital;
 	for (size_t i = 0; i < target->region_count; i++) {
 		const struct region *region = &target->regions[i];
 

@@ -460,7 +460,8 @@ static void absence_note(struct heap *heap)
 	if (heap->absent_bytes)
 		runtime_note(heap->runtime,
 			"%s of the heap and of global variables are not in the core: what they "
-			"refer to is not counted.",
+			"refer to is not counted, what is garbage cannot be told, and nothing is "
+			"looked for that is held for nothing.",
 			format_bytes(bytes, sizeof(bytes), heap->absent_bytes));
 	if (heap->skipped_spans)
 		runtime_note(heap->runtime, "%" PRIu32 " spans of the heap make no sense.",

@@ -74,6 +74,8 @@ static void build_heap(struct report *report, const struct analysis *analysis)
 		.edges = graph_edge_count(analysis->graph),
 		.unswept_bytes = heap->dead_bytes,
 	};
+	if (heap->absent_bytes)
+		return; // what is garbage cannot be told
 	// Slots that are reached and yet free (agreement's "impossible") count as live only.
 	if (heap->allocated_bytes > report->heap.live_bytes)
 		report->heap.garbage_bytes = heap->allocated_bytes - report->heap.live_bytes;
@@ -136,7 +138,8 @@ static struct error *build_from_target(struct report *report, struct analysis *a
 
 	if (!err)
 		err = ledger_open(analysis, 0, ledger);
-	if (!err && !options->only_ledger)
+	// What seems to be out of reach may hang on what the core does not hold.
+	if (!err && !analysis->heap->absent_bytes && !options->only_ledger)
 		err = report_findings(report, analysis, *ledger);
 	report->timings.rules = (double)(clock_ns() - before) / 1e6;
 	analysis_release_target(analysis);
