@@ -205,25 +205,20 @@ bool map_occupancy(const struct heap *heap, const struct typing *typing, struct 
 	return map_occupancy_mark(heap, typing, memory, id, NULL, out);
 }
 
-bool map_occupancy_mark(const struct heap *heap, const struct typing *typing, struct memory *memory,
-	object_id id, uint64_t *arrays, struct map_occupancy *out)
+bool map_measure(const struct heap *heap, struct memory *memory, const struct go_type *header,
+	remote_addr address, uint64_t *arrays, struct map_occupancy *out)
 {
-	struct object_type header;
 	uint8_t bytes[HEADER_BYTES];
 
-	typing_of(typing, id, &header);
-	if (header.source != TYPED_EXACT || header.array || !type_is_map_header(header.type) ||
-		header.type->group->size < GROUP_SLOTS ||
-		!memory_read(memory, heap_address(heap, id), bytes, sizeof(bytes)))
+	if (header->group->size < GROUP_SLOTS ||
+		!memory_read(memory, address, bytes, sizeof(bytes)))
 		return false;
 	struct map_walk walk = {
 		.heap = heap,
 		.memory = memory,
-		.group = header.type->group,
+		.group = header->group,
 		.arrays = arrays,
-		.map = {.key = header.type->key,
-			.elem = header.type->elem,
-			.entries = word_at(bytes, 0)},
+		.map = {.key = header->key, .elem = header->elem, .entries = word_at(bytes, 0)},
 	};
 	bool good = heap->runtime->layout.maps == MAP_SWISS ? walk_groups(&walk, bytes)
 							    : walk_buckets(&walk, bytes);
@@ -234,4 +229,14 @@ bool map_occupancy_mark(const struct heap *heap, const struct typing *typing, st
 	walk.map.rebuilt_bytes = map_bytes_needed(heap, walk.group, walk.map.entries);
 	*out = walk.map;
 	return true;
+}
+
+bool map_occupancy_mark(const struct heap *heap, const struct typing *typing, struct memory *memory,
+	object_id id, uint64_t *arrays, struct map_occupancy *out)
+{
+	struct object_type header;
+
+	typing_of(typing, id, &header);
+	return header.source == TYPED_EXACT && !header.array && type_is_map_header(header.type) &&
+	       map_measure(heap, memory, header.type, heap_address(heap, id), arrays, out);
 }

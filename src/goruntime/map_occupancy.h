@@ -33,6 +33,10 @@ bool map_occupancy(const struct heap *heap, const struct typing *typing, struct 
 bool map_occupancy_mark(const struct heap *heap, const struct typing *typing, struct memory *memory,
 	object_id id, uint64_t *arrays, struct map_occupancy *out);
 
+// The map whose header, of the type that typing_of() tells, lies at `address`. `arrays` may be NULL.
+bool map_measure(const struct heap *heap, struct memory *memory, const struct go_type *header,
+	remote_addr address, uint64_t *arrays, struct map_occupancy *out);
+
 // Is this what typing_of() tells of the object that a map points to?
 static inline bool type_is_map_header(const struct go_type *type)
 {
