@@ -62,17 +62,17 @@ struct error *ledger_open(struct analysis *analysis, unsigned threads, struct le
 	struct error *err = windows_open(analysis, threads, &ledger->windows);
 	if (!err)
 		err = ledger_count_heap(ledger, analysis, threads);
+	runtime_counters_read(analysis->heap, &ledger->counters);
+	if (!err && ledger->known)
+		err = ledger_count_process(ledger, analysis);
 	if (err) {
 		ledger_close(ledger);
 		return err;
 	}
-	runtime_counters_read(analysis->heap, &ledger->counters);
-	if (ledger->known) {
-		ledger_count_process(ledger, analysis);
+	if (ledger->known)
 		ledger_balance(ledger, analysis->resident_total);
-	} else {
+	else
 		ledger->resident_bytes = analysis->resident_total;
-	}
 	*out = ledger;
 	return NULL;
 }

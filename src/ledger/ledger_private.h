@@ -9,6 +9,6 @@ struct error *ledger_count_heap(
 	struct ledger *ledger, const struct analysis *analysis, unsigned threads);
 
 // ---- ledger_process.c: everything else, from idle spans on.
-void ledger_count_process(struct ledger *ledger, const struct analysis *analysis);
+struct error *ledger_count_process(struct ledger *ledger, const struct analysis *analysis);
 
 #endif

@@ -3,8 +3,11 @@
 // What of an anonymous mapping lies in the heap's arenas has been counted, but for the pages in no
 // span. Other anonymous memory is the runtime's own when the program has no shared libraries, or when
 // something of the runtime is known to lie in the mapping; the rest is C's.
+#include <stdlib.h>
 #include <string.h>
 
+#include "base/cleanup.h"
+#include "base/error.h"
 #include "ledger/ledger_private.h"
 
 struct process {
@@ -13,10 +16,8 @@ struct process {
 	bool has_libraries;
 	uint64_t runtime; // in memory, of the runtime's own mappings
 	uint64_t parts[RUNTIME_PAGE_ALLOCATOR + 1];
-	uint64_t heap; // in memory, of the heap's arenas
-	const struct resident_mapping
-		*asked; // by has_part(): does a part of the runtime lie in it?
-	bool found;
+	uint64_t heap;     // in memory, of the heap's arenas
+	bool *has_runtime; // for each mapping: something of the runtime is known to lie in it
 };
 
 static bool is_library(const struct resident_mapping *mapping)
@@ -53,24 +54,39 @@ static enum account file_account(const struct resident_mapping *mapping)
 	return ACCOUNT_LIBRARIES;
 }
 
-static void ask_part(void *context, enum runtime_part part, remote_addr start, remote_addr end)
+// The first mapping that ends behind `address`.
+static size_t mapping_from(const struct resident_mappings *mappings, remote_addr address)
 {
-	struct process *process = context;
+	size_t low = 0, high = mappings->count;
 
-	process->found |= overlaps(process->asked, start, end);
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+		if (mappings->items[middle].end <= address)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
 }
 
-static bool has_runtime(struct process *process, const struct resident_mapping *mapping)
+static void mark_part(void *context, enum runtime_part part, remote_addr start, remote_addr end)
+{
+	struct process *process = context;
+	const struct resident_mappings *mappings = &process->analysis->mappings;
+
+	for (size_t i = mapping_from(mappings, start);
+		i < mappings->count && mappings->items[i].start < end; i++)
+		process->has_runtime[i] = true;
+}
+
+static void mark_runtime(struct process *process)
 {
 	const struct heap *heap = process->analysis->heap;
 
-	process->asked = mapping;
-	process->found = false;
-	runtime_parts(heap, ask_part, process);
-	for (uint32_t i = 0; i < heap->span_count && !process->found; i++)
-		process->found =
-			overlaps(mapping, heap->spans[i].address, heap->spans[i].address + 1);
-	return process->found;
+	runtime_parts(heap, mark_part, process);
+	for (uint32_t i = 0; i < heap->span_count; i++)
+		mark_part(process, RUNTIME_ARENA_TABLES, heap->spans[i].address,
+			heap->spans[i].address + 1);
 }
 
 static bool has_thread_stack(const struct process *process, const struct resident_mapping *mapping)
@@ -119,7 +135,8 @@ static void count_anonymous(struct process *process, const struct resident_mappi
 		bytes[ACCOUNT_C_HEAP] += left;
 	else if (*mapping->path == '[' && strncmp(mapping->path, "[anon", 5))
 		bytes[ACCOUNT_OTHER] += left;
-	else if (!process->has_libraries || heap || has_runtime(process, mapping))
+	else if (!process->has_libraries || heap ||
+		 process->has_runtime[mapping - process->analysis->mappings.items])
 		process->runtime += left;
 	else
 		bytes[ACCOUNT_C_HEAP] += left;
@@ -172,10 +189,16 @@ static void split_runtime(struct process *process)
 	take(process, ACCOUNT_OTHER_RUNTIME, process->runtime);
 }
 
-void ledger_count_process(struct ledger *ledger, const struct analysis *analysis)
+struct error *ledger_count_process(struct ledger *ledger, const struct analysis *analysis)
 {
-	struct process process = {.ledger = ledger, .analysis = analysis};
+	_cleanup_free_ bool *has_runtime = calloc(analysis->mappings.count + 1, sizeof(bool));
+	struct process process = {
+		.ledger = ledger, .analysis = analysis, .has_runtime = has_runtime};
 	uint64_t in_spans = 0;
+
+	if (!has_runtime)
+		return error_no_memory();
+	mark_runtime(&process);
 
 	for (int i = 0; i < ACCOUNT_COUNT; i++)
 		in_spans += ledger->bytes[i];
@@ -183,6 +206,8 @@ void ledger_count_process(struct ledger *ledger, const struct analysis *analysis
 		process.has_libraries |= is_library(&analysis->mappings.items[i]);
 	for (size_t i = 0; i < analysis->mappings.count; i++) {
 		const struct resident_mapping *mapping = &analysis->mappings.items[i];
+		if (!mapping->bytes)
+			continue;
 		if (!mapping->is_file)
 			count_anonymous(&process, mapping);
 		else if (in_binary(&process, mapping))
@@ -193,4 +218,5 @@ void ledger_count_process(struct ledger *ledger, const struct analysis *analysis
 	if (process.heap > in_spans)
 		ledger->bytes[ACCOUNT_IDLE_SPANS] = process.heap - in_spans;
 	split_runtime(&process);
+	return NULL;
 }
