@@ -93,6 +93,17 @@ static struct error *map_search(struct search *search, object_id header)
 	return search->no_memory ? error_no_memory() : NULL;
 }
 
+// One that the program's heap profile has seen being made, if there is one.
+static node_id child_example(const struct search *search)
+{
+	const struct allocation_sites *sites = search->run->findings->sites;
+
+	for (size_t i = 0; i < search->children.count; i++)
+		if (allocation_is_sampled(sites, search->children.items[i]))
+			return search->children.items[i];
+	return search->children.items[0];
+}
+
 static struct error *map_report(struct search *search, object_id header)
 {
 	struct rule_run *run = search->run;
@@ -123,7 +134,7 @@ static struct error *map_report(struct search *search, object_id header)
 		.remedy = "defer cancel() where the context is made",
 		.remedy_bytes = bytes,
 		.condition = "",
-		.subject = search->children.items[0],
+		.subject = child_example(search),
 		.goroutine = UINT32_MAX,
 	};
 	return err ? err : finding_add(run, &finding);

@@ -190,11 +190,22 @@ static int kept_compare(const void *a, const void *b)
 	return one->object < other->object ? -1 : one->object > other->object;
 }
 
+// One that the program's heap profile has seen being made, if there is one.
+static object_id kept_example(const struct search *search, size_t first, size_t end)
+{
+	const struct allocation_sites *sites = search->run->findings->sites;
+
+	for (size_t i = first; i < end; i++)
+		if (allocation_is_sampled(sites, search->kept.items[i].object))
+			return search->kept.items[i].object;
+	return search->kept.items[first].object;
+}
+
 // One finding for the objects of one type: kept[first .. end).
 static struct error *type_report(struct search *search, size_t first, size_t end)
 {
 	struct rule_run *run = search->run;
-	object_id example = search->kept.items[first].object;
+	object_id example = kept_example(search, first, end);
 	bool typed = typing_label_source(run->analysis->typing, search->kept.items[first].label) !=
 		     TYPED_NOT;
 	const char *type = typed ? object_type_name(run, example) : "";

@@ -149,6 +149,15 @@ static void pile_describe(struct rule_run *run, const struct pile *pile, struct 
 	}
 }
 
+// One that the program's heap profile has seen being made, if there is one.
+static object_id pile_example(const struct rule_run *run, const struct pile *pile)
+{
+	for (size_t i = 0; i < pile->count; i++)
+		if (allocation_is_sampled(run->findings->sites, pile->timers[i].object))
+			return pile->timers[i].object;
+	return pile->timers[0].object;
+}
+
 static struct error *pile_report(struct rule_run *run, const struct pile *pile)
 {
 	const struct analysis *analysis = run->analysis;
@@ -165,7 +174,7 @@ static struct error *pile_report(struct rule_run *run, const struct pile *pile)
 		.proven = first->period,
 		.remedy_bytes = bytes,
 		.condition = "",
-		.subject = first->object,
+		.subject = pile_example(run, pile),
 		.goroutine = UINT32_MAX,
 	};
 	pile_describe(run, pile, &finding);
