@@ -62,6 +62,9 @@ static bool backlog_read(const struct analysis *analysis, object_id channel, str
 		.elements = memory_u64(memory, address + (uint32_t)at->hchan_qcount),
 		.room = memory_u64(memory, address + (uint32_t)at->hchan_dataqsiz),
 	};
+	// A variable that holds a channel is called the same, and is smaller.
+	if (heap_size(analysis->heap, channel) < (uint64_t)at->hchan_size)
+		return false;
 	return memory->faults == faults && out->elements >= ELEMENTS_MIN &&
 	       out->elements <= out->room &&
 	       !memory_u64(memory, address + (uint32_t)at->hchan_recvq);
