@@ -21,9 +21,13 @@ static struct error *group_report(
 			format_bytes(bytes, sizeof(bytes), waste.bytes),
 			format_bytes(seen, sizeof(seen), waste.seen),
 			*waste.place ? finding_text(run, "%s shows", waste.place) : "is seen"),
-		.remedy = "keep a copy of the part (bytes.Clone, strings.Clone, append to nil) "
-			  "instead of the "
-			  "part itself; limiting its capacity does not help",
+		.remedy = waste.by_pointers
+				  ? "allocate elements that live longer than others on their own, "
+				    "or copy them: "
+				    "a pointer to one element keeps the array"
+				  : "keep a copy of the part (bytes.Clone, strings.Clone, append "
+				    "to nil) instead of "
+				    "the part itself; limiting its capacity does not help",
 		.remedy_bytes = group->bytes,
 		.condition = "",
 		.subject = group->example->object,

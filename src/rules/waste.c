@@ -247,5 +247,6 @@ void waste_describe(struct rule_run *run, const struct suspects *suspects,
 	const struct windowed_object *example = windows_find(run->windows, group->example->object);
 	window_describe(
 		run->analysis, &run->windows->list[example->first], out->place, sizeof(out->place));
+	out->by_pointers = run->windows->list[example->first].kind == WINDOW_POINTER;
 	out->name = object_type_name(run, example->id);
 }

@@ -19,6 +19,7 @@ struct error *waste_find(struct rule_run *run, enum waste_kind kind, struct susp
 
 // What a group of such suspects is, for the finding's sentence.
 struct waste_group {
+	bool by_pointers; // pointers to elements, and no slices or strings
 	uint64_t objects;
 	uint64_t bytes;   // of their slots
 	uint64_t seen;    // of these, by somebody
