@@ -228,7 +228,7 @@ static struct error *write_core(
 		.compressed = true, .redacted = arguments->redacted, .program = true};
 	struct core_options core = {.exe = exe, .unpacked_max = arguments->bytes};
 	struct target *target;
-	struct output output;
+	struct output output = {.fd = -1};
 	int fd = dup(STDIN_FILENO);
 
 	if (fd < 0)
