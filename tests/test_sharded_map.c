@@ -79,6 +79,33 @@ static void map_is_like_a_table(void **state)
 	assert_int_equal(faulty_out(&faulty), 0);
 }
 
+static void without_memory_the_map_is_as_it_was(void **state)
+{
+	struct faulty faulty;
+	faulty_init(&faulty);
+	struct hw_sharded_map *map = hw_sharded_map_create(4, &faulty.allocator);
+	size_t refused = 0;
+
+	for (uint64_t key = 0; key < 2000; key++) {
+		faulty.fail_at = 1;
+		bool put = key % 2 ? hw_sharded_map_put(map, key, key)
+				   : hw_sharded_map_add(map, key, key, NULL);
+		faulty.fail_at = 0;
+		refused += !put;
+		assert_int_equal(hw_sharded_map_get(map, key, NULL), put);
+		assert_true(hw_sharded_map_put(map, key, key));
+	}
+	assert_true(refused >= 4);
+	for (uint64_t key = 0; key < 2000; key++) {
+		uint64_t value = UINT64_MAX;
+		faulty.fail_at = 1; // failing to shrink is no failure
+		assert_true(hw_sharded_map_delete(map, key, &value));
+		assert_int_equal(value, key);
+	}
+	hw_sharded_map_destroy(map);
+	assert_int_equal(faulty_out(&faulty), 0);
+}
+
 static void *count_up(void *map)
 {
 	for (uint64_t i = 0; i < 50000; i++)
@@ -159,6 +186,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(map_is_like_a_table),
+		cmocka_unit_test(without_memory_the_map_is_as_it_was),
 		cmocka_unit_test(counters_lose_nothing),
 		cmocka_unit_test(histories_are_linearizable),
 	};

@@ -15,7 +15,7 @@
 // by (each looks at two more entries), and by hw_cache_sweep(). Time is monotonic; its resolution is a few ms.
 // Ownership: a value that is a pointer needs `retain`, which get calls for the caller while the entry cannot go, and
 // `release`, which is called once for each value that the cache lets go of.
-// Memory: 41 bytes an entry, 49 when entries can expire, in one block a shard, that grows and shrinks with the entries.
+// Memory: 40 bytes an entry, 48 when entries can expire, in one block a shard, that grows and shrinks with the entries.
 // The limits are divided among the shards evenly: a cache with few entries should have few shards.
 // Costs: get, put, delete expected O(1), under the lock of one shard. get, put and delete of a key are linearizable.
 // Callbacks: `retain` runs under that lock and must not use the cache; `release` runs without a lock.
@@ -78,7 +78,7 @@ void hw_cache_destroy(struct hw_cache *cache);
 // False when `key` is absent or expired; `value` (may be NULL) is then untouched, and nothing is retained.
 bool hw_cache_get(struct hw_cache *cache, uint64_t key, uint64_t *value);
 
-// Inserts or replaces. `bytes` is what the entry costs; `ttl_ns` 0 means the cache's, HW_CACHE_FOREVER none. False: it
+// Inserts or replaces. `bytes` is what the entry costs, less than 256 MiB; `ttl_ns` 0 means the cache's, HW_CACHE_FOREVER none. False: it
 // is not taken in, and still the caller's.
 bool hw_cache_put(
 	struct hw_cache *cache, uint64_t key, uint64_t value, uint32_t bytes, uint64_t ttl_ns);

@@ -73,7 +73,8 @@ void hw_epoch_destroy(struct hw_epoch *epoch);
 struct hw_epoch_reader *hw_epoch_join(struct hw_epoch *epoch, const char *name);
 void hw_epoch_leave(struct hw_epoch_reader *reader);
 
-// What is reachable after enter stays allocated until exit. They nest; only the outermost pair costs a fence. O(1).
+// What is reachable after enter stays allocated until exit. They nest. O(1), without a fence where the kernel has
+// membarrier(), which then orders all readers when the epoch advances.
 void hw_epoch_enter(struct hw_epoch_reader *reader);
 void hw_epoch_exit(struct hw_epoch_reader *reader);
 

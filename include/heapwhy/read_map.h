@@ -10,7 +10,7 @@
 //		...
 //
 // Every key and every value may be used. get, put, delete are linearizable: they take effect at one instant each.
-// Costs: a get touches one or two cache lines and one fence, which a surrounding hw_epoch_enter() saves; put and
+// Costs: a get touches one or two cache lines; put and
 // delete: expected O(1), amortised; 28 to 85 bytes an entry. What a value points to is the caller's: retire it with
 // the same domain when readers may still use it.
 // Garbage: tables that were outgrown, by the domain's limit. While a stalled reader keeps that at its limit, puts go on

@@ -30,19 +30,17 @@ enum {
 };
 
 #define NONE UINT32_MAX
+#define BYTES_MOST ((UINT32_C(1) << 28) - 1)
 
 struct entry {
 	uint64_t key, value;
 	uint32_t chain; // the next one with the same place in the index, or the next free one
 	uint32_t newer, older;
-	uint32_t bytes;
+	uint32_t bytes : 28, queue : 2,
+		uses : 2; // a hit touches this line and its place in the index
 };
 
 enum queue_name { FREE, SMALL, MAIN, QUEUES };
-
-struct mark {
-	uint8_t queue : 2, uses : 2;
-};
 
 struct queue {
 	uint32_t newest, oldest;
@@ -60,7 +58,6 @@ struct shard {
 	uint64_t *expiries; // NULL: nothing expires
 	uint32_t *index;    // `capacity` chains
 	uint32_t *ghosts;   // `capacity` hashes, 0: none
-	struct mark *marks;
 	struct queue queues[QUEUES];
 	struct hw_cache_stats stats;
 };
@@ -151,7 +148,7 @@ static void queue_push(struct shard *shard, enum queue_name name, uint32_t at)
 {
 	struct queue *queue = &shard->queues[name];
 
-	shard->marks[at].queue = name;
+	shard->entries[at].queue = name;
 	shard->entries[at].newer = NONE;
 	shard->entries[at].older = queue->newest;
 	if (queue->newest == NONE)
@@ -164,7 +161,7 @@ static void queue_push(struct shard *shard, enum queue_name name, uint32_t at)
 
 static void queue_remove(struct shard *shard, uint32_t at)
 {
-	struct queue *queue = &shard->queues[shard->marks[at].queue];
+	struct queue *queue = &shard->queues[shard->entries[at].queue];
 	const struct entry *entry = &shard->entries[at];
 
 	if (entry->newer == NONE)
@@ -211,7 +208,7 @@ static bool ghost_take(struct shard *shard, uint64_t hash)
 static size_t block_bytes(const struct hw_cache *cache, uint64_t capacity)
 {
 	return capacity * (sizeof(struct entry) + (cache->options.ttl_ns ? sizeof(uint64_t) : 0) +
-				  2 * sizeof(uint32_t) + sizeof(struct mark));
+				  2 * sizeof(uint32_t));
 }
 
 static void *carve(char **rest, size_t bytes)
@@ -257,10 +254,8 @@ static bool shard_rebuild(const struct hw_cache *cache, struct shard *shard, uin
 	shard->expiries = cache->options.ttl_ns ? carve(&rest, capacity * sizeof(uint64_t)) : NULL;
 	shard->index = carve(&rest, capacity * sizeof(uint32_t));
 	shard->ghosts = carve(&rest, capacity * sizeof(uint32_t));
-	shard->marks = carve(&rest, capacity * sizeof(struct mark));
 	memset(shard->index, 0xff, capacity * sizeof(uint32_t));
 	memset(shard->ghosts, 0, capacity * sizeof(uint32_t));
-	memset(shard->marks, 0, capacity * sizeof(struct mark));
 	shard->free = NONE;
 	shard->unused = shard->hand = 0;
 	for (unsigned name = SMALL; name < QUEUES; name++) {
@@ -269,7 +264,6 @@ static bool shard_rebuild(const struct hw_cache *cache, struct shard *shard, uin
 			from = old.entries[from].newer) {
 			uint32_t at = entry_claim(shard);
 			shard->entries[at] = old.entries[from];
-			shard->marks[at] = old.marks[from];
 			if (shard->expiries)
 				shard->expiries[at] = old.expiries[from];
 			queue_push(shard, name, at);
@@ -307,7 +301,7 @@ static void entry_drop(const struct hw_cache *cache, struct shard *shard, uint32
 	shard->stats.bytes -= entry->bytes;
 	shard->stats.evicted += reason == HW_CACHE_EVICTED;
 	shard->stats.expired += reason == HW_CACHE_EXPIRED;
-	shard->marks[at] = (struct mark){FREE, 0};
+	entry->queue = FREE;
 	entry->chain = shard->free;
 	shard->free = at;
 }
@@ -329,10 +323,10 @@ static void shard_evict(
 	for (;;) {
 		bool from_small = small->count * SMALL_PART >= shard->stats.entries || !main->count;
 		uint32_t at = from_small ? small->oldest : main->oldest;
-		struct mark *mark = &shard->marks[at];
+		struct entry *entry = &shard->entries[at];
 		bool expired = entry_expired(shard, at, now);
-		if (expired || mark->uses < (from_small ? USES_TO_STAY : 1)) {
-			uint64_t hash = key_hash(shard->entries[at].key);
+		if (expired || entry->uses < (from_small ? USES_TO_STAY : 1)) {
+			uint64_t hash = key_hash(entry->key);
 			entry_drop(cache, shard, at, expired ? HW_CACHE_EXPIRED : HW_CACHE_EVICTED,
 				drops);
 			if (from_small && !expired)
@@ -340,7 +334,7 @@ static void shard_evict(
 			return;
 		}
 		queue_remove(shard, at);
-		mark->uses = from_small ? 0 : mark->uses - 1;
+		entry->uses = from_small ? 0 : entry->uses - 1;
 		queue_push(shard, MAIN, at);
 	}
 }
@@ -354,7 +348,7 @@ static size_t shard_sweep(const struct hw_cache *cache, struct shard *shard, siz
 	while (looked < count && looked < shard->unused && drops->count < DROPS) {
 		if (shard->hand >= shard->unused)
 			shard->hand = 0;
-		if (shard->marks[shard->hand].queue != FREE &&
+		if (shard->entries[shard->hand].queue != FREE &&
 			entry_expired(shard, shard->hand, now))
 			entry_drop(cache, shard, shard->hand, HW_CACHE_EXPIRED, drops);
 		shard->hand++;
@@ -401,26 +395,27 @@ static enum outcome shard_put(const struct hw_cache *cache, struct shard *shard,
 		return DROPS_FULL;
 	if (shard->expiries)
 		shard_sweep(cache, shard, SWEEP_ON_PUT, now, drops);
-	struct mark mark = {SMALL, 0};
+	struct entry entry = *wanted;
+	entry.queue = SMALL;
 	uint32_t at = shard_find(shard, wanted->key, hash);
 	if (at != NONE) {
-		mark = shard->marks[at];
-		mark.uses += mark.uses < USES_MOST;
+		const struct entry *old = &shard->entries[at];
+		entry.queue = old->queue;
+		entry.uses = old->uses + (old->uses < USES_MOST);
 		entry_drop(cache, shard, at,
 			entry_expired(shard, at, now) ? HW_CACHE_EXPIRED : HW_CACHE_REPLACED,
 			drops);
 	} else if (shard->capacity && ghost_take(shard, hash)) {
-		mark.queue = MAIN;
+		entry.queue = MAIN;
 	}
 	enum outcome outcome = shard_make_room(cache, shard, wanted->bytes, now, drops);
 	if (outcome != TAKEN)
 		return outcome;
 	at = entry_claim(shard);
-	shard->entries[at] = *wanted;
-	shard->marks[at] = mark;
+	shard->entries[at] = entry;
 	if (shard->expiries)
 		shard->expiries[at] = expiry;
-	queue_push(shard, mark.queue, at);
+	queue_push(shard, entry.queue, at);
 	entry_index(shard, at);
 	shard->stats.entries++;
 	shard->stats.bytes += wanted->bytes;
@@ -487,9 +482,10 @@ bool hw_cache_get(struct hw_cache *cache, uint64_t key, uint64_t *value)
 		at = NONE;
 	}
 	if (at != NONE) {
-		uint64_t found = shard->entries[at].value;
-		if (shard->marks[at].uses < USES_MOST)
-			shard->marks[at].uses++;
+		struct entry *entry = &shard->entries[at];
+		uint64_t found = entry->value;
+		if (entry->uses < USES_MOST)
+			entry->uses++;
 		shard->stats.hits++;
 		if (cache->options.retain)
 			cache->options.retain(cache->options.context, found);
@@ -508,7 +504,7 @@ bool hw_cache_put(
 {
 	uint64_t hash = key_hash(key), now = cache_now(cache), expiry;
 	struct shard *shard = hash_shard(cache, hash);
-	struct entry wanted = {.key = key, .value = value, .bytes = bytes};
+	struct entry wanted = {.key = key, .value = value, .bytes = bytes & BYTES_MOST};
 	struct drops drops;
 	enum outcome outcome;
 
@@ -517,7 +513,9 @@ bool hw_cache_put(
 		expiry = UINT64_MAX;
 	do {
 		pthread_mutex_lock(&shard->lock);
-		outcome = shard_put(cache, shard, hash, &wanted, expiry, now, &drops);
+		outcome = bytes > BYTES_MOST
+				  ? REFUSED
+				  : shard_put(cache, shard, hash, &wanted, expiry, now, &drops);
 		shard->stats.refused += outcome == REFUSED;
 		pthread_mutex_unlock(&shard->lock);
 		drops_release(cache, &drops);

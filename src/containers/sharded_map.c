@@ -44,7 +44,7 @@ struct hw_sharded_map *hw_sharded_map_create(unsigned shards, struct hw_allocato
 	map->shard_count = count;
 	for (uint64_t i = 0; i < count; i++) {
 		pthread_mutex_init(&map->shards[i].lock, NULL);
-		hw_map_init(&map->shards[i].map);
+		hw_map_init_with(&map->shards[i].map, allocator);
 	}
 	hw_register(&map->registration, &kind, allocator);
 	return map;
