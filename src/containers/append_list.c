@@ -6,6 +6,7 @@
 #include <stdatomic.h>
 #include <string.h>
 
+#include "containers/races.h"
 #include "heapwhy/registry.h"
 
 enum { LINE = 64, ALIGNMENT = 16, FIRST = 16, FIRST_BITS = 4, SEGMENTS = 44 };
@@ -110,6 +111,7 @@ void hw_append_list_commit(struct hw_append_list *list)
 {
 	size_t count = atomic_load_explicit(&list->count, memory_order_relaxed);
 
+	race_point();
 	atomic_store_explicit(&list->count, count + 1, memory_order_release);
 	pthread_mutex_unlock(&list->lock);
 }

@@ -12,6 +12,7 @@
 #endif
 
 #include "containers/epoch_section.h"
+#include "containers/races.h"
 #include "heapwhy/registry.h"
 
 enum {
@@ -115,9 +116,11 @@ static inline bool slots_have(const _Atomic uint64_t *slots, uint64_t item)
 
 static inline bool items_have(const struct items *items, uint64_t item)
 {
-	for (size_t at = 0, end = items_capacity(items); at < end; at += STEP)
+	for (size_t at = 0, end = items_capacity(items); at < end; at += STEP) {
+		race_point();
 		if (slots_have(&items->slots[at], item))
 			return true;
+	}
 	return false;
 }
 
@@ -197,6 +200,7 @@ static bool segment_resize(struct hw_concurrent_list *list, unsigned segment, si
 		if (item)
 			atomic_init(&items->slots[used++], item);
 	}
+	race_point();
 	list->segments[segment].first_hole = used;
 	atomic_fetch_add_explicit(
 		&list->held_bytes, items->garbage.bytes - old_bytes, memory_order_relaxed);
@@ -220,6 +224,7 @@ static enum hw_list_result segment_add(
 	}
 	size_t hole = items_find(items, segment->first_hole, 0);
 	atomic_store_explicit(&items->slots[hole], item, memory_order_release);
+	race_point();
 	segment->first_hole = hole + 1;
 	segment->count++;
 	return HW_LIST_DONE;
@@ -285,6 +290,7 @@ bool hw_concurrent_list_more(
 		return false;
 	const struct items *items =
 		atomic_load_explicit(&list->items[cursor->segment++], memory_order_acquire);
+	race_point();
 	cursor->slots = (const uint64_t *)items->slots;
 	cursor->count = items_capacity(items);
 	return true;

@@ -8,6 +8,7 @@
 
 #include <stdatomic.h>
 
+#include "containers/races.h"
 #include "heapwhy/epoch.h"
 
 struct hw_epoch_reader {
@@ -29,6 +30,7 @@ static inline void epoch_enter(struct hw_epoch_reader *reader)
 	if (reader->depth++)
 		return;
 	uint64_t now = atomic_load_explicit(reader->current, memory_order_relaxed);
+	race_point();
 	// Release, so that who sees this section also sees the end of the one before.
 	atomic_store_explicit(&reader->state, 2 * now + 1, memory_order_release);
 	// The announcement goes before every look at shared memory. As a rule, who advances the epoch sees to that for

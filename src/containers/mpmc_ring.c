@@ -7,6 +7,7 @@
 #include <stdatomic.h>
 #include <string.h>
 
+#include "containers/races.h"
 #include "heapwhy/registry.h"
 
 enum { LINE = 64, SPINS = 64 };
@@ -77,6 +78,7 @@ static struct cell *ring_claim(struct hw_mpmc_ring *ring, _Atomic uint64_t *next
 		uint64_t position = atomic_load_explicit(next, memory_order_acquire);
 		struct cell *cell = &ring->cells[position % ring->capacity];
 		uint64_t turn = atomic_load_explicit(&cell->turn, memory_order_acquire);
+		race_point();
 		if (turn == position + offset) {
 			if (atomic_compare_exchange_weak_explicit(next, &position, position + 1,
 				    memory_order_acq_rel, memory_order_relaxed)) {
@@ -100,7 +102,9 @@ bool hw_mpmc_ring_push(struct hw_mpmc_ring *ring, uint64_t item)
 
 	if (!cell)
 		return false;
+	race_point();
 	cell->item = item;
+	race_point();
 	atomic_store_explicit(&cell->turn, position + 1, memory_order_release);
 	return true;
 }
@@ -112,7 +116,9 @@ bool hw_mpmc_ring_pop(struct hw_mpmc_ring *ring, uint64_t *item)
 
 	if (!cell)
 		return false;
+	race_point();
 	*item = cell->item;
+	race_point();
 	atomic_store_explicit(&cell->turn, position + ring->capacity, memory_order_release);
 	return true;
 }

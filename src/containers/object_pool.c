@@ -8,6 +8,7 @@
 #include <stdatomic.h>
 #include <string.h>
 
+#include "containers/races.h"
 #include "heapwhy/registry.h"
 
 enum {
@@ -228,6 +229,7 @@ static struct magazine *spare_take(struct hw_object_pool_local *local)
 	// A look first: an exchange would take the line away from its owner for nothing.
 	if (!atomic_load_explicit(&local->spare, memory_order_relaxed))
 		return NULL;
+	race_point();
 	return atomic_exchange_explicit(&local->spare, NULL, memory_order_acquire);
 }
 

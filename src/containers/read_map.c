@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "containers/epoch_section.h"
+#include "containers/races.h"
 #include "heapwhy/registry.h"
 
 enum {
@@ -129,13 +130,16 @@ static void table_insert(struct table *table, uint64_t key, uint64_t value)
 		if (free_places) {
 			unsigned place = (unsigned)__builtin_ctzll(free_places);
 			atomic_store_explicit(&bucket->keys[place], key, memory_order_release);
+			race_point();
 			atomic_store_explicit(&bucket->values[place], value, memory_order_release);
+			race_point();
 			bucket_publish(bucket, state | UINT64_C(1) << place);
 			return;
 		}
 		// A count that has reached its end stays there until the next table; that only costs time.
 		if ((state & PASSED_MASK) != PASSED_MASK)
 			bucket_publish(bucket, state + PASSED_ONE);
+		race_point();
 	}
 }
 
@@ -205,7 +209,9 @@ static bool map_rebuild(struct hw_read_map *map)
 					atomic_load_explicit(
 						&bucket->values[i], memory_order_relaxed));
 	}
+	race_point();
 	map_publish(map, table);
+	race_point();
 	hw_epoch_retire(map->epoch, &old->garbage);
 	return true;
 }
@@ -245,14 +251,18 @@ bool hw_read_map_get(const struct hw_read_map *map, struct hw_epoch_reader *read
 
 	epoch_enter(reader);
 	const struct table *table = atomic_load_explicit(&map->table, memory_order_acquire);
+	race_point();
 	size_t at = bucket_home(table, key);
 	for (size_t left = table->bucket_count; left;) {
 		const struct bucket *bucket = &table->buckets[at];
 		uint64_t state = atomic_load_explicit(&bucket->state, memory_order_acquire);
+		race_point();
 		unsigned match = bucket_match(bucket, state, key);
+		race_point();
 		if (match) {
 			uint64_t read = atomic_load_explicit(
 				&bucket->values[__builtin_ctz(match)], memory_order_acquire);
+			race_point();
 			if (bucket_state(bucket) != state)
 				continue;
 			if (value)

@@ -5,6 +5,7 @@
 #include <stdatomic.h>
 #include <string.h>
 
+#include "containers/races.h"
 #include "heapwhy/registry.h"
 
 enum { LINE = 64 };
@@ -71,7 +72,9 @@ bool hw_spsc_ring_push(struct hw_spsc_ring *ring, uint64_t item)
 		if (position - side->other == ring->capacity)
 			return false;
 	}
+	race_point();
 	ring->items[side->place] = item;
+	race_point();
 	side_advance(ring, side, position);
 	return true;
 }
@@ -86,7 +89,9 @@ bool hw_spsc_ring_pop(struct hw_spsc_ring *ring, uint64_t *item)
 		if (position == side->other)
 			return false;
 	}
+	race_point();
 	*item = ring->items[side->place];
+	race_point();
 	side_advance(ring, side, position);
 	return true;
 }
