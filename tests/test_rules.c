@@ -217,6 +217,8 @@ static void a_walk_goes_on(void **state)
 	graph_walk_block(walk, 4);
 	graph_walk_watch(walk, 4);
 	assert_success(graph_walk_from(walk, graph_holder_node(graph, 0)));
+	assert_success(graph_walk_listen(walk));
+	assert_int_equal(graph_walk_count(walk), 1);
 	assert_success(graph_walk_from(walk, graph_holder_node(graph, 1)));
 	assert_int_equal(graph_walk_count(walk), 2);
 	assert_false(graph_walk_met(walk, 4));

@@ -38,7 +38,7 @@ struct error *graph_walk_create(struct graph *graph, struct graph_walk **out)
 	BUG_ON(!graph->reached);
 	if (!walk)
 		return error_no_memory();
-	walk->marker = (struct marker){.graph = graph, .entered = walk_entered};
+	walk->marker.graph = graph;
 	walk->marker.bits = malloc(words * sizeof(*walk->marker.bits));
 	walk->closed = malloc(words * sizeof(*walk->closed));
 	walk->watched = calloc(words, sizeof(*walk->watched));
@@ -99,6 +99,25 @@ struct error *graph_walk_from(struct graph_walk *walk, node_id node)
 		return error_no_memory();
 	struct error *err = marker_run(&walk->marker);
 	return err || !walk->failed ? err : error_no_memory();
+}
+
+struct error *graph_walk_listen(struct graph_walk *walk)
+{
+	const struct graph *graph = walk->marker.graph;
+
+	BUG_ON(walk->marker.entered);
+	for (uint32_t i = 0; (uint64_t)i * LINE_NODES < graph->first_holder; i++) {
+		uint64_t met = walk->marker.bits[i] & ~walk->closed[i];
+
+		walk->count += (uint64_t)__builtin_popcountll(met);
+		walk->bytes += met ? store_line_bytes(&graph->store, i, met) : 0;
+		for (met &= walk->watched[i]; met; met &= met - 1)
+			if (!hw_vector_push(
+				    &walk->told, i * LINE_NODES + (object_id)__builtin_ctzll(met)))
+				return error_no_memory();
+	}
+	walk->marker.entered = walk_entered;
+	return NULL;
 }
 
 bool graph_walk_met(const struct graph_walk *walk, node_id node)

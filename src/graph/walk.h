@@ -6,6 +6,7 @@
 //	graph_walk_block(walk, sudog);              // not through here
 //	graph_walk_watch(walk, channel);            // say when you meet it
 //	err = graph_walk_from(walk, holder);
+//	err = graph_walk_listen(walk);
 //	while (graph_walk_next(walk, &object)) ...  // watched ones that were met
 //	graph_walk_destroy(walk);
 //
@@ -34,7 +35,11 @@ struct error *graph_walk_from(struct graph_walk *walk, node_id node);
 
 bool graph_walk_met(const struct graph_walk *walk, node_id node);
 
-// Objects that were met, and their bytes.
+// From here on objects that are met are counted and told; until then nothing is, which makes the first long way
+// quicker. What was met before is counted and told at once.
+struct error *graph_walk_listen(struct graph_walk *walk);
+
+// Objects that were met, and their bytes. Only once it listens.
 uint64_t graph_walk_count(const struct graph_walk *walk);
 uint64_t graph_walk_bytes(const struct graph_walk *walk);
 

@@ -171,7 +171,7 @@ static struct error *others_walk(struct search *search)
 		err = graph_walk_from(search->walk, graph_holder_node(analysis->graph, i));
 	for (size_t i = 0; i < timers->list.count; i++)
 		graph_walk_unblock(search->walk, timers->list.items[i].object);
-	return err;
+	return err ? err : graph_walk_listen(search->walk);
 }
 
 struct error *rule_context_children(struct rule_run *run)

@@ -135,6 +135,8 @@ static struct error *search_run(struct search *search, struct graph *graph, uint
 		if (!blocked[h])
 			err = graph_walk_from(search->walk, graph_holder_node(graph, h));
 	if (!err)
+		err = graph_walk_listen(search->walk);
+	if (!err)
 		err = wake_all(search);
 	return err ? err : wake_late(search);
 }
