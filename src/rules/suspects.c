@@ -42,6 +42,50 @@ static int suspect_compare(const void *a, const void *b)
 	return one->object < other->object ? -1 : one->object > other->object;
 }
 
+static size_t same_kind(const struct suspects *suspects, size_t first, bool same_keeper)
+{
+	const struct suspect *list = suspects->list.items;
+	size_t end = first;
+
+	while (end < suspects->list.count && list[end].kind == list[first].kind &&
+		(!same_keeper || list[end].keeper == list[first].keeper))
+		end++;
+	return end;
+}
+
+// Suspects that several holders share have the same cause as those of their kind that one keeps alone: they go to the
+// one who keeps most. The list is sorted, shared ones at the end of their kind.
+static void shared_assign(struct suspects *suspects)
+{
+	struct suspect *list = suspects->list.items;
+
+	for (size_t i = 0, end; i < suspects->list.count; i = end) {
+		node_id keeper = NODE_NONE;
+		uint64_t most = 0;
+
+		end = same_kind(suspects, i, false);
+		for (size_t k = i, next; k < end && list[k].keeper != NODE_NONE; k = next) {
+			uint64_t bytes = 0;
+			next = same_kind(suspects, k, true);
+			for (size_t n = k; n < next; n++)
+				bytes += list[n].bytes;
+			if (bytes > most) {
+				most = bytes;
+				keeper = list[k].keeper;
+			}
+		}
+		for (size_t k = end; k-- > i && list[k].keeper == NODE_NONE;)
+			list[k].keeper = keeper;
+	}
+}
+
+static void suspects_sort(struct suspects *suspects)
+{
+	if (suspects->list.count)
+		qsort(suspects->list.items, suspects->list.count, sizeof(*suspects->list.items),
+			suspect_compare);
+}
+
 static bool tells_more(
 	const struct rule_run *run, const struct suspect *suspect, const struct suspect *than)
 {
@@ -68,16 +112,14 @@ struct error *suspects_group(struct suspects *suspects, struct rule_run *run)
 		suspect->keeper = keeper_of(
 			analysis->graph, analysis->heap->object_count, suspect->object, &steps);
 	}
-	if (suspects->list.count)
-		qsort(suspects->list.items, suspects->list.count, sizeof(*suspects->list.items),
-			suspect_compare);
+	suspects_sort(suspects);
+	shared_assign(suspects);
+	suspects_sort(suspects);
 	for (size_t i = 0, next; i < suspects->list.count; i = next) {
-		const struct suspect *first = &suspects->list.items[i];
-		struct suspect_group group = {.first = i, .example = first};
-		for (next = i; next < suspects->list.count; next++) {
-			const struct suspect *suspect = &suspects->list.items[next];
-			if (suspect->kind != first->kind || suspect->keeper != first->keeper)
-				break;
+		struct suspect_group group = {.first = i, .example = &suspects->list.items[i]};
+		next = same_kind(suspects, i, true);
+		for (size_t k = i; k < next; k++) {
+			const struct suspect *suspect = &suspects->list.items[k];
 			group.bytes += suspect->bytes;
 			group.count++;
 			group.most = suspect->bytes > group.most ? suspect->bytes : group.most;

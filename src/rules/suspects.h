@@ -1,7 +1,8 @@
 // Objects that a rule suspects, gathered into findings: what one cause did a thousand times is one finding.
 //
 // Two suspects have the same cause when they are of the same kind (the rule says what that means: the type of the
-// object, the field that refers to it) and the same holder keeps both. Those that several holders share go together.
+// object, the field that refers to it) and the same holder keeps both. Those that several holders share go to the one
+// who keeps most of their kind alone.
 //
 //	struct suspects suspects = {0};
 //	suspects_add(&suspects, (struct suspect){.object = id, .kind = label, .bytes = size});
