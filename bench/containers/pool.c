@@ -268,6 +268,7 @@ int main(void)
 	mi_free = (void (*)(void *))dlsym(library, "mi_free");
 	mi_collect = (void (*)(bool))dlsym(library, "mi_collect");
 	hw_pool_init(&pool, NODE_BYTES, NULL);
+	// The first one moves nodes together (hw_pool_compact) before it is measured, which malloc's users cannot.
 	const struct keeper keepers[] = {
 		{"heapwhy", pool_take, pool_give, pool_trim, pool_compact},
 		{"heapwhy, nothing moved", pool_take, pool_give, pool_trim, compact_nothing},
