@@ -199,7 +199,7 @@ static void time_limit(unsigned seconds)
 static char *core_path(const struct handler_arguments *arguments, const struct target *target)
 {
 	const char *slash = strrchr(target->exe_path, '/');
-	char name[NAME_BYTES], when[32];
+	char name[NAME_BYTES], when[32] = "";
 	time_t now = time(NULL);
 	struct tm broken;
 	char *path;

@@ -216,11 +216,36 @@ static bool word_is_code(const struct go_runtime *runtime, uint64_t word, bool f
 	       function.entry == word;
 }
 
+// How many bytes at `start` are the header of a channel whose elements have no pointers: it says what
+// the elements are, and who waits. runtime/chan.go, makechan: the buffer follows, or there is none and
+// buf points to itself (go 1.19 to 1.27).
+static uint64_t channel_header(struct go_runtime *runtime, remote_addr start, uint64_t size)
+{
+	const struct layout_offsets *at = &runtime->layout.at;
+	uint64_t bytes = (uint64_t)at->hchan_size;
+
+	if (size < bytes)
+		return 0;
+	remote_addr buffer = memory_u64(&runtime->memory, start + (uint64_t)at->hchan_buf);
+	remote_addr type = memory_u64(&runtime->memory, start + (uint64_t)at->hchan_elemtype);
+	if (buffer != start + bytes && buffer != start + (uint64_t)at->hchan_buf)
+		return 0;
+	for (unsigned i = 0; i < runtime->module_count; i++) {
+		const struct go_module *module = &runtime->modules[i];
+
+		if (type >= module->types && type < module->etypes)
+			return bytes;
+	}
+	return 0;
+}
+
 // Zeroes what the piece of memory holds of the slot at `start`.
 static void redact_slot(const struct heap *heap, const struct span *span, remote_addr start,
 	remote_addr address, uint8_t *bytes, size_t size)
 {
-	remote_addr at = start > address ? start : address;
+	struct go_runtime *runtime = heap->runtime;
+	remote_addr content = start + channel_header(runtime, start, span->elem_size);
+	remote_addr at = content > address ? content : address;
 	remote_addr end = start + span->elem_size;
 
 	if (end > address + size)
@@ -229,7 +254,7 @@ static void redact_slot(const struct heap *heap, const struct span *span, remote
 		uint64_t word;
 
 		memcpy(&word, bytes + (at - address), sizeof(word));
-		if (word && !word_is_code(heap->runtime, word, at == start))
+		if (word && !word_is_code(runtime, word, at == start))
 			memset(bytes + (at - address), 0, sizeof(word));
 	}
 }
