@@ -194,7 +194,7 @@ struct error *core_spool(int *fd, const char *path, uint64_t most, bool *cut)
 	if (fstat(*fd, &stat))
 		return error_errno(ERROR_TARGET, "cannot read %s", path);
 	bool regular = S_ISREG(stat.st_mode);
-	if (regular && pread(*fd, magic, sizeof(magic), 0) < 0)
+	if (regular && (lseek(*fd, 0, SEEK_SET) || pread(*fd, magic, sizeof(magic), 0) < 0))
 		return error_errno(ERROR_TARGET, "cannot read %s", path);
 	if (!memcmp(magic, gzip_magic, sizeof(gzip_magic)))
 		unpack = unpack_gzip;

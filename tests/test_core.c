@@ -1,0 +1,222 @@
+// Core files and files of sections: written, read back, cut off, damaged.
+#include "test.h"
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "base/sections.h"
+#include "target/core.h"
+#include "target/core_write.h"
+#include "target/image.h"
+
+enum { PAGE = 4096, DATA_PAGES = 600, TABLE_PAGES = 4 };
+static const remote_addr DATA = 0xc000000000, TABLE = 0x7f0000000000;
+
+static void assert_failure(struct error *err)
+{
+	assert_non_null(err);
+	error_destroy(err);
+}
+
+static struct target *image_make(void)
+{
+	struct region data = {.start = DATA, .end = DATA + DATA_PAGES * PAGE, .readable = true};
+	struct region table = {.start = TABLE, .end = TABLE + TABLE_PAGES * PAGE, .readable = true};
+	struct target_thread thread = {.tid = 7, .registers = {.pc = 0x401000, .sp = DATA + 64}};
+	uint8_t *bytes = calloc(DATA_PAGES, PAGE);
+	struct target *target;
+
+	data.writable = table.writable = true;
+	thread.registers.word_count = AMD64_GENERAL_WORDS + 5;
+	for (unsigned i = 0; i < thread.registers.word_count; i++)
+		thread.registers.words[i] = 1000 + i;
+	// Every other page is zeros: a hole in the file.
+	for (size_t i = 0; i < DATA_PAGES * PAGE; i += 8)
+		if (i / PAGE % 2)
+			memcpy(bytes + i, &i, sizeof(i));
+	assert_success(image_create(&target));
+	assert_success(image_add(target, &data, bytes));
+	assert_success(image_add(target, &table, bytes + PAGE));
+	assert_success(image_add_thread(target, &thread));
+	target->clock_ns = 42;
+	free(bytes);
+	return target;
+}
+
+static int core_make(struct target *target, bool compressed)
+{
+	const struct core_range ranges[] = {
+		{DATA, DATA + DATA_PAGES * PAGE, true},
+		{TABLE, TABLE + TABLE_PAGES * PAGE, false},
+	};
+	struct core_contents contents = {
+		.target = target, .ranges = ranges, .range_count = 2, .compressed = compressed};
+	int fd = memfd_create("core", MFD_CLOEXEC);
+
+	assert_true(fd >= 0);
+	assert_success(core_write(&contents, fd));
+	return fd;
+}
+
+static struct target *core_read_back(int fd)
+{
+	struct core_options options = {.exe = NULL};
+	struct target *target;
+
+	assert_success(core_open_fd(dup(fd), "core", &options, &target));
+	return target;
+}
+
+static void expect_same(
+	struct target *expected, struct target *found, remote_addr start, size_t size)
+{
+	uint8_t *a = malloc(size), *b = malloc(size);
+
+	assert_success(target_read(expected, start, a, size));
+	assert_success(target_read(found, start, b, size));
+	assert_memory_equal(a, b, size);
+	free(a);
+	free(b);
+}
+
+static void written_and_read(void **state)
+{
+	struct target *image = image_make();
+
+	for (int compressed = 0; compressed < 2; compressed++) {
+		int fd = core_make(image, compressed);
+		struct target *core = core_read_back(fd);
+
+		expect_same(image, core, DATA, DATA_PAGES * PAGE);
+		expect_same(image, core, TABLE, TABLE_PAGES * PAGE);
+		expect_same(image, core, DATA + 5000, 10000);
+		assert_int_equal(core->thread_count, 1);
+		assert_int_equal(core->threads[0].tid, 7);
+		assert_memory_equal(&core->threads[0].registers, &image->threads[0].registers,
+			sizeof(core->threads[0].registers));
+		assert_int_equal(core->clock_ns, 42);
+		assert_int_equal(target_absent(core, DATA - PAGE, DATA + PAGE), PAGE);
+		target_destroy(core);
+		close(fd);
+	}
+	target_destroy(image);
+}
+
+// What was to be lost first is gone, the rest is there.
+static void cut_off(void **state)
+{
+	struct target *image = image_make();
+	int fd = core_make(image, false);
+
+	assert_int_equal(ftruncate(fd, lseek(fd, 0, SEEK_END) - 100 * PAGE), 0);
+	struct target *core = core_read_back(fd);
+	expect_same(image, core, TABLE, TABLE_PAGES * PAGE);
+	expect_same(image, core, DATA, (DATA_PAGES - 100) * PAGE);
+	assert_int_equal(target_absent(core, DATA, DATA + DATA_PAGES * PAGE), 100 * PAGE);
+	assert_non_null(strstr(core->notes, "cut off"));
+	target_destroy(core);
+	assert_int_equal(ftruncate(fd, 100), 0);
+	assert_failure(core_open_fd(dup(fd), "core", &(struct core_options){NULL}, &core));
+	close(fd);
+	target_destroy(image);
+}
+
+// A wrong bit: its megabyte is left out; in the headers: nothing is believed.
+static void damaged(void **state)
+{
+	struct target *image = image_make();
+	int fd = core_make(image, false);
+	off_t at = lseek(fd, 0, SEEK_END) - 100 * PAGE + 17;
+	struct target *core;
+	uint8_t byte;
+
+	assert_int_equal(pread(fd, &byte, 1, at), 1);
+	byte ^= 4;
+	assert_int_equal(pwrite(fd, &byte, 1, at), 1);
+	core = core_read_back(fd);
+	uint64_t absent = target_absent(core, DATA, DATA + DATA_PAGES * PAGE);
+	assert_true(absent > 0 && absent <= 1 << 20);
+	assert_int_equal(target_absent(core, TABLE, TABLE + TABLE_PAGES * PAGE), 0);
+	assert_non_null(strstr(core->notes, "checksum"));
+	target_destroy(core);
+
+	assert_int_equal(pread(fd, &byte, 1, 64 + 40), 1);
+	byte ^= 4;
+	assert_int_equal(pwrite(fd, &byte, 1, 64 + 40), 1);
+	assert_failure(core_open_fd(dup(fd), "core", &(struct core_options){NULL}, &core));
+	close(fd);
+	target_destroy(image);
+}
+
+static int sections_make(const uint32_t *numbers, size_t count)
+{
+	struct sections_writer writer;
+	int fd = memfd_create("sections", MFD_CLOEXEC);
+
+	assert_true(fd >= 0);
+	sections_begin(&writer, fd);
+	assert_success(sections_add(&writer, "numbers", numbers, sizeof(*numbers), count));
+	assert_success(sections_add(&writer, "nothing", "", 1, 0));
+	assert_success(sections_end(&writer));
+	return fd;
+}
+
+// Every bit of the file counts, but for the padding between sections.
+static void sections_of_a_file(void **state)
+{
+	const uint32_t numbers[] = {1, 2, 3, 5, 8};
+	int fd = sections_make(numbers, 5);
+	off_t size = lseek(fd, 0, SEEK_END);
+	struct sections *sections;
+	const void *items;
+	uint64_t count;
+
+	assert_success(sections_open_fd(dup(fd), &sections));
+	assert_success(sections_get(sections, "numbers", sizeof(*numbers), &items, &count));
+	assert_int_equal(count, 5);
+	assert_memory_equal(items, numbers, sizeof(numbers));
+	assert_success(sections_get(sections, "nothing", 1, &items, &count));
+	assert_int_equal(count, 0);
+	assert_failure(sections_get(sections, "numbers", 8, &items, &count));
+	assert_failure(sections_get(sections, "others", 4, &items, &count));
+	sections_close(sections);
+
+	for (off_t at = 0; at < size; at++) {
+		uint8_t good, bad;
+
+		assert_int_equal(pread(fd, &good, 1, at), 1);
+		bad = good ^ 0x10;
+		assert_int_equal(pwrite(fd, &bad, 1, at), 1);
+		struct error *err = sections_open_fd(dup(fd), &sections);
+		if (!err) {
+			err = sections_get(sections, "numbers", sizeof(*numbers), &items, &count);
+			if (!err)
+				assert_memory_equal(items, numbers, sizeof(numbers));
+			sections_close(sections);
+		}
+		error_destroy(err);
+		assert_int_equal(pwrite(fd, &good, 1, at), 1);
+	}
+	for (off_t length = 0; length < size; length += 7) {
+		int cut = sections_make(numbers, 5);
+
+		assert_int_equal(ftruncate(cut, length), 0);
+		assert_failure(sections_open_fd(cut, &sections));
+	}
+	close(fd);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(written_and_read),
+		cmocka_unit_test(cut_off),
+		cmocka_unit_test(damaged),
+		cmocka_unit_test(sections_of_a_file),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
