@@ -83,8 +83,7 @@ enum { NOTE_FILE = 0x46494c45 }; // NT_FILE
 enum core_note {
 	CORE_NOTE_CAPTURE = 0x48570001, // struct core_note_capture
 	CORE_NOTE_REGISTERS,            // struct core_note_registers
-	CORE_NOTE_RESIDENT,  // {start, end, a bit a page from start on} and so on, in words
-	CORE_NOTE_CHECKSUMS, // struct core_note_checksums
+	CORE_NOTE_CHECKSUMS,            // struct core_note_checksums
 };
 
 // How the memory was captured, and what the process was like.
@@ -92,7 +91,6 @@ struct core_note_capture {
 	uint32_t version; // CORE_NOTE_VERSION
 	uint32_t method;  // enum capture_method
 	uint64_t clock_ns, pause_ns, total_ns;
-	uint64_t resident_bytes;
 	uint32_t redacted, unused;
 };
 enum { CORE_NOTE_VERSION = 1 };

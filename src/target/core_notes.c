@@ -259,7 +259,6 @@ static void capture_read(struct core *core, const struct note *note)
 	if (capture.version != CORE_NOTE_VERSION)
 		return;
 	core->target.clock_ns = capture.clock_ns;
-	core->target.resident_bytes = capture.resident_bytes;
 	core->target.capture.pause_ns = capture.pause_ns;
 	core->target.capture.total_ns = capture.total_ns;
 }

@@ -184,7 +184,6 @@ static void capture_note(struct writer *writer)
 		.clock_ns = target->clock_ns,
 		.pause_ns = target->capture.pause_ns,
 		.total_ns = target->capture.total_ns,
-		.resident_bytes = target->resident_bytes,
 		.redacted = writer->contents->redacted,
 	};
 

@@ -85,10 +85,9 @@ struct target {
 	struct target_thread *threads;
 	size_t thread_count;
 	struct capture capture;
-	uint64_t clock_ns;       // CLOCK_MONOTONIC there, at the capture; 0: unknown
-	uint64_t resident_bytes; // of the process, where a core tells; 0: unknown
-	char *notes;             // what is missing or in doubt, in sentences; NULL: nothing
-	uint8_t *auxv;           // the kernel's auxiliary vector as it is, NULL: unknown
+	uint64_t clock_ns; // CLOCK_MONOTONIC there, at the capture; 0: unknown
+	char *notes;       // what is missing or in doubt, in sentences; NULL: nothing
+	uint8_t *auxv;     // the kernel's auxiliary vector as it is, NULL: unknown
 	size_t auxv_size;
 	struct target_piece *pieces; // what target_map handed out
 	_Atomic uint64_t bytes_read;
