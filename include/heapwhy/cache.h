@@ -78,8 +78,8 @@ void hw_cache_destroy(struct hw_cache *cache);
 // False when `key` is absent or expired; `value` (may be NULL) is then untouched, and nothing is retained.
 bool hw_cache_get(struct hw_cache *cache, uint64_t key, uint64_t *value);
 
-// Inserts or replaces. `bytes` is what the entry costs, less than 256 MiB; `ttl_ns` 0 means the cache's, HW_CACHE_FOREVER none. False: it
-// is not taken in, and still the caller's.
+// Inserts or replaces. `bytes` is what the entry costs, less than 256 MiB; `ttl_ns` 0 means the cache's,
+// HW_CACHE_FOREVER none. False: it is not taken in, and still the caller's.
 bool hw_cache_put(
 	struct hw_cache *cache, uint64_t key, uint64_t value, uint32_t bytes, uint64_t ttl_ns);
 
