@@ -140,7 +140,7 @@ static inline bool hw_map_get(const struct hw_map *map, uint64_t key, uint64_t *
 }
 
 // Looks up many keys: values[i] becomes the value of keys[i], or `absent`. Returns how many were found. On a map that is
-// larger than the caches this takes a third of the time of as many gets: they all wait for memory together.
+// larger than the caches this is faster than as many gets: they wait for memory together.
 size_t hw_map_get_many(const struct hw_map *map, const uint64_t *keys, size_t count,
 	uint64_t *values, uint64_t absent);
 

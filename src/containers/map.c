@@ -22,7 +22,7 @@ enum {
 	ALL_SLOTS = (1 << GROUP_SLOTS) - 1,
 	OVERFLOW_STUCK = 255,
 	BLOCK_ALIGNMENT = 64,
-	BATCH = 16,
+	BATCH = 32,
 };
 
 static const struct hw_measure map_measures[] = {
@@ -55,31 +55,34 @@ struct hw_map_entry *hw_map_find_on_(
 }
 
 // A batch goes through in three rounds, each of which asks for the memory that the next one needs: the groups, then the
-// only candidates in them.
+// first candidates in them.
 size_t hw_map_get_many(const struct hw_map *map, const uint64_t *keys, size_t count,
 	uint64_t *values, uint64_t absent)
 {
 	struct hw_map_place_ places[BATCH];
+	const struct hw_map_entry *candidates[BATCH];
 	size_t found = 0;
 
 	for (size_t start = 0; start < count; start += BATCH) {
-		size_t batch = map->count ? count - start : 0;
-		if (batch > BATCH)
-			batch = BATCH;
-		for (size_t i = 0; i < batch; i++) {
+		size_t batch = count - start < BATCH ? count - start : BATCH;
+		for (size_t i = 0; map->count && i < batch; i++) {
 			places[i] = hw_map_place_(map, keys[start + i]);
 			__builtin_prefetch(&map->groups[places[i].group]);
 		}
-		for (size_t i = 0; i < batch; i++) {
-			unsigned match =
-				hw_map_match_(&map->groups[places[i].group], places[i].tag);
-			size_t slot = places[i].group * GROUP_SLOTS +
-				      (match ? (size_t)__builtin_ctz(match) : 0);
-			__builtin_prefetch(&map->entries[slot]);
+		for (size_t i = 0; map->count && i < batch; i++) {
+			size_t group = places[i].group;
+			unsigned match = hw_map_match_(&map->groups[group], places[i].tag);
+			candidates[i] = match ? &map->entries[group * GROUP_SLOTS +
+							      (size_t)__builtin_ctz(match)]
+					      : NULL;
+			__builtin_prefetch(candidates[i]);
 		}
-		for (size_t i = start; i < count && i < start + BATCH; i++) {
-			values[i] = absent;
-			found += hw_map_get(map, keys[i], &values[i]);
+		for (size_t i = 0; i < batch; i++) {
+			const struct hw_map_entry *entry = map->count ? candidates[i] : NULL;
+			if (!entry || entry->key != keys[start + i])
+				entry = hw_map_find_(map, keys[start + i]);
+			values[start + i] = entry ? entry->value : absent;
+			found += entry != NULL;
 		}
 	}
 	return found;
