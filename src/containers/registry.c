@@ -3,6 +3,10 @@
 
 #include <stdbool.h>
 
+#ifndef HW_NO_REGISTRY
+#define HW_NO_REGISTRY 0
+#endif
+
 enum { SLOTS = 1 << 14, PROBES = 16 };
 
 static struct hw_registration *slots[SLOTS];
@@ -40,14 +44,12 @@ void hw_register_(struct hw_registration *registration, const struct hw_kind *ki
 		.creator = creator,
 		.allocator = allocator,
 	};
-#if !HW_NO_REGISTRY
-	if (slot_claim(registration)) {
+	if (!HW_NO_REGISTRY && slot_claim(registration)) {
 		__atomic_fetch_add(&hw_registry.registered, 1, __ATOMIC_RELAXED);
 		return;
 	}
-	__atomic_fetch_add(&hw_registry.missed, 1, __ATOMIC_RELAXED);
-#endif
 	registration->slot = UINT64_MAX;
+	__atomic_fetch_add(&hw_registry.missed, 1, __ATOMIC_RELAXED);
 }
 
 void hw_unregister(struct hw_registration *registration)
