@@ -141,6 +141,8 @@ static struct error *measure_below(const struct judging *judging,
 	if (sorting.no_memory)
 		err = error_no_memory();
 	else if (sorting.hides)
+		err = graph_prepare_paths(judging->run->analysis->graph);
+	if (!err && sorting.hides)
 		err = retained_without(
 			judging->run, object->id, sorting.seen.items, sorting.seen.count, out);
 	hw_vector_deinit(&sorting.seen);
@@ -224,10 +226,7 @@ struct error *waste_find(struct rule_run *run, enum waste_kind kind, struct susp
 {
 	const struct windows *windows = run->windows;
 	struct judging judging = {.run = run, .kind = kind, .suspects = out};
-	struct error *err = graph_prepare_paths(run->analysis->graph);
-
-	if (!err)
-		err = heap_reader_create(run->analysis->heap, &judging.reader);
+	struct error *err = heap_reader_create(run->analysis->heap, &judging.reader);
 
 	for (size_t i = 0; i < windows->object_count && !err; i++)
 		err = judge_object(&judging, &windows->objects[i]);
