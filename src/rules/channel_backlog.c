@@ -302,8 +302,6 @@ struct error *rule_channel_backlog(struct rule_run *run)
 		err = stacks_walk(&search);
 	if (!err)
 		err = operands_find(&search);
-	if (!err)
-		err = graph_prepare_paths(run->analysis->graph);
 	for (size_t i = 0; i < search.backlogs.count && !err; i++)
 		err = backlog_judge(&search, evidence, &search.backlogs.items[i]);
 	return err;

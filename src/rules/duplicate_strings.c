@@ -257,12 +257,10 @@ static struct error *strings_report(struct strings *strings)
 struct error *rule_duplicate_strings(struct rule_run *run)
 {
 	_cleanup_(strings_deinit) struct strings strings = {.run = run};
-	struct error *err = graph_prepare_paths(run->analysis->graph);
 	uint64_t total = 0;
 
 	hw_map_init(&strings.index);
-	if (!err)
-		err = heap_reader_create(run->analysis->heap, &strings.reader);
+	struct error *err = heap_reader_create(run->analysis->heap, &strings.reader);
 	if (!err)
 		err = objects_count(run, string_pick, &strings, &total);
 	for (uint64_t count = total; count > CLASSES_MAX; count /= 2)

@@ -258,10 +258,10 @@ static struct error *candidates_confirm(struct lists *lists)
 
 static struct error *lists_look(struct lists *lists)
 {
-	struct error *err = graph_prepare_paths(lists->run->analysis->graph);
+	struct error *err = NULL;
 	unsigned suspected = 0;
 
-	if (!err && candidates_find(lists))
+	if (candidates_find(lists))
 		err = candidates_confirm(lists);
 	for (uint32_t i = 0; i < lists->lists.count && !err && suspected < LISTS_MAX; i++) {
 		const struct list_record *list = &lists->lists.items[i];

@@ -65,7 +65,7 @@ enum { FINDINGS_MAX = 1000 };
 
 // What a rule is given.
 struct rule_run {
-	struct analysis *analysis; // the target can still be read
+	struct analysis *analysis; // the target can still be read, and paths are prepared
 	const struct ledger *ledger;
 	const struct windows *windows;         // the ledger's
 	struct findings *findings;             // rules add by finding_add() only

@@ -106,9 +106,6 @@ struct error *suspects_group(struct suspects *suspects, struct rule_run *run)
 		return error_no_memory();
 	if (!suspects->list.count)
 		return NULL;
-	struct error *err = graph_prepare_paths(analysis->graph);
-	if (err)
-		return err;
 	for (size_t i = 0; i < suspects->list.count; i++) {
 		struct suspect *suspect = &suspects->list.items[i];
 		suspect->keeper = keeper_of(

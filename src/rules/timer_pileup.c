@@ -190,7 +190,6 @@ struct error *rule_timer_pileup(struct rule_run *run)
 
 	if (err || evidence->list.count < TIMERS_MIN)
 		return err;
-	err = graph_prepare_paths(analysis->graph);
 	for (size_t i = 0; i < evidence->list.count && !err; i++) {
 		const struct timer *timer = &evidence->list.items[i];
 		if (timer->pending && is_far(analysis, timer) && is_forgotten(analysis, timer) &&

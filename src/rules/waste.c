@@ -141,8 +141,6 @@ static struct error *measure_below(const struct judging *judging,
 	if (sorting.no_memory)
 		err = error_no_memory();
 	else if (sorting.hides)
-		err = graph_prepare_paths(judging->run->analysis->graph);
-	if (!err && sorting.hides)
 		err = retained_without(
 			judging->run, object->id, sorting.seen.items, sorting.seen.count, out);
 	hw_vector_deinit(&sorting.seen);
@@ -199,11 +197,15 @@ static struct error *judge_object(
 	const struct span *span = heap_span_of(analysis->heap, object->id);
 	struct retained_part below = {0};
 	uint64_t own = 0, whole = span->elem_size;
+	bool holds = !span->noscan &&
+		     graph_retained(analysis->graph, object->id) >= whole + BELOW_BYTES_MIN;
 
+	// Most objects go here, before anything dear is asked.
+	if (!holds && (uint64_t)object->pinned + object->spare < WASTE_BYTES_MIN)
+		return NULL;
 	if (kind_of(judging->run, object) != judging->kind)
 		return NULL;
-	if (!span->noscan &&
-		graph_retained(analysis->graph, object->id) >= whole + BELOW_BYTES_MIN) {
+	if (holds) {
 		struct error *err = measure_below(judging, object, &below);
 		if (err)
 			return err;
