@@ -24,6 +24,7 @@
 
 struct goroutine_evidence;
 struct live_labels;
+struct waste;
 struct rule_run;
 struct timer_evidence;
 
@@ -73,6 +74,7 @@ struct rule_run {
 	struct goroutine_evidence *goroutines; // NULL until a rule asks (goroutines.h)
 	struct live_labels *labels;            // NULL until a rule asks (objects.h)
 	struct timer_evidence *timers;         // the same (timers.h)
+	struct waste *waste;                   // the same (waste.h)
 };
 
 // Adds a copy of the finding, unless it is smaller than its rule's least. Ones that hold most are kept.

@@ -12,6 +12,7 @@
 #include "base/units.h"
 #include "rules/goroutines.h"
 #include "rules/timers.h"
+#include "rules/waste.h"
 
 // Their order decides nothing but who is asked first.
 const struct rule rules[] = {
@@ -143,6 +144,7 @@ struct error *rules_run(
 	goroutine_evidence_destroy(run.goroutines);
 	free(run.labels);
 	timer_evidence_destroy(run.timers);
+	waste_destroy(run.waste);
 	if (err) {
 		findings_destroy(findings);
 		return err;

@@ -5,6 +5,7 @@
 // (runtime/slice.go, growslice: doubled below 256 elements, less from there on, the same since 1.18).
 #include "rules/waste.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/cleanup.h"
@@ -89,11 +90,15 @@ static bool stretches_next(struct stretches *stretches)
 	return true;
 }
 
+// All objects are judged when the first rule asks.
+struct waste {
+	struct suspects of_kind[WASTE_KINDS];
+};
+
 struct judging {
 	struct rule_run *run;
 	struct heap_reader *reader;
-	enum waste_kind kind;
-	struct suspects *suspects;
+	struct waste *waste;
 };
 
 // Sorts what an object's words point to by whether somebody sees the word.
@@ -203,14 +208,13 @@ static struct error *judge_object(
 	// Most objects go here, before anything dear is asked.
 	if (!holds && (uint64_t)object->pinned + object->spare < WASTE_BYTES_MIN)
 		return NULL;
-	if (kind_of(judging->run, object) != judging->kind)
-		return NULL;
+	enum waste_kind kind = kind_of(judging->run, object);
 	if (holds) {
 		struct error *err = measure_below(judging, object, &below);
 		if (err)
 			return err;
 	}
-	if (is_excessive(object, span, judging->kind)) {
+	if (is_excessive(object, span, kind)) {
 		uint64_t copies = copies_bytes(judging, object);
 		own = copies < whole ? whole - copies : 0;
 	}
@@ -218,22 +222,44 @@ static struct error *judge_object(
 		whole = graph_retained(analysis->graph, object->id);
 	if (own + below.bytes < whole / PART_MIN || own + below.bytes < WASTE_BYTES_MIN)
 		return NULL;
-	suspects_add(judging->suspects, (struct suspect){.object = object->id,
-						.kind = cause_hash(judging->run, object),
-						.bytes = own + below.bytes});
+	suspects_add(
+		&judging->waste->of_kind[kind], (struct suspect){.object = object->id,
+							.kind = cause_hash(judging->run, object),
+							.bytes = own + below.bytes});
 	return NULL;
+}
+
+static struct error *waste_judge(struct rule_run *run)
+{
+	const struct windows *windows = run->windows;
+	struct judging judging = {.run = run, .waste = calloc(1, sizeof(*judging.waste))};
+
+	if (!judging.waste)
+		return error_no_memory();
+	run->waste = judging.waste;
+	struct error *err = heap_reader_create(run->analysis->heap, &judging.reader);
+	for (size_t i = 0; i < windows->object_count && !err; i++)
+		err = judge_object(&judging, &windows->objects[i]);
+	heap_reader_destroy(judging.reader);
+	return err;
 }
 
 struct error *waste_find(struct rule_run *run, enum waste_kind kind, struct suspects *out)
 {
-	const struct windows *windows = run->windows;
-	struct judging judging = {.run = run, .kind = kind, .suspects = out};
-	struct error *err = heap_reader_create(run->analysis->heap, &judging.reader);
+	struct error *err = run->waste ? NULL : waste_judge(run);
 
-	for (size_t i = 0; i < windows->object_count && !err; i++)
-		err = judge_object(&judging, &windows->objects[i]);
-	heap_reader_destroy(judging.reader);
-	return err ? err : suspects_group(out, run);
+	if (err)
+		return err;
+	*out = run->waste->of_kind[kind];
+	run->waste->of_kind[kind] = (struct suspects){0};
+	return suspects_group(out, run);
+}
+
+void waste_destroy(struct waste *waste)
+{
+	for (unsigned kind = 0; waste && kind < WASTE_KINDS; kind++)
+		suspects_deinit(&waste->of_kind[kind]);
+	free(waste);
 }
 
 void waste_describe(struct rule_run *run, const struct suspects *suspects,

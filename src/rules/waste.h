@@ -11,11 +11,14 @@ enum waste_kind {
 	WASTE_SPARE,    // beyond the lengths of slices, within their capacities
 	WASTE_CAPTURED, // only closures see anything, and only a part
 	WASTE_POOLED,   // buffers in a sync.Pool: pool-bloat has measures of its own
+	WASTE_KINDS
 };
 
-// Adds a suspect for each object that is wasted that way: what is seen of it is little, and copying that would give
-// most of its bytes back, together with what hangs only below its unseen parts.
+// The objects that are wasted that way, grouped: what is seen of them is little, and copying that would give most of
+// their bytes back, together with what hangs only below their unseen parts. Each kind is handed out once. `out` is to
+// be deinitialised by the caller, also after an error.
 struct error *waste_find(struct rule_run *run, enum waste_kind kind, struct suspects *out);
+void waste_destroy(struct waste *waste); // accepts NULL
 
 // What a group of such suspects is, for the finding's sentence.
 struct waste_group {
