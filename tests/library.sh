@@ -62,3 +62,31 @@ needs_only_libc() {
 	! readelf -d "$build/libheapwhy.so" | grep NEEDED | grep -vE "libc\.so|ld-linux"
 }
 check "needs nothing but libc" needs_only_libc
+
+# heapwhy reads the same figures from outside, without symbols, and reading them changes nothing.
+read_from_outside() { # PROGRAM
+	coproc program { exec env LD_LIBRARY_PATH="$library" "$1"; }
+	local line inside="" outside
+	while read -r line <&"${program[0]}" && [ "$line" != ready ]; do
+		inside+=$line$'\n'
+	done
+	outside=$("$build/heapwhy" --json "$program_PID" | python3 -c '
+import json, sys
+for c in json.load(sys.stdin)["containers"]:
+    print(c["kind"], c["name"], c["count"], c["used_bytes"], c["held_bytes"], sep="\t")')
+	eval "exec ${program[1]}>&-"
+	wait "$program_PID"
+	echo "$inside"
+	echo "$outside"
+	[ "$(sort <<< "${inside%$'\n'}")" = "$(sort <<< "$outside")" ] && [ -n "$outside" ]
+}
+outside() { # WHAT LIBRARIES...
+	local program=$work/registered-$1
+	shift
+	# shellcheck disable=SC2046
+	gcc -D_GNU_SOURCE $(pkg-config --cflags heapwhy) tests/registered.c "$@" -lpthread -o "$program" &&
+		strip "$program" && read_from_outside "$program"
+}
+# shellcheck disable=SC2046
+check "heapwhy reads the register of a program with the shared library" outside shared $(pkg-config --libs heapwhy)
+check "heapwhy reads the register of a program with the static library" outside static "$library/libheapwhy.a"

@@ -2,9 +2,12 @@
 #include <stdio.h>
 
 #include "base/units.h"
+#include "base/cleanup.h"
 #include "cli/common.h"
+#include "output/containers_report.h"
 #include "output/report_json.h"
 #include "output/report_text.h"
+#include "output/snapshot.h"
 
 enum { TOP_DEFAULT = 10, TOP_MAX = 1000, PATHS_LEAST = 20 };
 
@@ -82,6 +85,38 @@ static struct error *write_report(
 	return err ? err : common_output(&arguments->common, &text);
 }
 
+// A program that is not Go may be one in C whose containers say what they hold. False: it is not, and what was wrong
+// with it as a Go program remains to be said.
+static bool answer_for_c(const struct report_arguments *arguments, struct error **result)
+{
+	const struct analysis_options options = {
+		.capture = {.method = arguments->common.method}, .exe = arguments->common.exe};
+	_cleanup_text_ struct text text = TEXT_INIT;
+	struct containers containers;
+	struct target *target;
+
+	if (snapshot_is_likely(arguments->target))
+		return false;
+	struct error *err = analysis_open_target(arguments->target, &options, &target);
+	if (!err) {
+		err = containers_read(target, &containers);
+		target_release(target);
+		if (err)
+			target_destroy(target);
+	}
+	if (err) {
+		error_destroy(err);
+		return false;
+	}
+	struct style style = terminal_style(arguments->common.color, 0);
+	err = arguments->common.json ? containers_json(target, &containers, &text)
+				     : containers_text(target, &containers, &style, &text);
+	*result = err ? err : common_output(&arguments->common, &text);
+	containers_deinit(&containers);
+	target_destroy(target);
+	return true;
+}
+
 static struct error *run(const struct command *command, int argc, char **argv, int *status)
 {
 	struct report_arguments arguments = {.fail_on = UINT64_MAX};
@@ -100,8 +135,14 @@ static struct error *run(const struct command *command, int argc, char **argv, i
 		return NULL;
 	}
 	err = make_report(&arguments, &report);
-	if (err)
-		return err;
+	if (err) {
+		struct error *answer;
+
+		if (error_kind(err) != ERROR_TARGET || !answer_for_c(&arguments, &answer))
+			return err;
+		error_destroy(err);
+		return answer;
+	}
 	err = write_report(&arguments, report);
 	if (!err && report->finding_bytes && report->finding_bytes >= arguments.fail_on)
 		*status = 1;
