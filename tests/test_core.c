@@ -6,9 +6,11 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
+#include <zstd.h>
 
 #include "base/sections.h"
 #include "target/core.h"
+#include "target/core_private.h"
 #include "target/core_write.h"
 #include "target/image.h"
 
@@ -209,6 +211,34 @@ static void sections_of_a_file(void **state)
 	close(fd);
 }
 
+// What unpacks to whole buffers ends where the buffer does, and is complete all the same.
+static void unpacked_to_the_last_byte(void **state)
+{
+	static const size_t sizes[] = {1 << 20, (1 << 20) + 1, 3 << 20};
+
+	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+		size_t room = ZSTD_compressBound(sizes[i]);
+		uint8_t *bytes = malloc(sizes[i]), *packed = malloc(room);
+		int fd = memfd_create("core.zst", MFD_CLOEXEC);
+		bool cut = true;
+
+		assert_non_null(bytes);
+		assert_non_null(packed);
+		for (size_t k = 0; k < sizes[i]; k++)
+			bytes[k] = (uint8_t)(k * 2654435761u >> 13);
+		size_t length = ZSTD_compress(packed, room, bytes, sizes[i], 1);
+		assert_int_equal(write(fd, packed, length), length);
+		assert_success(core_spool(&fd, "core.zst", 0, &cut));
+		assert_false(cut);
+		assert_int_equal(lseek(fd, 0, SEEK_END), sizes[i]);
+		assert_int_equal(pread(fd, packed, 100, (off_t)sizes[i] - 100), 100);
+		assert_memory_equal(packed, bytes + sizes[i] - 100, 100);
+		close(fd);
+		free(bytes);
+		free(packed);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -216,6 +246,7 @@ int main(void)
 		cmocka_unit_test(cut_off),
 		cmocka_unit_test(damaged),
 		cmocka_unit_test(sections_of_a_file),
+		cmocka_unit_test(unpacked_to_the_last_byte),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -163,8 +163,10 @@ static struct error *unpack_zstd(struct spool *spool, bool *cut)
 			out.pos = 0;
 			status = ZSTD_decompressStream(stream, &out, &in);
 			err = spool_write(spool, spool->out, out.pos);
-		} while (
-			!err && !ZSTD_isError(status) && (in.pos < in.size || out.pos == out.size));
+			// Status 0: the frame is complete. To go on without input would begin another one,
+			// which then seems cut off.
+		} while (!err && !ZSTD_isError(status) &&
+			 (in.pos < in.size || (status && out.pos == out.size)));
 	}
 	ZSTD_freeDStream(stream);
 	*cut = status != 0;
