@@ -62,12 +62,13 @@ static const struct argp argp = {
 	.children = common_children,
 };
 
-static struct error *make_report(const struct report_arguments *arguments, struct report **out)
+static struct error *make_report(
+	const struct report_arguments *arguments, struct target **rejected, struct report **out)
 {
 	const struct report_options options = {
 		.paths = arguments->top > PATHS_LEAST ? arguments->top : PATHS_LEAST};
 
-	return common_report(&arguments->common, arguments->target, &options, out);
+	return common_report(&arguments->common, arguments->target, &options, rejected, out);
 }
 
 static struct error *write_report(
@@ -85,36 +86,28 @@ static struct error *write_report(
 	return err ? err : common_output(&arguments->common, &text);
 }
 
-// A program that is not Go may be one in C whose containers say what they hold. False: it is not, and what was wrong
-// with it as a Go program remains to be said.
-static bool answer_for_c(const struct report_arguments *arguments, struct error **result)
+// A program that is not Go may be one in C whose containers say what they hold. What was wrong with it as a Go
+// program, `err`, is said when it is not. Consumes both.
+static struct error *answer_for_c(
+	const struct report_arguments *arguments, struct target *target, struct error *err)
 {
-	const struct analysis_options options = {
-		.capture = {.method = arguments->common.method}, .exe = arguments->common.exe};
+	_cleanup_error_ struct error *not_go = err;
 	_cleanup_text_ struct text text = TEXT_INIT;
 	struct containers containers;
-	struct target *target;
 
-	if (snapshot_is_likely(arguments->target))
-		return false;
-	struct error *err = analysis_open_target(arguments->target, &options, &target);
-	if (!err) {
-		err = containers_read(target, &containers);
-		target_release(target);
-		if (err)
-			target_destroy(target);
-	}
+	err = containers_read(target, &containers);
+	target_release(target);
 	if (err) {
 		error_destroy(err);
-		return false;
+		target_destroy(target);
+		return take_pointer(not_go);
 	}
 	struct style style = terminal_style(arguments->common.color, 0);
 	err = arguments->common.json ? containers_json(target, &containers, &text)
 				     : containers_text(target, &containers, &style, &text);
-	*result = err ? err : common_output(&arguments->common, &text);
 	containers_deinit(&containers);
 	target_destroy(target);
-	return true;
+	return err ? err : common_output(&arguments->common, &text);
 }
 
 static struct error *run(const struct command *command, int argc, char **argv, int *status)
@@ -134,15 +127,10 @@ static struct error *run(const struct command *command, int argc, char **argv, i
 		*status = ERROR_USAGE;
 		return NULL;
 	}
-	err = make_report(&arguments, &report);
-	if (err) {
-		struct error *answer;
-
-		if (error_kind(err) != ERROR_TARGET || !answer_for_c(&arguments, &answer))
-			return err;
-		error_destroy(err);
-		return answer;
-	}
+	struct target *rejected = NULL;
+	err = make_report(&arguments, &rejected, &report);
+	if (err)
+		return rejected ? answer_for_c(&arguments, rejected, err) : err;
 	err = write_report(&arguments, report);
 	if (!err && report->finding_bytes && report->finding_bytes >= arguments.fail_on)
 		*status = 1;

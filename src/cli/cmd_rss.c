@@ -50,7 +50,7 @@ static struct error *run(const struct command *command, int argc, char **argv, i
 	struct error *err = command_parse(command, argc, argv, &arguments);
 
 	if (!err)
-		err = common_report(&arguments.common, arguments.target, &options, &report);
+		err = common_report(&arguments.common, arguments.target, &options, NULL, &report);
 	if (err)
 		return err;
 	struct style style = terminal_style(arguments.common.color, 0);

@@ -81,8 +81,8 @@ static void remark_print(void *context, const char *line)
 	fprintf(stderr, "heapwhy: %s\n", line);
 }
 
-struct error *common_open(
-	const struct common_arguments *arguments, const char *name, struct analysis **out)
+static struct error *open_analysis(const struct common_arguments *arguments, const char *name,
+	struct target **rejected, struct analysis **out)
 {
 	struct progress_line line;
 
@@ -94,10 +94,17 @@ struct error *common_open(
 		.capture = {.method = arguments->method},
 		.exe = arguments->exe,
 		.progress = &line.progress,
+		.rejected = rejected,
 	};
 	struct error *err = analysis_open(name, &options, out);
 	progress_line_clear(&line);
 	return err;
+}
+
+struct error *common_open(
+	const struct common_arguments *arguments, const char *name, struct analysis **out)
+{
+	return open_analysis(arguments, name, NULL, out);
 }
 
 static struct error *read_report(const char *path, struct report **out)
@@ -113,13 +120,13 @@ static struct error *read_report(const char *path, struct report **out)
 }
 
 struct error *common_report(const struct common_arguments *arguments, const char *name,
-	const struct report_options *options, struct report **out)
+	const struct report_options *options, struct target **rejected, struct report **out)
 {
 	struct analysis *analysis;
 
 	if (snapshot_is_likely(name))
 		return read_report(name, out);
-	struct error *err = common_open(arguments, name, &analysis);
+	struct error *err = open_analysis(arguments, name, rejected, &analysis);
 	if (err)
 		return err;
 	err = report_build(analysis, options, out);

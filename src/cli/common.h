@@ -26,8 +26,9 @@ struct error *common_open(
 	const struct common_arguments *arguments, const char *name, struct analysis **out);
 
 // The report on a target, or the one that a snapshot holds. The target is let go and the analysis's memory given back.
+// `rejected`: as in struct analysis_options.
 struct error *common_report(const struct common_arguments *arguments, const char *name,
-	const struct report_options *options, struct report **out);
+	const struct report_options *options, struct target **rejected, struct report **out);
 
 // Prints `text` or writes it to the file that --json asked for.
 struct error *common_output(const struct common_arguments *arguments, const struct text *text);

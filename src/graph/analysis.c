@@ -250,6 +250,8 @@ struct error *analysis_open(
 	analysis->threads = threads_wanted(options);
 	struct error *err = analysis_run(&pipeline);
 	if (err) {
+		if (options->rejected && error_kind(err) == ERROR_TARGET && !analysis->runtime)
+			*options->rejected = take_pointer(analysis->target);
 		analysis_close(analysis);
 		return err;
 	}

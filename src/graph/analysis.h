@@ -27,6 +27,9 @@ struct analysis_options {
 	const char *exe;                 // of a core: the program that wrote it; NULL: looked for
 	unsigned threads;                // 0: one a processor, at most 4
 	const struct progress *progress; // NULL: nobody watches
+	// Who gets the captured target when no runtime of Go's is found in it, to look at it otherwise
+	// without stopping it again; NULL: nobody. Untouched when nothing was captured.
+	struct target **rejected;
 };
 
 enum holder_kind {
