@@ -2,7 +2,6 @@
 //
 // Reslicing to a smaller length keeps the array, and the pointers beyond the length keep what they point to
 // (s = s[:0]; copy and s[:n] to delete). One look cannot know whether the room will be needed again: suspected.
-#include "base/cleanup.h"
 #include "base/units.h"
 #include "rules/waste.h"
 
@@ -34,10 +33,5 @@ static struct error *group_report(
 
 struct error *rule_spare_capacity(struct rule_run *run)
 {
-	_cleanup_(suspects_deinit) struct suspects suspects = {0};
-	struct error *err = waste_find(run, WASTE_SPARE, &suspects);
-
-	for (size_t i = 0; i < suspects.groups.count && !err; i++)
-		err = group_report(run, &suspects, &suspects.groups.items[i]);
-	return err;
+	return waste_each(run, WASTE_SPARE, group_report);
 }

@@ -1,5 +1,4 @@
 // subslice-pin: a slice, a string or a pointer that shows a part of an array keeps all of it.
-#include "base/cleanup.h"
 #include "base/units.h"
 #include "rules/waste.h"
 
@@ -38,10 +37,5 @@ static struct error *group_report(
 
 struct error *rule_subslice_pin(struct rule_run *run)
 {
-	_cleanup_(suspects_deinit) struct suspects suspects = {0};
-	struct error *err = waste_find(run, WASTE_PINNED, &suspects);
-
-	for (size_t i = 0; i < suspects.groups.count && !err; i++)
-		err = group_report(run, &suspects, &suspects.groups.items[i]);
-	return err;
+	return waste_each(run, WASTE_PINNED, group_report);
 }

@@ -255,6 +255,16 @@ struct error *waste_find(struct rule_run *run, enum waste_kind kind, struct susp
 	return suspects_group(out, run);
 }
 
+struct error *waste_each(struct rule_run *run, enum waste_kind kind, waste_report *report)
+{
+	_cleanup_(suspects_deinit) struct suspects suspects = {0};
+	struct error *err = waste_find(run, kind, &suspects);
+
+	for (size_t i = 0; i < suspects.groups.count && !err; i++)
+		err = report(run, &suspects, &suspects.groups.items[i]);
+	return err;
+}
+
 void waste_destroy(struct waste *waste)
 {
 	for (unsigned kind = 0; waste && kind < WASTE_KINDS; kind++)

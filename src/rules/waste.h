@@ -18,6 +18,12 @@ enum waste_kind {
 // their bytes back, together with what hangs only below their unseen parts. Each kind is handed out once. `out` is to
 // be deinitialised by the caller, also after an error.
 struct error *waste_find(struct rule_run *run, enum waste_kind kind, struct suspects *out);
+
+// The same, each group reported. For rules that have no more to say.
+typedef struct error *waste_report(
+	struct rule_run *run, const struct suspects *suspects, const struct suspect_group *group);
+struct error *waste_each(struct rule_run *run, enum waste_kind kind, waste_report *report);
+
 void waste_destroy(struct waste *waste); // accepts NULL
 
 // What a group of such suspects is, for the finding's sentence.
