@@ -147,11 +147,7 @@ static void core_destroy(struct target *target)
 	free(core->note_bytes);
 	free(core->sources);
 	free(core->first_path);
-	free(target->notes);
-	free(target->auxv);
-	free(target->exe_path);
-	free(target->regions);
-	free(target->threads);
+	target_deinit(target);
 	free(core);
 }
 

@@ -66,8 +66,7 @@ static void image_destroy(struct target *target)
 		free((char *)target->regions[i].path);
 		free(image->bytes[i]);
 	}
-	free(target->regions);
-	free(target->threads);
+	target_deinit(target);
 	free(image->bytes);
 	free(image);
 }
@@ -82,13 +81,17 @@ static const struct target_ops image_ops = {
 struct error *image_create(struct target **out)
 {
 	struct image *image = calloc(1, sizeof(*image));
+	char *exe_path = strdup("");
 
-	if (!image)
+	if (!image || !exe_path) {
+		free(image);
+		free(exe_path);
 		return error_no_memory();
+	}
 	image->target.ops = &image_ops;
 	image->target.kind = TARGET_IMAGE;
 	image->target.arch = ARCH_AMD64;
-	image->target.exe_path = "";
+	image->target.exe_path = exe_path;
 	image->target.capture.method = CAPTURE_CORE;
 	*out = &image->target;
 	return NULL;

@@ -227,10 +227,7 @@ static void process_destroy(struct target *target)
 	free(process->files);
 	free(process->region_files);
 	free(process->maps);
-	free(target->auxv);
-	free(target->exe_path);
-	free(target->regions);
-	free(target->threads);
+	target_deinit(target);
 	free(process);
 }
 

@@ -208,6 +208,15 @@ void target_release(struct target *target)
 	target->ops->release(target);
 }
 
+void target_deinit(struct target *target)
+{
+	free(target->notes);
+	free(target->auxv);
+	free(target->exe_path);
+	free(target->regions);
+	free(target->threads);
+}
+
 void target_destroy(struct target *target)
 {
 	if (!target)

@@ -134,8 +134,10 @@ const struct region *target_region(const struct target *target, remote_addr addr
 // Bytes of [start, end) that no readable region holds.
 uint64_t target_absent(const struct target *target, remote_addr start, remote_addr end);
 
-// For those who implement a target: the region table must be sorted before anything is read.
+// For those who implement a target: the region table must be sorted before anything is read, and what the fields of
+// struct target point to is freed by destroy() with this.
 void target_sort_regions(struct target *target);
+void target_deinit(struct target *target);
 
 int target_open_exe(struct target *target);
 void target_release(struct target *target);
