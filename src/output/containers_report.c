@@ -2,12 +2,12 @@
 #include "output/containers_report.h"
 
 #include <inttypes.h>
-#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/cleanup.h"
 #include "base/units.h"
+#include "output/json.h"
 #include "output/table.h"
 
 // What is measured, by enum hw_what: the name in JSON, the table's column, and whether it counts bytes.
@@ -155,24 +155,13 @@ struct error *containers_json(
 	_cleanup_text_ struct text exe = TEXT_INIT;
 	json_t *list = json_array();
 
-	for (size_t i = 0; i < containers->list.count && list; i++) {
-		if (json_array_append_new(list, container_json(&containers->list.items[i]))) {
-			json_decref(list);
-			list = NULL;
-		}
-	}
+	for (size_t i = 0; i < containers->list.count; i++)
+		list = json_array_with(list, container_json(&containers->list.items[i]));
 	text_append_untrusted(&exe, target->exe_path, strlen(target->exe_path));
 	json_t *root = json_pack("{s:i, s:{s:s, s:i, s:s}, s:o, s:I, s:I}", "schema", 1, "target",
 		"kind", target->kind == TARGET_CORE ? "core" : "process", "pid", (int)target->pid,
 		"exe", exe.bytes, "containers", list, "missed", (json_int_t)containers->missed,
 		"damaged", (json_int_t)containers->damaged);
-	char *printed = root ? json_dumps(root, JSON_INDENT(1)) : NULL;
-
-	json_decref(root);
-	if (printed) {
-		text_append(text, printed);
-		text_append_char(text, '\n');
-	}
-	free(printed);
-	return printed && !text->failed && !exe.failed ? NULL : error_no_memory();
+	struct error *err = json_print(root, text);
+	return !err && exe.failed ? error_no_memory() : err;
 }

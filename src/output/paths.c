@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,6 +10,7 @@
 #include "base/error.h"
 #include "base/units.h"
 #include "output/clean.h"
+#include "output/json.h"
 #include "output/names.h"
 
 enum { NODES_MAX = 40 }; // of one path; longer ones lose their middle
@@ -267,20 +267,15 @@ struct error *paths_text(const struct paths *paths, const struct style *style, s
 	return text->failed ? error_no_memory() : NULL;
 }
 
-// jansson's packing fails as a whole when a part is NULL, so one check at the end is enough.
 static json_t *path_json(const struct object_path *path)
 {
 	json_t *nodes = json_array();
 
 	for (uint32_t i = 0; i < path->path.count; i++) {
 		const struct path_node *node = &path->path.nodes[i];
-		json_array_append_new(nodes,
+		nodes = json_array_with(nodes,
 			json_pack("{s:s, s:s, s:s, s:I}", "kind", node->kind, "name", node->name,
 				"type", node->type, "address", (json_int_t)node->address));
-	}
-	if (json_array_size(nodes) != path->path.count) {
-		json_decref(nodes);
-		nodes = NULL;
 	}
 	return json_pack("{s:I, s:s, s:I, s:I, s:o, s:i, s:I}", "address",
 		(json_int_t)path->address, "type", path->type, "bytes", (json_int_t)path->bytes,
@@ -293,21 +288,9 @@ struct error *paths_json(const struct paths *paths, struct text *text)
 	json_t *list = json_array();
 
 	for (uint32_t i = 0; i < paths->count; i++)
-		json_array_append_new(list, path_json(&paths->list[i]));
-	if (json_array_size(list) != paths->count) {
-		json_decref(list);
-		list = NULL;
-	}
+		list = json_array_with(list, path_json(&paths->list[i]));
 	json_t *root = json_pack("{s:i, s:s, s:I, s:I, s:o}", "schema", 1, "subject",
 		paths->subject, "objects", (json_int_t)paths->object_count, "retained_bytes",
 		(json_int_t)paths->retained_bytes, "paths", list);
-	char *printed = root ? json_dumps(root, JSON_INDENT(1)) : NULL;
-
-	json_decref(root);
-	if (printed) {
-		text_append(text, printed);
-		text_append_char(text, '\n');
-	}
-	free(printed);
-	return printed && !text->failed ? NULL : error_no_memory();
+	return json_print(root, text);
 }

@@ -1,36 +1,16 @@
-// The report for programs, by jansson. Its constructors swallow NULL and fail, so that running out
-// of memory anywhere below makes the whole NULL: one check at the end is enough.
+// The report for programs. See report_json.h.
 #include "output/report_json.h"
 
-#include <jansson.h>
 #include <math.h>
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "output/json.h"
 #include "output/path_nodes.h"
-
-static json_t *json_u64(uint64_t number)
-{
-	// JSON knows only numbers, and jansson's are signed; no real count comes near.
-	return json_integer(number > INT64_MAX ? INT64_MAX : (json_int_t)number);
-}
 
 static json_t *json_ms(double milliseconds)
 {
 	return json_real(round(milliseconds * 1000) / 1000);
-}
-
-// Appends `item` to `array`, both of which may be NULL; the result is NULL if either was or there
-// is no memory.
-static json_t *array_with(json_t *array, json_t *item)
-{
-	if (!array || json_array_append_new(array, item)) {
-		if (!array)
-			json_decref(item);
-		json_decref(array);
-		return NULL;
-	}
-	return array;
 }
 
 static json_t *target_json(const struct report *report)
@@ -88,8 +68,9 @@ static json_t *ledger_json(const struct report *report)
 	json_t *list = json_array();
 
 	for (uint32_t i = 0; i < report->ledger_count; i++)
-		list = array_with(list, json_pack("{s:s, s:o}", "account", report->ledger[i].name,
-						"bytes", json_u64(report->ledger[i].bytes)));
+		list = json_array_with(
+			list, json_pack("{s:s, s:o}", "account", report->ledger[i].name, "bytes",
+				      json_u64(report->ledger[i].bytes)));
 	return list;
 }
 
@@ -113,7 +94,7 @@ static json_t *types_json(const struct report *report)
 
 	for (uint32_t i = 0; i < report->type_count; i++) {
 		const struct report_type *type = &report->types[i];
-		list = array_with(list,
+		list = json_array_with(list,
 			json_pack("{s:s, s:o, s:o, s:o, s:b, s:b}", "type", type->name, "objects",
 				json_u64(type->objects), "bytes", json_u64(type->bytes),
 				"retained_bytes", json_u64(type->retained_bytes), "guessed",
@@ -128,7 +109,7 @@ static json_t *path_json(const struct report_holder *holder)
 
 	for (uint32_t i = 0; i < holder->path_count; i++) {
 		const struct report_step *step = &holder->path[i];
-		list = array_with(list,
+		list = json_array_with(list,
 			json_pack("{s:s, s:s, s:s, s:o, s:o, s:b, s:b}", "kind", step->kind, "name",
 				step->name, "type", step->type, "count", json_u64(step->count),
 				"retained_bytes", json_u64(step->bytes), "at_least", step->at_least,
@@ -142,7 +123,7 @@ static json_t *held_by_json(const struct report_holder *holder)
 	json_t *list = json_array();
 
 	for (uint32_t i = 0; i < holder->held_by_count; i++)
-		list = array_with(list, json_string(holder->held_by[i]));
+		list = json_array_with(list, json_string(holder->held_by[i]));
 	return list;
 }
 
@@ -152,7 +133,7 @@ static json_t *holders_json(const struct report *report)
 
 	for (uint32_t i = 0; i < report->holder_count; i++) {
 		const struct report_holder *holder = &report->holders[i];
-		list = array_with(list,
+		list = json_array_with(list,
 			json_pack("{s:s, s:s, s:s, s:b, s:o, s:o, s:o, s:o, s:o, s:o}", "name",
 				holder->name, "kind", holder->kind, "type", holder->type,
 				"name_exact", holder->name_exact, "retained_bytes",
@@ -178,10 +159,11 @@ static json_t *goroutines_json(const struct report *report)
 		const struct report_goroutines *group = &report->goroutines[i];
 		json_t *stack = json_array(), *frames = json_array();
 		for (uint32_t f = 0; f < group->stack.count; f++) {
-			stack = array_with(stack, json_string(group->stack.frames[f].function));
-			frames = array_with(frames, frame_json(&group->stack.frames[f]));
+			stack = json_array_with(
+				stack, json_string(group->stack.frames[f].function));
+			frames = json_array_with(frames, frame_json(&group->stack.frames[f]));
 		}
-		list = array_with(list,
+		list = json_array_with(list,
 			json_pack("{s:s, s:o, s:o, s:o, s:o, s:b, s:o, s:o, s:s, s:o}", "state",
 				group->state, "count", json_u64(group->count), "retained_bytes",
 				json_u64(group->retained_bytes), "wait_ns",
@@ -209,7 +191,7 @@ static json_t *places_json(const struct report_frame *frames, uint32_t count)
 	json_t *list = json_array();
 
 	for (uint32_t i = 0; i < count; i++)
-		list = array_with(list, place_json(&frames[i]));
+		list = json_array_with(list, place_json(&frames[i]));
 	return list;
 }
 
@@ -219,7 +201,7 @@ static json_t *finding_path_json(const struct report_finding *finding)
 
 	for (uint32_t i = 0; i < finding->path_count; i++) {
 		const struct path_node *node = &finding->path[i];
-		list = array_with(list,
+		list = json_array_with(list,
 			json_pack("{s:s, s:s, s:s, s:o}", "kind", node->kind, "name", node->name,
 				"type", node->type, "address", json_u64(node->address)));
 	}
@@ -233,7 +215,7 @@ static json_t *findings_json(const struct report *report)
 	for (uint32_t i = 0; i < report->finding_count; i++) {
 		const struct report_finding *finding = &report->findings[i];
 		const struct report_frame *creator = &finding->stack.created_by;
-		list = array_with(list,
+		list = json_array_with(list,
 			json_pack("{s:s, s:s, s:o, s:o, s:s, s:b, s:s, s:o, s:o, s:s, s:o, s:s, "
 				  "s:s, s:o, s:o, s:o}",
 				"rule", finding->rule, "account", finding->account, "bytes",
@@ -275,13 +257,5 @@ struct error *report_json(const struct report *report, struct text *text)
 		json_u64(report->holders_left_out), "finding_bytes",
 		json_u64(report->finding_bytes), "findings_left_out",
 		json_u64(report->findings_left_out));
-	char *printed = root ? json_dumps(root, JSON_INDENT(1) | JSON_REAL_PRECISION(12)) : NULL;
-
-	json_decref(root);
-	if (printed) {
-		text_append(text, printed);
-		text_append_char(text, '\n');
-	}
-	free(printed);
-	return printed && !text->failed ? NULL : error_no_memory();
+	return json_print(root, text);
 }
