@@ -51,7 +51,9 @@ def no_arguments():
 def mistakes():
     for arguments in (['--nonsense'], ['1', '--top'], ['1', '--top=0'], ['1', '--top=x'], ['1', '--color=red'],
                       ['1', '--fail-on=much'], ['1', '2'], ['1', '-zv'], ['--json=', '1'], ['paths'], ['paths', '1'],
-                      ['paths', '1', 'a', 'b'], ['paths', '1', 'a', '--top=3'], ['help', 'nonsense'], ['version', 'x']):
+                      ['paths', '1', 'a', 'b'], ['paths', '1', 'a', '--top=3'], ['help', 'nonsense'], ['version', 'x'],
+                      ['rss'], ['rss', '1', '2'], ['dump'], ['dump', '1'], ['dump', '1', '2', '-o', 'x'], ['snap', '1', '2'],
+                      ['snap', '-o', 'x'], ['snap', '1', '-o', 'x', '--json']):
         wrong = one_line(run(*arguments), 2)
         if wrong:
             return f'{" ".join(arguments)}: {wrong}'

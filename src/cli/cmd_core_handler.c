@@ -238,13 +238,8 @@ static struct error *write_core(
 		return err;
 	_cleanup_free_ char *path = core_path(arguments, target);
 	err = path ? output_begin(path, &output) : error_no_memory();
-	if (!err) {
-		err = dump_write(target, &options, output.fd);
-		if (err)
-			output_abandon(&output);
-		else
-			err = output_commit(&output);
-	}
+	if (!err)
+		err = output_end(&output, dump_write(target, &options, output.fd));
 	target_destroy(target);
 	if (!err)
 		*out = take_pointer(path);

@@ -9,7 +9,7 @@ enum { PATHS_DEFAULT = 3, PATHS_MAX = 1000 };
 
 struct paths_arguments {
 	struct common_arguments common;
-	const char *target, *subject;
+	const char *subject;
 	unsigned count;
 };
 
@@ -29,13 +29,12 @@ static error_t parse(int key, char *argument, struct argp_state *state)
 	case 'n':
 		return command_number(state, "--count", argument, PATHS_MAX, &arguments->count);
 	case ARGP_KEY_ARG:
-		if (!arguments->target)
-			arguments->target = argument;
-		else if (!arguments->subject)
-			arguments->subject = argument;
-		else
+		if (!arguments->common.target)
+			return ARGP_ERR_UNKNOWN; // the child's
+		if (arguments->subject)
 			return command_mistake(
 				state, error_create(ERROR_USAGE, "one ADDRESS or TYPE at a time"));
+		arguments->subject = argument;
 		return 0;
 	case ARGP_KEY_END:
 		if (arguments->subject)
@@ -62,7 +61,7 @@ static const struct argp argp = {
 static struct error *read_paths(const struct paths_arguments *arguments, struct paths **out)
 {
 	struct snapshot *snapshot;
-	struct error *err = snapshot_open(arguments->target, &snapshot);
+	struct error *err = snapshot_open(arguments->common.target, &snapshot);
 
 	if (err)
 		return err;
@@ -74,12 +73,10 @@ static struct error *read_paths(const struct paths_arguments *arguments, struct 
 static struct error *make_paths(const struct paths_arguments *arguments, struct paths **out)
 {
 	struct analysis *analysis;
-	struct error *err;
 
-	if (snapshot_is_likely(arguments->target))
+	if (snapshot_is_likely(arguments->common.target))
 		return read_paths(arguments, out);
-	err = common_open(&arguments->common, arguments->target, &analysis);
-
+	struct error *err = common_open(&arguments->common, &analysis);
 	if (err)
 		return err;
 	err = paths_find(analysis, arguments->subject, arguments->count, out);

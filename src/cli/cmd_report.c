@@ -13,7 +13,6 @@ enum { TOP_DEFAULT = 10, TOP_MAX = 1000, PATHS_LEAST = 20 };
 
 struct report_arguments {
 	struct common_arguments common;
-	const char *target;
 	unsigned top;     // 0: not said
 	uint64_t fail_on; // UINT64_MAX: never
 };
@@ -40,13 +39,6 @@ static error_t parse(int key, char *argument, struct argp_state *state)
 			return 0;
 		return command_mistake(state,
 			error_create(ERROR_USAGE, "--fail-on takes a size such as 64K, 10M or 1G"));
-	case ARGP_KEY_ARG:
-		if (arguments->target)
-			return command_mistake(
-				state, error_create(ERROR_USAGE,
-					       "one TARGET at a time; see 'heapwhy help'"));
-		arguments->target = argument;
-		return 0;
 	default:
 		return ARGP_ERR_UNKNOWN;
 	}
@@ -68,7 +60,7 @@ static struct error *make_report(
 	const struct report_options options = {
 		.paths = arguments->top > PATHS_LEAST ? arguments->top : PATHS_LEAST};
 
-	return common_report(&arguments->common, arguments->target, &options, rejected, out);
+	return common_report(&arguments->common, &options, rejected, out);
 }
 
 static struct error *write_report(
@@ -118,7 +110,7 @@ static struct error *run(const struct command *command, int argc, char **argv, i
 
 	if (err)
 		return err;
-	if (!arguments.target) {
+	if (!arguments.common.target) {
 		fputs("Usage: heapwhy [OPTION...] TARGET\n"
 		      "       heapwhy COMMAND [ARGUMENT...]\n"
 		      "TARGET is the id of a running Go process or a core file; 'heapwhy help' "

@@ -3,40 +3,20 @@
 #include "output/report_json.h"
 #include "output/rss_text.h"
 
-struct rss_arguments {
-	struct common_arguments common;
-	const char *target;
-};
-
 static error_t parse(int key, char *argument, struct argp_state *state)
 {
-	struct rss_arguments *arguments = state->input;
+	const struct common_arguments *arguments = state->input;
 
-	switch (key) {
-	case ARGP_KEY_INIT:
-		state->child_inputs[0] = &arguments->common;
-		return 0;
-	case ARGP_KEY_ARG:
-		if (arguments->target)
-			return command_mistake(
-				state, error_create(ERROR_USAGE, "one TARGET at a time"));
-		arguments->target = argument;
-		return 0;
-	case ARGP_KEY_END:
-		if (arguments->target)
-			return 0;
+	if (key == ARGP_KEY_END && !arguments->target)
 		return command_mistake(state, error_create(ERROR_USAGE, "rss needs a TARGET"));
-	default:
-		return ARGP_ERR_UNKNOWN;
-	}
+	return common_parse(key, argument, state);
 }
 
 static const struct argp argp = {
 	.parser = parse,
 	.args_doc = "TARGET",
 	.doc = "Where is the memory that the kernel says this process has? Every resident byte in "
-	       "one "
-	       "account.\v"
+	       "one account.\v"
 	       "The accounts add up to the Rss of /proc/PID/smaps_rollup.",
 	.children = common_children,
 };
@@ -44,19 +24,19 @@ static const struct argp argp = {
 static struct error *run(const struct command *command, int argc, char **argv, int *status)
 {
 	const struct report_options options = {.only_ledger = true};
-	struct rss_arguments arguments = {0};
+	struct common_arguments arguments = {0};
 	_cleanup_text_ struct text text = TEXT_INIT;
 	struct report *report;
 	struct error *err = command_parse(command, argc, argv, &arguments);
 
 	if (!err)
-		err = common_report(&arguments.common, arguments.target, &options, NULL, &report);
+		err = common_report(&arguments, &options, NULL, &report);
 	if (err)
 		return err;
-	struct style style = terminal_style(arguments.common.color, 0);
-	err = arguments.common.json ? report_json(report, &text) : rss_text(report, &style, &text);
+	struct style style = terminal_style(arguments.color, 0);
+	err = arguments.json ? report_json(report, &text) : rss_text(report, &style, &text);
 	if (!err)
-		err = common_output(&arguments.common, &text);
+		err = common_output(&arguments, &text);
 	report_destroy(report);
 	return err;
 }

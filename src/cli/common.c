@@ -9,26 +9,35 @@
 
 enum { KEY_JSON = 0x100, KEY_STOP, KEY_FORK, KEY_COLOR, KEY_NO_PROGRESS, KEY_EXE };
 
-static const struct argp_option capture_options[] = {
+static const struct argp_option source_options[] = {
 	{"exe", KEY_EXE, "FILE", 0, "The program that wrote the core, where it is not found", 0},
 	{"fork", KEY_FORK, NULL, 0,
 		"Look at a copy made by a fork-like clone: a pause of milliseconds", 0},
 	{"stop", KEY_STOP, NULL, 0,
 		"Copy while the process stands still: a longer pause, no second process", 0},
+	{0},
+};
+
+static const struct argp_option watch_options[] = {
 	{"no-progress", KEY_NO_PROGRESS, NULL, 0, "Do not show on the terminal what is going on",
 		0},
 	{"verbose", 'v', NULL, 0, "Tell on standard error what each phase took", 0},
 	{0},
 };
 
-static const struct argp_option output_options[] = {
+static const struct argp_option display_options[] = {
 	{"json", KEY_JSON, "FILE", OPTION_ARG_OPTIONAL,
 		"Write JSON instead of text, to standard output or to FILE", 0},
 	{"color", KEY_COLOR, "WHEN", 0, "Colours: auto, always or never", 0},
 	{0},
 };
 
-static error_t parse(int key, char *argument, struct argp_state *state)
+static const struct argp_option file_options[] = {
+	{"output", 'o', "FILE", 0, "Where it goes", 0},
+	{0},
+};
+
+error_t common_parse(int key, char *argument, struct argp_state *state)
 {
 	struct common_arguments *arguments = state->input;
 
@@ -36,6 +45,16 @@ static error_t parse(int key, char *argument, struct argp_state *state)
 	case ARGP_KEY_INIT:
 		if (state->child_inputs)
 			state->child_inputs[0] = arguments;
+		return 0;
+	case ARGP_KEY_ARG:
+		if (arguments->target)
+			return command_mistake(state,
+				error_create(ERROR_USAGE, "one TARGET at a time; see '%s --help'",
+					state->name));
+		arguments->target = argument;
+		return 0;
+	case 'o':
+		arguments->file = argument;
 		return 0;
 	case KEY_JSON:
 		arguments->json = true;
@@ -69,42 +88,72 @@ static error_t parse(int key, char *argument, struct argp_state *state)
 	}
 }
 
-static const struct argp capture_argp = {.options = capture_options, .parser = parse};
-const struct argp_child capture_children[] = {{&capture_argp, 0, NULL, 0}, {0}};
+static error_t parse_file(int key, char *argument, struct argp_state *state)
+{
+	const struct common_arguments *arguments = state->input;
 
-static const struct argp common_argp = {
-	.options = output_options, .parser = parse, .children = capture_children};
-const struct argp_child common_children[] = {{&common_argp, 0, NULL, 0}, {0}};
+	if (key != ARGP_KEY_END)
+		return common_parse(key, argument, state);
+	if (arguments->target && arguments->file)
+		return 0;
+	return command_mistake(
+		state, error_create(ERROR_USAGE, "a TARGET and -o FILE are needed; see '%s --help'",
+			       state->name));
+}
+
+// Each has at most one child, to which common_parse() hands the arguments on.
+static const struct argp source_argp = {.options = source_options, .parser = common_parse};
+static const struct argp_child source_children[] = {{&source_argp, 0, NULL, 0}, {0}};
+
+static const struct argp watch_argp = {
+	.options = watch_options, .parser = common_parse, .children = source_children};
+static const struct argp_child watch_children[] = {{&watch_argp, 0, NULL, 0}, {0}};
+
+static const struct argp display_argp = {
+	.options = display_options, .parser = common_parse, .children = watch_children};
+const struct argp_child common_children[] = {{&display_argp, 0, NULL, 0}, {0}};
+
+static const struct argp snap_argp = {
+	.options = file_options, .parser = parse_file, .children = watch_children};
+const struct argp_child snap_children[] = {{&snap_argp, 0, NULL, 0}, {0}};
+
+static const struct argp dump_argp = {
+	.options = file_options, .parser = parse_file, .children = source_children};
+const struct argp_child dump_children[] = {{&dump_argp, 0, NULL, 0}, {0}};
+
+struct analysis_options common_options(const struct common_arguments *arguments)
+{
+	return (struct analysis_options){
+		.capture = {.method = arguments->method},
+		.exe = arguments->exe,
+	};
+}
 
 static void remark_print(void *context, const char *line)
 {
 	fprintf(stderr, "heapwhy: %s\n", line);
 }
 
-static struct error *open_analysis(const struct common_arguments *arguments, const char *name,
-	struct target **rejected, struct analysis **out)
+static struct error *open_analysis(
+	const struct common_arguments *arguments, struct target **rejected, struct analysis **out)
 {
+	struct analysis_options options = common_options(arguments);
 	struct progress_line line;
 
 	// One or the other: they would write over each other.
 	progress_line_init(&line, !arguments->no_progress && !arguments->verbose);
 	if (arguments->verbose)
 		log_set_sink(remark_print, NULL);
-	struct analysis_options options = {
-		.capture = {.method = arguments->method},
-		.exe = arguments->exe,
-		.progress = &line.progress,
-		.rejected = rejected,
-	};
-	struct error *err = analysis_open(name, &options, out);
+	options.progress = &line.progress;
+	options.rejected = rejected;
+	struct error *err = analysis_open(arguments->target, &options, out);
 	progress_line_clear(&line);
 	return err;
 }
 
-struct error *common_open(
-	const struct common_arguments *arguments, const char *name, struct analysis **out)
+struct error *common_open(const struct common_arguments *arguments, struct analysis **out)
 {
-	return open_analysis(arguments, name, NULL, out);
+	return open_analysis(arguments, NULL, out);
 }
 
 static struct error *read_report(const char *path, struct report **out)
@@ -119,14 +168,14 @@ static struct error *read_report(const char *path, struct report **out)
 	return err;
 }
 
-struct error *common_report(const struct common_arguments *arguments, const char *name,
+struct error *common_report(const struct common_arguments *arguments,
 	const struct report_options *options, struct target **rejected, struct report **out)
 {
 	struct analysis *analysis;
 
-	if (snapshot_is_likely(name))
-		return read_report(name, out);
-	struct error *err = open_analysis(arguments, name, rejected, &analysis);
+	if (snapshot_is_likely(arguments->target))
+		return read_report(arguments->target, out);
+	struct error *err = open_analysis(arguments, rejected, &analysis);
 	if (err)
 		return err;
 	err = report_build(analysis, options, out);

@@ -8,6 +8,8 @@
 #include "output/report.h"
 
 struct common_arguments {
+	const char *target; // NULL: none was given
+	const char *file;   // of -o
 	enum capture_method method;
 	enum color_when color;
 	bool json, no_progress, verbose;
@@ -15,19 +17,25 @@ struct common_arguments {
 	const char *json_file; // NULL: standard output
 };
 
-// A child parser for --exe, --fork, --stop, --no-progress, --verbose. Its input is a struct common_arguments.
-extern const struct argp_child capture_children[];
+// Child parsers, whose input is a struct common_arguments. All take one TARGET, which may be missing, --exe, --fork and
+// --stop.
+extern const struct argp_child common_children[]; // and --json, --color, --no-progress, --verbose
+extern const struct argp_child
+	snap_children[]; // and -o FILE, --no-progress, --verbose; both must be there
+extern const struct argp_child dump_children[]; // and -o FILE; both must be there
 
-// The same, and --json, --color.
-extern const struct argp_child common_children[];
+// A parser for commands whose arguments are a struct common_arguments and no more: argp hands nothing on by itself.
+error_t common_parse(int key, char *argument, struct argp_state *state);
 
-// Opens `name` as the arguments say, with progress on the terminal.
-struct error *common_open(
-	const struct common_arguments *arguments, const char *name, struct analysis **out);
+// What the arguments say about opening the target; nobody watches.
+struct analysis_options common_options(const struct common_arguments *arguments);
+
+// Opens the target as the arguments say, with progress on the terminal.
+struct error *common_open(const struct common_arguments *arguments, struct analysis **out);
 
 // The report on a target, or the one that a snapshot holds. The target is let go and the analysis's memory given back.
 // `rejected`: as in struct analysis_options.
-struct error *common_report(const struct common_arguments *arguments, const char *name,
+struct error *common_report(const struct common_arguments *arguments,
 	const struct report_options *options, struct target **rejected, struct report **out);
 
 // Prints `text` or writes it to the file that --json asked for.

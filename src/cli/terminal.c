@@ -148,7 +148,7 @@ static void output_free(struct output *output)
 	free(output->path);
 }
 
-void output_abandon(struct output *output)
+static void output_abandon(struct output *output)
 {
 	close(output->fd);
 	unlink(output->temporary);
@@ -157,7 +157,7 @@ void output_abandon(struct output *output)
 
 // fsync before rename: a crash must not leave the name with nothing behind it. Closing may be what tells that a network
 // disk is full.
-struct error *output_commit(struct output *output)
+static struct error *output_commit(struct output *output)
 {
 	struct error *err = NULL;
 	bool failed = fsync(output->fd) != 0;
@@ -180,6 +180,14 @@ struct error *output_commit(struct output *output)
 	return err;
 }
 
+struct error *output_end(struct output *output, struct error *err)
+{
+	if (!err)
+		return output_commit(output);
+	output_abandon(output);
+	return err;
+}
+
 struct error *output_file(const char *path, const struct text *text)
 {
 	struct stat status;
@@ -191,9 +199,7 @@ struct error *output_file(const char *path, const struct text *text)
 	struct error *err = output_begin(path, &output);
 	if (err)
 		return err;
-	if (write_all(output.fd, text->bytes, text->length))
-		return output_commit(&output);
-	err = error_errno(ERROR_INTERNAL, "cannot write %s", path);
-	output_abandon(&output);
-	return err;
+	if (!write_all(output.fd, text->bytes, text->length))
+		err = error_errno(ERROR_INTERNAL, "cannot write %s", path);
+	return output_end(&output, err);
 }

@@ -34,9 +34,8 @@ struct output {
 	char *path, *temporary;
 };
 struct error *output_begin(const char *path, struct output *out);
-// Both end it: one with the complete file, the other without.
-struct error *output_commit(struct output *output);
-void output_abandon(struct output *output);
+// Ends it: with the complete file when `err` is NULL, otherwise without. Returns `err`, or what went wrong here.
+struct error *output_end(struct output *output, struct error *err);
 
 // Writes a file that only its owner may read. A regular file appears under its name only when it is complete;
 // a pipe or device is written to.
