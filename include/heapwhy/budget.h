@@ -42,7 +42,7 @@ struct hw_budget {
 	struct hw_budget *parent;
 	hw_budget_callback *callback;
 	void *context;
-	uint64_t soft_bytes, hard_bytes; // UINT64_MAX: none
+	uint64_t soft_bytes, hard_bytes; // UINT64_MAX: none. Set them with the calls below
 	uint64_t used_bytes, peak_bytes; // read them with hw_budget_used() and hw_budget_peak()
 	uint64_t refusals; // allocations that failed because of this budget's hard limit
 };
@@ -54,6 +54,10 @@ void hw_budget_deinit(struct hw_budget *budget);
 // Only while nobody else uses the budget. `soft_bytes` 0 means no limit.
 void hw_budget_set_soft(
 	struct hw_budget *budget, uint64_t soft_bytes, hw_budget_callback *callback, void *context);
+
+// Moves both limits; any thread may, at any time. UINT64_MAX means no limit, and 0 that nothing more may be taken. A
+// soft limit that is moved below what is in use counts as crossed. What is in use stays, also beyond the hard limit.
+void hw_budget_set_limits(struct hw_budget *budget, uint64_t soft_bytes, uint64_t hard_bytes);
 
 // For memory that does not come through the allocator. False: refused, nothing is charged.
 bool hw_budget_charge(struct hw_budget *budget, size_t bytes);

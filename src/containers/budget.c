@@ -24,10 +24,10 @@ static void level_refund(struct hw_budget *budget, size_t bytes)
 // Compares before it adds, so that one refused giant does not make others fail meanwhile.
 static bool level_charge(struct hw_budget *budget, size_t bytes)
 {
-	uint64_t used = load(&budget->used_bytes);
+	uint64_t used = load(&budget->used_bytes), hard = load(&budget->hard_bytes);
 
 	do {
-		if (bytes > budget->hard_bytes || used > budget->hard_bytes - bytes) {
+		if (bytes > hard || used > hard - bytes) {
 			__atomic_fetch_add(&budget->refusals, 1, __ATOMIC_RELAXED);
 			return false;
 		}
@@ -58,9 +58,8 @@ static bool tree_charge(struct hw_budget *budget, size_t bytes)
 static void tree_call_back(struct hw_budget *budget, size_t bytes)
 {
 	for (struct hw_budget *level = budget; level; level = level->parent) {
-		uint64_t used = load(&level->used_bytes);
-		if (level->callback && used > level->soft_bytes &&
-			used - level->soft_bytes <= bytes)
+		uint64_t used = load(&level->used_bytes), soft = load(&level->soft_bytes);
+		if (level->callback && used > soft && used - soft <= bytes)
 			level->callback(level, level->context);
 	}
 }
@@ -148,6 +147,16 @@ void hw_budget_set_soft(
 	budget->soft_bytes = soft_bytes ? soft_bytes : UINT64_MAX;
 	budget->callback = callback;
 	budget->context = context;
+}
+
+void hw_budget_set_limits(struct hw_budget *budget, uint64_t soft_bytes, uint64_t hard_bytes)
+{
+	uint64_t used = load(&budget->used_bytes);
+
+	__atomic_store_n(&budget->hard_bytes, hard_bytes, __ATOMIC_RELAXED);
+	uint64_t before = __atomic_exchange_n(&budget->soft_bytes, soft_bytes, __ATOMIC_RELAXED);
+	if (budget->callback && used > soft_bytes && used <= before)
+		budget->callback(budget, budget->context);
 }
 
 uint64_t hw_budget_used(const struct hw_budget *budget)
