@@ -101,7 +101,6 @@ void typing_destroy(struct typing *typing)
 	typing_dwarf_destroy(typing->dwarf);
 	typing_code_destroy(typing->code);
 	claims_destroy(typing);
-	hw_vector_deinit(&typing->memory_queue);
 	hw_vector_deinit(&typing->globals);
 	hw_map_deinit(&typing->captures);
 	hw_map_deinit(&typing->capture_types);
@@ -192,6 +191,8 @@ struct error *typing_spread(struct typing *typing, const uint64_t *live)
 	if (!err)
 		err = typing_steps(typing);
 	span_queue_destroy(take_pointer(typing->queue));
+	if (!err)
+		typing_settle_parts(typing);
 	if (!err)
 		err = labels_create(typing, &typing->labels);
 	return err ? error_wrap(err, "giving the objects types") : NULL;

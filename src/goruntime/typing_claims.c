@@ -20,7 +20,6 @@ enum {
 	BITS_OBJECT_MAX = 512, // objects up to this size have their pointer bits loaded
 	TINY_MAX = 16,         // objects below it without pointers share a slot of this size
 			       // (runtime/malloc.go)
-	PARTS_MAX = 1 << 24,
 };
 
 static size_t claims_bytes(const struct typing *typing)
@@ -34,8 +33,7 @@ struct error *claims_create(struct typing *typing)
 
 	typing->claims = pages_alloc(NULL, claims_bytes(typing));
 	typing->pending = calloc((size_t)heap->object_count / 64 + 1, sizeof(*typing->pending));
-	hw_map_init(&typing->parts);
-	hw_map_init(&typing->part_of);
+	parts_init(&typing->parts);
 	if (!typing->claims || !typing->pending)
 		return error_no_memory();
 	return span_queue_create(heap, typing->pending, &typing->queue);
@@ -46,8 +44,7 @@ void claims_destroy(struct typing *typing)
 	span_queue_destroy(typing->queue);
 	pages_free(typing->claims, claims_bytes(typing));
 	free(typing->pending);
-	hw_map_deinit(&typing->parts);
-	hw_map_deinit(&typing->part_of);
+	parts_deinit(&typing->parts);
 }
 
 object_id typing_find(const struct typing *typing, remote_addr address, const struct span **span)
@@ -222,13 +219,13 @@ static bool claim_slab(struct typing *typing, const struct span *span, object_id
 	uint64_t offset, const struct go_type *type)
 {
 	uint64_t header = span_header_bytes(typing->heap, span);
-	uint64_t room = span->elem_size - header, value, packed;
-	remote_addr start = span_object(span, id) + header;
+	uint64_t room = span->elem_size - header;
+	uint32_t first_type;
+	remote_addr first, start = span_object(span, id) + header;
 
 	if (type->size < TINY_MAX || room / type->size < 2 || offset % type->size ||
-		typing->claims[id] || !hw_map_get(&typing->part_of, id, &value) ||
-		value == start + offset || !hw_map_get(&typing->parts, value, &packed) ||
-		packed >> 32 != type->id || (value - start) % type->size)
+		typing->claims[id] || !typing_first_part(typing, id, &first, &first_type) ||
+		first == start + offset || first_type != type->id || (first - start) % type->size)
 		return false;
 	uint64_t count = room / type->size;
 	if (!span_fits(typing->heap, span, count * type->size) ||
@@ -237,32 +234,6 @@ static bool claim_slab(struct typing *typing, const struct span *span, object_id
 		return false;
 	claim_whole(typing, span, id, type, CLAIM_ARRAY);
 	return true;
-}
-
-static void claim_part(
-	struct typing *typing, remote_addr address, const struct go_type *type, uint64_t count)
-{
-	uint64_t bounded = count < UINT32_MAX ? count : UINT32_MAX;
-	uint64_t *place = hw_map_at(&typing->parts, address, 0);
-
-	if (!place) {
-		typing->no_memory = true;
-		return;
-	}
-	if (*place) {
-		const struct go_type *old = type_by_id(typing->types, *place >> 32);
-		// A long array comes first as a whole, then as its elements: of equal size, and still to be followed.
-		uint64_t old_size = (*place & UINT32_MAX) * old->size, size = bounded * type->size;
-		bool elements = old->kind == GO_ARRAY && old->elem == type;
-		if (old_size > size || (old_size == size && !elements))
-			return;
-	}
-	*place = (uint64_t)type->id << 32 | bounded;
-	if (!type->pointer_bytes)
-		return;
-	struct typed_memory memory = {.address = address, .type = type, .count = count};
-	if (!hw_vector_push(&typing->memory_queue, memory))
-		typing->no_memory = true;
 }
 
 static bool in_module_data(const struct typing *typing, remote_addr address)
@@ -279,8 +250,8 @@ static void claim_outside(
 	struct typing *typing, remote_addr address, const struct go_type *type, uint64_t count)
 {
 	if (in_module_data(typing, address) && type->pointer_bytes &&
-		typing->parts.count < PARTS_MAX)
-		claim_part(typing, address, type, count);
+		typing->parts.at.count < PARTS_MAX)
+		typing_add_part(typing, address, type, count, true);
 }
 
 // Types that stand for a larger one: moves `address` and changes `type` to those of the object that holds the value.
@@ -389,11 +360,11 @@ void typing_claim_as(struct typing *typing, enum claim_kind kind, remote_addr ad
 	} else if (array && offset % type->size == 0 &&
 		   span_fits(typing->heap, span, offset + bytes)) {
 		claim_whole(typing, span, id, type, CLAIM_ARRAY);
-	} else if (!claim && typing->parts.count < PARTS_MAX) {
+	} else if (!claim && typing->parts.at.count < PARTS_MAX) {
 		if (claim_slab(typing, span, id, offset, type))
 			return;
-		hw_map_at(&typing->part_of, id, address);
-		claim_part(typing, address, type, count);
+		typing_set_first_part(typing, id, address);
+		typing_add_part(typing, address, type, count, false);
 	}
 }
 
@@ -407,7 +378,7 @@ void typing_claim_memory(
 	struct typing *typing, remote_addr address, const struct go_type *type, uint64_t count)
 {
 	if (type && type->size && type->pointer_bytes && count)
-		claim_part(typing, address, type, count);
+		typing_add_part(typing, address, type, count, true);
 }
 
 void typing_claim_closure(struct typing *typing, remote_addr address)

@@ -4,8 +4,9 @@
 // Objects wait as bits, their spans in a queue (typing_queue.h). A span is read from its first waiting object on,
 // through a window, and objects in it that become typed meanwhile are taken in the same pass when
 // they lie further on. So memory in allocation order is read once and in large pieces, and a list
-// shuffled over the heap costs a small read an object.
+// shuffled over the heap costs a small read an object. Parts (typing_parts.h) have their turn when no object waits.
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/cleanup.h"
@@ -16,6 +17,7 @@
 enum {
 	WINDOW_BYTES = TYPING_WINDOW_BYTES,
 	READ_AHEAD_BYTES = 1 << 14,
+	READ_GAP_BYTES = 4096, // reading over it is cheaper than another system call
 	OPERAND_BYTES = 64,
 	PREFETCH_AHEAD = 8,
 	PREFETCH_OPERATIONS = 8
@@ -405,12 +407,9 @@ static void follow_object(struct typing *typing, struct window *window, const st
 	follow_values(typing, window, program, start, count, ahead);
 }
 
-static void prefetch_object(const struct typing *typing, const struct window *window,
-	const struct span *span, object_id id)
+static void prefetch_value(const struct typing *typing, const struct window *window,
+	const struct go_type *type, remote_addr start)
 {
-	const struct go_type *type = typing_object_type(typing, id);
-	remote_addr start = span_object(span, id) + span_header_bytes(typing->heap, span);
-
 	if (type && type->id < typing->program_count && typing->programs[type->id] &&
 		start >= window->start && start + type->size <= window->end)
 		prefetch_claims(typing, typing->programs[type->id],
@@ -423,6 +422,7 @@ static void follow_span(struct typing *typing, const struct span *span, struct w
 {
 	object_id end = span->first + span->count;
 	uint64_t bytes = (uint64_t)span->count * span->elem_size;
+	uint64_t header = span_header_bytes(typing->heap, span);
 
 	for (unsigned pass = 0;; pass++) {
 		object_id id = next_pending(typing, span->first, end);
@@ -434,7 +434,8 @@ static void follow_span(struct typing *typing, const struct span *span, struct w
 		while (id != OBJECT_NONE) {
 			for (; soon != OBJECT_NONE && soon <= id + PREFETCH_AHEAD;
 				soon = next_pending(typing, soon + 1, end))
-				prefetch_object(typing, &window, span, soon);
+				prefetch_value(typing, &window, typing_object_type(typing, soon),
+					span_object(span, soon) + header);
 			object_id next = next_pending(typing, id + 1, end);
 			__atomic_store_n(&typing->pending[id >> 6],
 				typing->pending[id >> 6] & ~(UINT64_C(1) << (id & 63)),
@@ -445,13 +446,54 @@ static void follow_span(struct typing *typing, const struct span *span, struct w
 	}
 }
 
-static void follow_memory(struct typing *typing, const struct typed_memory *memory)
+// What became known of the whole object meanwhile covers its parts.
+static bool is_superseded(const struct typing *typing, const struct typed_memory *part)
 {
-	const struct program *program = typing_program(typing, memory->type);
-	struct window window = {0};
+	object_id id = part->certain ? OBJECT_NONE : heap_find(typing->heap, part->address);
 
-	if (program->length)
-		follow_values(typing, &window, program, memory->address, memory->count, 0);
+	return id != OBJECT_NONE && typing->claims[id];
+}
+
+// The bytes from batch[0] on that are worth reading at once: to the end of the last part that begins close to where
+// those before it end.
+static uint64_t batch_bytes(
+	const struct typing *typing, const struct typed_memory *batch, size_t count)
+{
+	remote_addr start = batch[0].address, end = start;
+
+	for (size_t i = 0; i < count && batch[i].address <= end + READ_GAP_BYTES; i++) {
+		uint64_t bytes = batch[i].count * type_by_id(typing->types, batch[i].type)->size;
+		if (batch[i].address + bytes - start > WINDOW_BYTES)
+			break;
+		if (batch[i].address + bytes > end)
+			end = batch[i].address + bytes;
+	}
+	return end - start;
+}
+
+static void follow_parts(struct typing *typing)
+{
+	struct window window = {0};
+	size_t count;
+	_cleanup_free_ struct typed_memory *batch = typing_take_parts(typing, &count);
+
+	for (size_t i = 0; i < count && !typing->no_memory; i++) {
+		const struct typed_memory *part = &batch[i];
+		const struct go_type *type = type_by_id(typing->types, part->type);
+		uint64_t bytes = part->count * type->size, ahead = 0;
+
+		if (i + PREFETCH_AHEAD < count)
+			prefetch_value(typing, &window,
+				type_by_id(typing->types, batch[i + PREFETCH_AHEAD].type),
+				batch[i + PREFETCH_AHEAD].address);
+		const struct program *program = typing_program(typing, type);
+		if (!program->length || is_superseded(typing, part))
+			continue;
+		if (part->address + bytes > window.end)
+			ahead = batch_bytes(typing, part, count - i);
+		follow_values(typing, &window, program, part->address, part->count,
+			ahead > bytes ? ahead - bytes : 0);
+	}
 }
 
 // False when no span waits.
@@ -477,11 +519,9 @@ struct error *typing_propagate(struct typing *typing)
 	while (!typing->no_memory) {
 		if (follow_next_span(typing))
 			continue;
-		if (!typing->memory_queue.count)
+		if (!typing->parts.queue.count)
 			return NULL;
-		struct typed_memory memory =
-			typing->memory_queue.items[--typing->memory_queue.count];
-		follow_memory(typing, &memory);
+		follow_parts(typing);
 	}
 	return error_no_memory();
 }

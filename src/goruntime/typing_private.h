@@ -3,6 +3,7 @@
 #define GORUNTIME_TYPING_PRIVATE_H
 
 #include "goruntime/typing_claims.h"
+#include "goruntime/typing_parts.h"
 #include "goruntime/typing_program.h"
 #include "goruntime/typing_queue.h"
 #include "heapwhy/arena.h"
@@ -35,14 +36,6 @@ static inline uint32_t claim_make(const struct go_type *type, uint32_t flags)
 	return (type->id + 1) << CLAIM_TYPE_SHIFT | flags;
 }
 
-// Typed memory that is followed although no object's claim says so: a part of an object that
-// something points into, a global, a stack variable.
-struct typed_memory {
-	remote_addr address;
-	const struct go_type *type;
-	uint64_t count;
-};
-
 // A global variable by whatever name is known.
 struct known_global {
 	struct global_name name;
@@ -66,10 +59,7 @@ struct typing {
 	struct span_queue *queue; // spans with pending objects
 	uint8_t *window;          // what is being followed, WINDOW_BYTES
 
-	struct hw_map
-		parts; // address -> type's id << 32 | count: typed memory that was queued already
-	struct hw_map part_of; // object -> address of the part of it that was found first
-	HW_VECTOR(struct typed_memory) memory_queue;
+	struct parts parts;
 
 	struct program **programs; // by type's id
 	uint32_t program_count;

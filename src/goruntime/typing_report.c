@@ -49,12 +49,11 @@ void typing_of(const struct typing *typing, object_id id, struct object_type *ou
 // An untyped object of which a part is known: that part's type, or NULL.
 static const struct go_type *known_part(const struct typing *typing, object_id id)
 {
-	uint64_t address, packed;
+	remote_addr address;
+	uint32_t type;
 
-	if (!hw_map_get(&typing->part_of, id, &address) ||
-		!hw_map_get(&typing->parts, address, &packed))
-		return NULL;
-	return type_by_id(typing->types, packed >> 32);
+	return typing_first_part(typing, id, &address, &type) ? type_by_id(typing->types, type)
+							      : NULL;
 }
 
 bool typing_is_closure(const struct typing *typing, object_id id)
