@@ -210,7 +210,7 @@ static void *epoll_thread(void *argument)
 	return NULL;
 }
 
-static int futex_word;
+static int futex_word, futex_woken; // the second follows the first once all have been woken
 
 static void *futex_waker(void *unused)
 {
@@ -218,6 +218,7 @@ static void *futex_waker(void *unused)
 		usleep(4000);
 		__atomic_fetch_add(&futex_word, 1, __ATOMIC_SEQ_CST);
 		syscall(SYS_futex, &futex_word, FUTEX_WAKE_PRIVATE, 100, NULL, NULL, 0);
+		__atomic_fetch_add(&futex_woken, 1, __ATOMIC_SEQ_CST);
 	}
 	return NULL;
 }
@@ -225,12 +226,14 @@ static void *futex_waker(void *unused)
 static void *futex_thread(void *unused)
 {
 	for (;;) {
+		// Whoever waits before the waker has called is woken without a change.
+		int woken = __atomic_load_n(&futex_woken, __ATOMIC_SEQ_CST);
 		int value = __atomic_load_n(&futex_word, __ATOMIC_SEQ_CST);
 
 		if (syscall(SYS_futex, &futex_word, FUTEX_WAIT_PRIVATE, value, NULL, NULL, 0) &&
 			errno != EAGAIN)
 			complain("futex: %s", strerror(errno));
-		if (__atomic_load_n(&futex_word, __ATOMIC_SEQ_CST) == value)
+		if (__atomic_load_n(&futex_word, __ATOMIC_SEQ_CST) == value && woken == value)
 			complain("a futex woke up without a cause");
 		beat(BEAT_FUTEX);
 	}
