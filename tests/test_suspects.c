@@ -37,6 +37,7 @@ static void world_open(struct world *world)
 	assert_success(synthetic_extract(&synthetic, 1, &world->analysis.graph));
 	assert_success(graph_connect(world->analysis.graph, 4, holds, hold_count));
 	assert_success(graph_dominate(world->analysis.graph));
+	assert_success(graph_prepare_tree(world->analysis.graph));
 	world->span = (struct span){.elem_size = BYTES, .count = OBJECTS, .state = SPAN_IN_USE};
 	world->heap = (struct heap){.spans = &world->span,
 		.span_count = 1,

@@ -159,7 +159,7 @@ static struct error *run_open_typing(struct pipeline *pipeline)
 	return err ? err : holders_group(analysis);
 }
 
-// Dominators, beside the types.
+// Dominators and paths, beside the types.
 struct dominating {
 	struct graph *graph;
 	struct error *err;
@@ -172,6 +172,10 @@ static void *dominating_run(void *context)
 	uint64_t start = clock_ns();
 
 	dominating->err = graph_dominate(dominating->graph);
+	if (!dominating->err)
+		dominating->err = graph_prepare_tree(dominating->graph);
+	if (!dominating->err)
+		dominating->err = graph_prepare_paths(dominating->graph);
 	dominating->took = clock_ns() - start;
 	return NULL;
 }

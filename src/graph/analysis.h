@@ -72,7 +72,7 @@ struct analysis {
 	struct heap *heap;
 	struct goroutine_list *goroutines;
 	struct roots roots;
-	struct graph *graph;
+	struct graph *graph; // with its dominators, tree and paths
 	struct typing *typing;
 	struct agreement agreement;
 

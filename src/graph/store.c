@@ -69,7 +69,7 @@ static bool line_make_odd(struct store *store, struct node_line *line)
 	if (!hw_vector_reserve(&store->odd_sizes, LINE_NODES))
 		return false;
 	for (unsigned i = 0; i < LINE_NODES; i++)
-		store->odd_sizes.items[index + i] = line->sizes[i >= line->split];
+		store->odd_sizes.items[index + i] = size_pack(line->sizes[i >= line->split]);
 	store->odd_sizes.count += LINE_NODES;
 	line->sizes[0] = (uint32_t)(index / LINE_NODES);
 	line->flags |= LINE_ODD_SIZES;
@@ -101,7 +101,7 @@ bool store_set_sizes(struct store *store, node_id node, uint64_t count, uint64_t
 		if (line->flags & LINE_ODD_SIZES)
 			for (unsigned i = index; i < LINE_NODES; i++)
 				store->odd_sizes.items[(size_t)line->sizes[0] * LINE_NODES + i] =
-					i < index + here ? size : 0;
+					i < index + here ? size_pack(size) : 0;
 		node += here;
 		count -= here;
 	}
@@ -120,8 +120,8 @@ uint64_t store_line_bytes(const struct store *store, uint32_t number, uint64_t b
 	}
 	uint64_t bytes = 0;
 	for (; bits; bits &= bits - 1)
-		bytes += store->odd_sizes.items[(size_t)line->sizes[0] * LINE_NODES +
-						(size_t)__builtin_ctzll(bits)];
+		bytes += size_unpack(store->odd_sizes.items[(size_t)line->sizes[0] * LINE_NODES +
+							    (size_t)__builtin_ctzll(bits)]);
 	return bytes;
 }
 

@@ -54,7 +54,7 @@ struct store {
 	struct node_line *lines;
 	uint32_t line_count;
 	struct edge_blocks blocks;
-	HW_VECTOR(uint64_t) odd_sizes; // LINE_NODES for each line with LINE_ODD_SIZES
+	HW_VECTOR(uint32_t) odd_sizes; // LINE_NODES for each line with LINE_ODD_SIZES; size_pack()
 	uint64_t edge_count, edge_bytes;
 };
 
@@ -83,13 +83,30 @@ static inline uint32_t rank_in_line(uint64_t bits, node_id node)
 	return (uint32_t)__builtin_popcountll(bits & (node_bit(node) - 1));
 }
 
+// A size in four bytes. From 2 GiB on it is one of whole pages of Go's heap (runtime/mheap.go, pageSize).
+enum { SIZE_PAGE_SHIFT = 13 };
+#define SIZE_IN_PAGES (UINT32_C(1) << 31)
+
+static inline uint32_t size_pack(uint64_t size)
+{
+	return size < SIZE_IN_PAGES ? (uint32_t)size
+				    : SIZE_IN_PAGES | (uint32_t)(size >> SIZE_PAGE_SHIFT);
+}
+
+static inline uint64_t size_unpack(uint32_t packed)
+{
+	return packed < SIZE_IN_PAGES ? packed
+				      : (uint64_t)(packed & ~SIZE_IN_PAGES) << SIZE_PAGE_SHIFT;
+}
+
 static inline uint64_t store_size(
 	const struct store *store, const struct node_line *line, node_id node)
 {
 	unsigned index = node % LINE_NODES;
 
 	if (__builtin_expect(line->flags & LINE_ODD_SIZES, 0))
-		return store->odd_sizes.items[(size_t)line->sizes[0] * LINE_NODES + index];
+		return size_unpack(
+			store->odd_sizes.items[(size_t)line->sizes[0] * LINE_NODES + index]);
 	return line->sizes[index >= line->split];
 }
 

@@ -23,7 +23,8 @@ static void describe_object(
 	char word[NAME_MAX_BYTES];
 
 	typing_of(analysis->typing, window->holder, &holder);
-	typing_word(analysis->typing, window->holder, window->offset, word, sizeof(word));
+	typing_word(
+		analysis->typing, window->holder, 8 * (uint64_t)window->word, word, sizeof(word));
 	if (holder.source != TYPED_EXACT)
 		return;
 	if (!strncmp(holder.type->name, "map.", 4) ||

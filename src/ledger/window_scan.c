@@ -25,6 +25,7 @@ enum {
 	FLUSH_FROM = 1 << 15,  // windows that a scanner gathers
 	SETTLE_FROM = 1 << 19, // ... and all together
 	MEMORY_CACHE_BYTES = 1 << 20,
+	HOLDER_WORD_MAX = (1 << 29) - 1, // struct window
 };
 
 struct scanning {
@@ -86,30 +87,30 @@ static bool is_tiny(const struct place *place)
 	return place->span->noscan && place->span->elem_size <= TINY_BYTES;
 }
 
-enum seen { SEEN_UNKNOWN, SEEN_WHOLE, SEEN_PART };
+enum sight { SIGHT_UNKNOWN, SIGHT_WHOLE, SIGHT_PART };
 
-static enum seen extent_seen(
+static enum sight extent_seen(
 	const struct heap *heap, const struct place *place, struct extent extent)
 {
 	if (extent.start == 0 && extent.seen == extent.cap &&
 		span_fits(heap, place->span, extent.cap))
-		return SEEN_WHOLE;
-	return SEEN_PART;
+		return SIGHT_WHOLE;
+	return SIGHT_PART;
 }
 
 // A pointer to a T shows a T. At the start of an object or of an array's element a T that is
 // smaller may be the first field of something larger, which whoever knows Go's ways can get at; but a
 // number's address there is that of the first element of a backing array.
-static enum seen see_pointer(const struct scanning *scanning, const struct place *place,
+static enum sight see_pointer(const struct scanning *scanning, const struct place *place,
 	const struct view *view, struct extent *out)
 {
 	uint64_t start = place->offset, size = view->size;
 	struct object_type target;
 
 	if (size > place->room - start)
-		return SEEN_UNKNOWN;
+		return SIGHT_UNKNOWN;
 	if (!start && span_fits(scanning->heap, place->span, size))
-		return SEEN_WHOLE;
+		return SIGHT_WHOLE;
 	typing_of_in(scanning->typing, place->span, place->id, &target);
 	if (target.source == TYPED_EXACT && target.array) {
 		uint64_t unit = target.type->size;
@@ -117,17 +118,17 @@ static enum seen see_pointer(const struct scanning *scanning, const struct place
 			size = unit;
 	} else if (!start && (view->head || (target.source == TYPED_EXACT &&
 						    target.type->kind != GO_ARRAY))) {
-		return SEEN_WHOLE;
+		return SIGHT_WHOLE;
 	}
 	if (size > place->room - start)
-		return SEEN_UNKNOWN;
+		return SIGHT_UNKNOWN;
 	*out = (struct extent){(uint32_t)start, (uint32_t)(start + size), (uint32_t)(start + size)};
 	return extent_seen(scanning->heap, place, *out);
 }
 
 // Length and capacity are those of the header that was read: what does not fit was being changed, or
 // is no slice.
-static enum seen see_slice(const struct scanning *scanning, const struct place *place,
+static enum sight see_slice(const struct scanning *scanning, const struct place *place,
 	const struct reference *reference, struct extent *out)
 {
 	uint64_t size = reference->view.size, length = reference->words[1];
@@ -135,23 +136,23 @@ static enum seen see_slice(const struct scanning *scanning, const struct place *
 	uint64_t left = place->room - place->offset;
 
 	if (length > capacity || (size && capacity > left / size))
-		return SEEN_UNKNOWN;
+		return SIGHT_UNKNOWN;
 	*out = (struct extent){(uint32_t)place->offset, (uint32_t)(place->offset + length * size),
 		(uint32_t)(place->offset + capacity * size)};
 	return extent_seen(scanning->heap, place, *out);
 }
 
-static enum seen see(
+static enum sight see(
 	const struct scanning *scanning, const struct place *place, struct reference *reference)
 {
 	struct extent *extent = &reference->window.extent;
 
 	switch ((enum view_kind)reference->view.kind) {
 	case VIEW_WHOLE:
-		return SEEN_WHOLE;
+		return SIGHT_WHOLE;
 	case VIEW_INTERFACE:
 		// Values in interfaces lie in objects of their own; a pointer there may be to a part.
-		return place->offset ? SEEN_UNKNOWN : SEEN_WHOLE;
+		return place->offset ? SIGHT_UNKNOWN : SIGHT_WHOLE;
 	case VIEW_POINTER:
 		reference->window.kind = WINDOW_POINTER;
 		return see_pointer(scanning, place, &reference->view, extent);
@@ -164,7 +165,7 @@ static enum seen see(
 	case VIEW_UNKNOWN:
 		break;
 	}
-	return SEEN_UNKNOWN;
+	return SIGHT_UNKNOWN;
 }
 
 // Adds the reference to object `id`. False: out of memory.
@@ -173,16 +174,16 @@ static bool add_reference(const struct scanning *scanning, struct window_vector 
 {
 	struct window_scan *scan = scanning->scan;
 	struct place place;
-	enum seen seen = SEEN_UNKNOWN;
+	enum sight sight = SIGHT_UNKNOWN;
 
 	if (place_find(scanning->heap, reference->words[0], id, &place))
-		seen = is_tiny(&place) ? SEEN_WHOLE : see(scanning, &place, reference);
-	if (seen != SEEN_PART) {
-		window_see_whole(scan, id, seen == SEEN_WHOLE);
+		sight = is_tiny(&place) ? SIGHT_WHOLE : see(scanning, &place, reference);
+	if (sight != SIGHT_PART) {
+		window_see_whole(scan, id, sight == SIGHT_WHOLE);
 		return true;
 	}
 	reference->window.object = id;
-	return window_bit(scan->whole, id) || hw_vector_push(windows, reference->window);
+	return window_seen(scan, id) || hw_vector_push(windows, reference->window);
 }
 
 // The live object that `word` leads to and about which there is something to learn.
@@ -190,8 +191,7 @@ static object_id target_find(const struct scanning *scanning, uint64_t word)
 {
 	object_id id = word ? heap_find(scanning->heap, word) : OBJECT_NONE;
 
-	if (id == OBJECT_NONE || !heap_bit(scanning->scan->live, id) ||
-		window_bit(scanning->scan->judged, id))
+	if (id == OBJECT_NONE || window_seen(scanning->scan, id) & SEEN_SURELY)
 		return OBJECT_NONE;
 	return id;
 }
@@ -232,7 +232,10 @@ static struct view scanner_view(const struct scanner *scanner, uint64_t offset)
 {
 	if (!scanner->views || offset < scanner->header || offset >= scanner->typed_end)
 		return (struct view){.kind = VIEW_UNKNOWN};
-	return scanner->views->words[(offset - scanner->header) / 8 % scanner->views->period];
+	uint64_t word = (offset - scanner->header) / 8;
+	// A division is dear, and most objects are single values.
+	return scanner->views
+		->words[word < scanner->views->period ? word : word % scanner->views->period];
 }
 
 static unsigned words_behind(const struct view *view)
@@ -250,8 +253,10 @@ static bool scan_word(struct scanner *scanner, const struct word_group *group, u
 	struct reference reference = {
 		.view = scanner_view(scanner, offset),
 		.words = {group->words[index]},
-		.window = {.holder = scanner->object, .offset = offset},
+		.window = {.holder = scanner->object, .word = offset / 8 & HOLDER_WORD_MAX},
 	};
+	if (offset / 8 > HOLDER_WORD_MAX)
+		reference.view.kind = VIEW_UNKNOWN;
 	unsigned behind = words_behind(&reference.view);
 	if (index + behind < group->count)
 		memcpy(reference.words, group->words + index, (behind + 1) * sizeof(uint64_t));
@@ -294,8 +299,8 @@ static void scanner_flush(struct scanner *scanner)
 
 	pthread_mutex_lock(&scanning->lock);
 	scanner->no_memory |= !windows_append(&scan->windows, &scanner->windows);
-	if (scan->windows.count >= scanning->settle_at && !scanner->no_memory) {
-		scanner->no_memory = !windows_settle(scan);
+	if (scan->windows.count >= scanning->settle_at) {
+		windows_settle(scan);
 		scanning->settle_at = SETTLE_FROM + 2 * scan->windows.count;
 	}
 	pthread_mutex_unlock(&scanning->lock);
@@ -305,7 +310,8 @@ static void scanner_flush(struct scanner *scanner)
 static void scan_span(struct scanner *scanner, const struct span *span)
 {
 	scanner->span = span;
-	heap_scan_span(scanner->reader, span, scanner->scanning->scan->live, scan_group, scanner);
+	heap_scan_span(scanner->reader, span,
+		graph_reached(scanner->scanning->scan->analysis->graph), scan_group, scanner);
 }
 
 static void *scanner_run(void *context)
@@ -421,8 +427,7 @@ static bool see_special(void *context, const struct special *special)
 {
 	struct window_scan *scan = context;
 
-	if (special->kind != scan->analysis->runtime->layout.special_profile &&
-		heap_bit(scan->live, special->object))
+	if (special->kind != scan->analysis->runtime->layout.special_profile)
 		window_see_whole(scan, special->object, true);
 	return true;
 }
@@ -444,17 +449,20 @@ struct error *window_scan_run(struct window_scan *scan, struct analysis *analysi
 {
 	struct scanning scanning = {
 		.scan = scan, .heap = analysis->heap, .typing = analysis->typing};
+	const uint64_t *live = graph_reached(analysis->graph);
 	size_t words = (size_t)analysis->heap->object_count / 64 + 1;
 
 	pthread_mutex_init(&scanning.lock, NULL);
 	scanning.settle_at = SETTLE_FROM;
 	scan->analysis = analysis;
-	scan->live = graph_reached(analysis->graph);
-	scan->whole = calloc(words, sizeof(uint64_t));
-	scan->judged = calloc(words, sizeof(uint64_t));
+	scan->seen = calloc(words * 2, sizeof(uint64_t));
 	scan->map_arrays = calloc(words, sizeof(uint64_t));
 	scanning.views = views_create(typing_types(analysis->typing));
-	struct error *err = scan->whole && scan->judged && scan->map_arrays && scanning.views
+	for (size_t i = 0; i < words && scan->seen; i++)
+		for (uint64_t dead = ~live[i]; dead; dead &= dead - 1)
+			window_see_whole(
+				scan, (object_id)(i * 64) + (object_id)__builtin_ctzll(dead), true);
+	struct error *err = scan->seen && scan->map_arrays && scanning.views
 				    ? scan_all(&scanning, analysis, threads)
 				    : error_no_memory();
 	views_destroy(scanning.views);
@@ -464,8 +472,7 @@ struct error *window_scan_run(struct window_scan *scan, struct analysis *analysi
 
 void window_scan_deinit(struct window_scan *scan)
 {
-	free(scan->whole);
-	free(scan->judged);
+	free(scan->seen);
 	free(scan->map_arrays);
 	hw_vector_deinit(&scan->windows);
 }

@@ -12,18 +12,23 @@ struct window_vector {
 
 struct window_scan {
 	const struct analysis *analysis;
-	const uint64_t *live;
-	uint64_t *whole;      // a bit for each object: some reference sees it whole, or may do so
-	uint64_t *judged;     // ... and that is known, not only possible
+	uint64_t *seen;       // two bits for each object, SEEN_...
 	uint64_t *map_arrays; // as in struct windows
 	uint64_t map_used_bytes, map_slack_bytes;
 	// Of all other references, in no particular order; some may be to whole objects by now.
 	struct window_vector windows;
 };
 
+// What is known of an object so far. Of what is not live all is known.
+enum {
+	SEEN_MAYBE_WHOLE = 1, // some reference sees it whole, or may do so
+	SEEN_SURELY =
+		2, // ... and that is known, not only possible; or all references have been judged
+};
+
 // Puts the windows in order, by object and start, and drops those of objects that are seen whole, by somebody or by all
-// together. Other threads may set bits meanwhile. False: out of memory.
-bool windows_settle(struct window_scan *scan);
+// together. Other threads may set bits meanwhile.
+void windows_settle(struct window_scan *scan);
 
 // How many of the `left` windows are of the first one's object.
 size_t windows_of_object(const struct window *windows, size_t left);
@@ -32,20 +37,20 @@ size_t windows_of_object(const struct window *windows, size_t left);
 uint64_t window_measure(const struct window_scan *scan, const struct window *windows, size_t count,
 	struct windowed_object *out);
 
-// Some reference sees the object whole, or, unless `judged`, may do so.
-static inline void window_see_whole(struct window_scan *scan, object_id id, bool judged)
+static inline unsigned window_seen(const struct window_scan *scan, object_id id)
 {
-	uint64_t bit = UINT64_C(1) << (id & 63);
-
-	if (!(__atomic_load_n(&scan->whole[id >> 6], __ATOMIC_RELAXED) & bit))
-		__atomic_fetch_or(&scan->whole[id >> 6], bit, __ATOMIC_RELAXED);
-	if (judged && !(__atomic_load_n(&scan->judged[id >> 6], __ATOMIC_RELAXED) & bit))
-		__atomic_fetch_or(&scan->judged[id >> 6], bit, __ATOMIC_RELAXED);
+	return __atomic_load_n(&scan->seen[id >> 5], __ATOMIC_RELAXED) >> (id & 31) * 2 & 3;
 }
 
-static inline bool window_bit(const uint64_t *bits, object_id id)
+// Some reference sees the object whole, or, unless `surely`, may do so.
+static inline void window_see_whole(struct window_scan *scan, object_id id, bool surely)
 {
-	return __atomic_load_n(&bits[id >> 6], __ATOMIC_RELAXED) >> (id & 63) & 1;
+	unsigned known = window_seen(scan, id);
+	unsigned more = (SEEN_MAYBE_WHOLE | (surely ? SEEN_SURELY : 0)) & ~known;
+
+	if (more)
+		__atomic_fetch_or(
+			&scan->seen[id >> 5], (uint64_t)more << (id & 31) * 2, __ATOMIC_RELAXED);
 }
 
 // Free what it holds with window_scan_deinit(), also after an error.

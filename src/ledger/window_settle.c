@@ -8,45 +8,59 @@
 
 #include "ledger/window_scan.h"
 
-enum { RADIX_BITS = 11, RADIX = 1 << RADIX_BITS, WINDOWS_KEPT = 64 };
+enum { BUCKET_BITS = 11, BUCKETS = 1 << BUCKET_BITS, WINDOWS_KEPT = 64 };
 
-// Sorts by object, keeping the order of equal ones: one pass for each 11 bits of the number.
-static bool windows_sort(struct window_vector *windows)
+static int compare(uint64_t one, uint64_t other)
 {
-	struct window *other = malloc(windows->count * sizeof(*other) + 1);
-
-	if (!other)
-		return false;
-	for (unsigned shift = 0; shift < 32; shift += RADIX_BITS) {
-		size_t starts[RADIX + 1] = {0};
-
-		for (size_t i = 0; i < windows->count; i++)
-			starts[(windows->items[i].object >> shift & (RADIX - 1)) + 1]++;
-		for (unsigned digit = 1; digit <= RADIX; digit++)
-			starts[digit] += starts[digit - 1];
-		for (size_t i = 0; i < windows->count; i++) {
-			unsigned digit = windows->items[i].object >> shift & (RADIX - 1);
-			other[starts[digit]++] = windows->items[i];
-		}
-		struct window *sorted = other;
-		other = windows->items;
-		windows->items = sorted;
-		windows->capacity = windows->count;
-	}
-	free(other);
-	return true;
+	return one < other ? -1 : one > other;
 }
 
 static int window_compare(const void *left, const void *right)
 {
 	const struct window *a = left, *b = right;
+	int order = compare(a->object, b->object);
 
-	if (a->extent.start != b->extent.start)
-		return a->extent.start < b->extent.start ? -1 : 1;
-	return a->from_root != b->from_root ? (a->from_root ? -1 : 1)
-	       : a->holder != b->holder     ? (a->holder < b->holder ? -1 : 1)
-	       : a->offset < b->offset      ? -1
-					    : a->offset > b->offset;
+	if (!order)
+		order = compare(a->extent.start, b->extent.start);
+	if (!order)
+		order = compare(b->from_root, a->from_root);
+	if (!order)
+		order = compare(a->holder, b->holder);
+	return order ? order : compare(a->word, b->word);
+}
+
+// In place, for there may be many: into buckets by the highest bits of their objects' numbers, each window swapped into
+// its own until all are there; then each bucket.
+static void windows_sort(struct window_vector *windows, object_id objects)
+{
+	size_t next[BUCKETS] = {0}, ends[BUCKETS], sum = 0;
+	unsigned shift = 0;
+
+	while (objects >> shift >= BUCKETS)
+		shift++;
+	for (size_t i = 0; i < windows->count; i++)
+		next[windows->items[i].object >> shift]++;
+	for (unsigned bucket = 0; bucket < BUCKETS; bucket++) {
+		size_t count = next[bucket];
+		next[bucket] = sum;
+		sum += count;
+		ends[bucket] = sum;
+	}
+	for (unsigned bucket = 0; bucket < BUCKETS; bucket++) {
+		while (next[bucket] < ends[bucket]) {
+			struct window *here = &windows->items[next[bucket]];
+			struct window *there = &windows->items[next[here->object >> shift]++];
+			struct window moved = *here;
+			*here = *there;
+			*there = moved;
+		}
+	}
+	for (unsigned bucket = 0; bucket < BUCKETS; bucket++) {
+		size_t start = bucket ? ends[bucket - 1] : 0;
+		if (ends[bucket] - start > 1)
+			qsort(windows->items + start, ends[bucket] - start, sizeof(*windows->items),
+				window_compare);
+	}
 }
 
 size_t windows_of_object(const struct window *windows, size_t left)
@@ -113,25 +127,22 @@ static void windows_drop_whole(struct window_scan *scan)
 	size_t kept = 0;
 
 	for (size_t i = 0; i < windows->count; i++)
-		if (!window_bit(scan->whole, windows->items[i].object))
+		if (!window_seen(scan, windows->items[i].object))
 			windows->items[kept++] = windows->items[i];
 	windows->count = kept;
 }
 
-bool windows_settle(struct window_scan *scan)
+void windows_settle(struct window_scan *scan)
 {
 	struct window_vector *windows = &scan->windows;
 	size_t kept = 0;
 
 	windows_drop_whole(scan);
-	if (!windows_sort(windows))
-		return false;
+	windows_sort(windows, scan->analysis->heap->object_count);
 	for (size_t first = 0, count; first < windows->count; first += count) {
 		struct window *object = windows->items + first;
 		struct windowed_object measured;
 		count = windows_of_object(object, windows->count - first);
-		if (count > 1)
-			qsort(object, count, sizeof(*object), window_compare);
 		size_t left = count > WINDOWS_KEPT ? windows_merge(object, count) : count;
 		window_measure(scan, object, left, &measured);
 		if (!measured.spare && !measured.pinned) {
@@ -142,5 +153,4 @@ bool windows_settle(struct window_scan *scan)
 			windows->items[kept++] = object[i];
 	}
 	windows->count = kept;
-	return true;
 }

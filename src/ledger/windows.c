@@ -22,11 +22,10 @@ static bool measure_all(struct measuring *measuring, struct window_scan *scan)
 
 	for (size_t first = 0; first < scan->windows.count;) {
 		size_t count = windows_of_object(windows + first, scan->windows.count - first);
-		object_id id = windows[first].object;
 		struct windowed_object object;
 		uint64_t rounding = window_measure(scan, windows + first, count, &object);
 		object.first = (uint32_t)first;
-		scan->judged[id >> 6] |= UINT64_C(1) << (id & 63);
+		window_see_whole(scan, object.id, true);
 		out->rounding_bytes += rounding;
 		out->spare_bytes += object.spare;
 		out->pinned_bytes += object.pinned;
@@ -43,7 +42,7 @@ static void count_unjudged(
 	for (uint32_t i = 0; i < analysis->heap->span_count; i++) {
 		const struct span *span = &analysis->heap->spans[i];
 		for (object_id id = span->first; id < span->first + span->count; id++) {
-			if (!heap_bit(scan->live, id) || heap_bit(scan->judged, id))
+			if (window_seen(scan, id) & SEEN_SURELY)
 				continue;
 			out->unjudged_objects++;
 			out->unjudged_bytes += span->elem_size;
@@ -59,8 +58,10 @@ static struct error *windows_build(
 
 	if (!err && scan->windows.count > UINT32_MAX)
 		err = error_create(ERROR_TARGET, "the heap has too many references");
-	if (!err && (!windows_settle(scan) || !measure_all(&measuring, scan)))
-		err = error_no_memory();
+	if (!err) {
+		windows_settle(scan);
+		err = measure_all(&measuring, scan) ? NULL : error_no_memory();
+	}
 	if (err) {
 		hw_vector_deinit(&measuring.objects);
 		return err;

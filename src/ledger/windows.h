@@ -28,7 +28,7 @@
 //	windows_close(windows);
 //
 // Not judged, and therefore viewed: slots of up to 16 bytes without pointers, which several tiny
-// objects share; objects of 4 GiB and more; objects with finalizers, cleanups or weak pointers.
+// objects share; objects of 4 GiB and more and what those refer to; objects with finalizers, cleanups or weak pointers.
 #ifndef LEDGER_WINDOWS_H
 #define LEDGER_WINDOWS_H
 
@@ -42,10 +42,11 @@ struct window {
 	object_id object;
 	uint32_t
 		holder; // the object that refers to it, or, when `from_root`, an index in roots.list
-	uint64_t offset;      // bytes from the holder's slot to the reference; 0 for a root
+	uint32_t
+		word : 29; // from the holder's slot to the reference, in words of 8 bytes; 0 for a root
+	uint32_t kind : 2; // enum window_kind
+	uint32_t from_root : 1;
 	struct extent extent; // in the object's contents, behind its header
-	uint8_t kind;         // enum window_kind
-	bool from_root;
 };
 
 // A live object that is not seen whole. The bytes are of its slot; what is missing is rounding.

@@ -21,8 +21,7 @@ struct node_path {
 };
 
 // `node` is an object, a holder, or a group of holders, which is a path of its own. At most `most` nodes (2 or more);
-// longer paths lose their middle. Strings are clean and go into `arena`. Needs the target (typing_edge), and
-// graph_prepare_paths() for objects.
+// longer paths lose their middle. Strings are clean and go into `arena`. Needs the target (typing_edge).
 struct error *node_path_find(struct hw_arena *arena, struct analysis *analysis, node_id node,
 	uint32_t most, struct node_path *out);
 

@@ -177,11 +177,8 @@ static struct error *paths_fill(
 	paths->list = hw_arena_calloc(&paths->arena, most, sizeof(*paths->list));
 	if (!items || !paths->subject || !paths->list)
 		return error_no_memory();
-	err = graph_prepare_paths(analysis->graph);
-	if (!err)
-		err = parse_address(subject, &address)
-			      ? find_address(analysis, address, &candidates, paths)
-			      : find_type(analysis, subject, &candidates, paths);
+	err = parse_address(subject, &address) ? find_address(analysis, address, &candidates, paths)
+					       : find_type(analysis, subject, &candidates, paths);
 	for (uint32_t i = 0; i < candidates.count && !err; i++) {
 		err = path_fill(paths, analysis, &candidates.items[i], &paths->list[i]);
 		paths->count++;

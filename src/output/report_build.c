@@ -129,20 +129,30 @@ static void cleanup_ledger(struct ledger **ledger)
 	ledger_close(*ledger);
 }
 
+static void cleanup_type_counting(struct type_counting **counting)
+{
+	type_counting_destroy(*counting);
+}
+
 // What needs the target: then it is let go.
 static struct error *build_from_target(struct report *report, struct analysis *analysis,
 	const struct report_options *options, struct ledger **ledger)
 {
+	_cleanup_(cleanup_type_counting) struct type_counting *types = NULL;
 	struct error *err = options->only_ledger ? NULL : report_holders(report, analysis, options);
 	uint64_t before = clock_ns();
 
 	if (!err)
 		err = ledger_open(analysis, 0, ledger);
+	if (!err && !options->only_ledger && !(types = type_counting_start(analysis)))
+		err = error_no_memory();
 	// What seems to be out of reach may hang on what the core does not hold.
 	if (!err && !analysis->heap->absent_bytes && !options->only_ledger)
 		err = report_findings(report, analysis, *ledger);
 	report->timings.rules = (double)(clock_ns() - before) / 1e6;
 	analysis_release_target(analysis);
+	if (!err && !options->only_ledger)
+		err = report_types(report, analysis, types);
 	return err;
 }
 
@@ -156,8 +166,6 @@ static struct error *build_all(
 		err = build_target(report, analysis);
 	if (!err && !options->only_ledger)
 		err = report_goroutines(report, analysis);
-	if (!err && !options->only_ledger)
-		err = report_types(report, analysis);
 	if (err)
 		return err;
 	build_heap(report, analysis);

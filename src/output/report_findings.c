@@ -29,10 +29,8 @@ static struct error *build_path(struct report *report, struct analysis *analysis
 
 	if (finding->subject == NODE_NONE)
 		return NULL;
-	struct error *err = graph_prepare_paths(analysis->graph);
-	if (!err)
-		err = node_path_find(
-			&report->arena, analysis, finding->subject, PATH_NODES_MAX, &path);
+	struct error *err =
+		node_path_find(&report->arena, analysis, finding->subject, PATH_NODES_MAX, &path);
 	out->path = path.nodes;
 	out->path_count = path.count;
 	return err;

@@ -139,8 +139,6 @@ struct error *report_held_by(struct report *report, struct analysis *analysis,
 	if (!search_prepare(&search, objects, count))
 		err = error_no_memory();
 	if (!err && search.subject.count)
-		err = graph_prepare_paths(analysis->graph);
-	if (!err && search.subject.count)
 		err = search_run(&search, analysis);
 	for (size_t i = 0; i < search.subject.count && !err; i++) {
 		const struct subject *subject = &search.subjects[i];

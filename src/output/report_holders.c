@@ -207,8 +207,6 @@ struct error *report_holders(
 
 	hw_map_init(&keepers.by_label);
 	struct error *err = keepers_collect(&keepers);
-	if (!err)
-		err = graph_prepare_tree(analysis->graph);
 	if (!err) {
 		uint32_t count = keepers.list.count < HOLDERS_MAX ? (uint32_t)keepers.list.count
 								  : HOLDERS_MAX;

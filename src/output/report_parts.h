@@ -21,7 +21,13 @@ struct error *report_findings(
 bool report_stack(struct report *report, const struct analysis *analysis,
 	const struct goroutine *goroutine, struct report_stack *out);
 
-struct error *report_types(struct report *report, struct analysis *analysis);
+// Counting what is alive by type, in a thread of its own where there may be one. NULL: out of memory. To be finished by
+// report_types() or destroyed before the analysis is closed.
+struct type_counting *type_counting_start(struct analysis *analysis);
+void type_counting_destroy(struct type_counting *counting); // accepts NULL
+
+struct error *report_types(
+	struct report *report, const struct analysis *analysis, struct type_counting *counting);
 
 // Where a path starts: the node of a holder, or objects of one type.
 struct path_start {

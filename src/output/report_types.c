@@ -1,4 +1,8 @@
 // Types of a report: a histogram of what is alive.
+//
+// Counting is a walk over everything and needs nothing but what no longer changes: it has a thread of its own while the
+// rules run.
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -21,8 +25,19 @@ static int compare_types(const void *a, const void *b)
 	return strcmp(one->name, other->name);
 }
 
-// Objects and bytes by label; `types` has an element a label.
-static void count_types(const struct analysis *analysis, struct report_type *types)
+struct type_count {
+	uint64_t objects, bytes, retained; // of a label
+};
+
+struct type_counting {
+	struct analysis *analysis;
+	struct type_count *counts; // by label
+	struct error *err;
+	pthread_t thread;
+	bool started;
+};
+
+static void count_objects(const struct analysis *analysis, struct type_count *counts)
 {
 	const uint64_t *reached = graph_reached(analysis->graph);
 
@@ -31,42 +46,96 @@ static void count_types(const struct analysis *analysis, struct report_type *typ
 		for (uint32_t i = 0; i < span->count; i++) {
 			if (!heap_bit(reached, span->first + i))
 				continue;
-			struct report_type *type =
-				&types[typing_label_of(analysis->typing, span->first + i)];
-			type->objects++;
-			type->bytes += span->elem_size;
+			struct type_count *count =
+				&counts[typing_label_of(analysis->typing, span->first + i)];
+			count->objects++;
+			count->bytes += span->elem_size;
 		}
 	}
 }
 
-struct error *report_types(struct report *report, struct analysis *analysis)
+static void *counting_run(void *context)
 {
+	struct type_counting *counting = context;
+	struct analysis *analysis = counting->analysis;
 	uint32_t labels = typing_label_count(analysis->typing);
 	_cleanup_free_ uint64_t *retained = calloc((size_t)labels + 1, sizeof(*retained));
-	struct report_type *types = hw_arena_calloc(&report->arena, labels, sizeof(*types));
 
-	if (!retained || !types)
-		return error_no_memory();
-	struct error *err = graph_retained_by_label(
+	counting->counts = calloc((size_t)labels + 1, sizeof(*counting->counts));
+	if (!retained || !counting->counts) {
+		counting->err = error_no_memory();
+		return NULL;
+	}
+	count_objects(analysis, counting->counts);
+	counting->err = graph_retained_by_label(
 		analysis->graph, object_label, analysis->typing, labels, retained);
+	for (uint32_t i = 0; i < labels; i++)
+		counting->counts[i].retained = retained[i];
+	return NULL;
+}
+
+struct type_counting *type_counting_start(struct analysis *analysis)
+{
+	struct type_counting *counting = calloc(1, sizeof(*counting));
+
+	if (!counting)
+		return NULL;
+	counting->analysis = analysis;
+	counting->started = analysis->threads > 1 &&
+			    !pthread_create(&counting->thread, NULL, counting_run, counting);
+	return counting;
+}
+
+static struct error *type_counting_finish(struct type_counting *counting)
+{
+	if (counting->started)
+		pthread_join(counting->thread, NULL);
+	else
+		counting_run(counting);
+	counting->started = false;
+	return take_pointer(counting->err);
+}
+
+void type_counting_destroy(struct type_counting *counting)
+{
+	if (!counting)
+		return;
+	if (counting->started)
+		pthread_join(counting->thread, NULL);
+	error_destroy(counting->err);
+	free(counting->counts);
+	free(counting);
+}
+
+struct error *report_types(
+	struct report *report, const struct analysis *analysis, struct type_counting *counting)
+{
+	uint32_t labels = typing_label_count(analysis->typing);
+	struct error *err = type_counting_finish(counting);
+
 	if (err)
 		return err;
-	count_types(analysis, types);
-	report->types = types;
+	report->types = hw_arena_calloc(&report->arena, labels, sizeof(*report->types));
+	if (!report->types)
+		return error_no_memory();
 	for (uint32_t i = 0; i < labels; i++) {
 		enum type_source source = typing_label_source(analysis->typing, i);
-		struct report_type *type = &types[report->type_count];
-		if (!types[i].objects)
+		struct report_type *type = &report->types[report->type_count];
+		if (!counting->counts[i].objects)
 			continue;
-		*type = types[i];
-		type->name = clean_string(&report->arena, typing_label_name(analysis->typing, i));
-		type->retained_bytes = retained[i];
-		type->guessed = source == TYPED_GUESS;
-		type->untyped = source == TYPED_NOT;
+		*type = (struct report_type){
+			.name = clean_string(
+				&report->arena, typing_label_name(analysis->typing, i)),
+			.objects = counting->counts[i].objects,
+			.bytes = counting->counts[i].bytes,
+			.retained_bytes = counting->counts[i].retained,
+			.guessed = source == TYPED_GUESS,
+			.untyped = source == TYPED_NOT,
+		};
 		if (!type->name)
 			return error_no_memory();
 		report->type_count++;
 	}
-	qsort(types, report->type_count, sizeof(*types), compare_types);
+	qsort(report->types, report->type_count, sizeof(*report->types), compare_types);
 	return NULL;
 }

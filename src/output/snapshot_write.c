@@ -227,15 +227,11 @@ static void labels_add(struct writing *writing)
 
 static struct error *tables_make(struct writing *writing)
 {
-	struct error *err = graph_prepare_paths(writing->analysis->graph);
-
-	if (err)
-		return err;
 	if (!numbers_make(writing))
 		return error_no_memory();
 	string_add(writing, "");
 	labels_add(writing);
-	err = objects_add(writing);
+	struct error *err = objects_add(writing);
 	if (err)
 		return err;
 	holders_add(writing);

@@ -65,11 +65,8 @@ static bool dark_visit(void *context, node_id node)
 // Everything below the finalizers in the dominator tree.
 static struct error *dark_find(struct search *search, const struct holder *finalizers)
 {
-	struct graph *graph = search->run->analysis->graph;
-	struct error *err = graph_prepare_tree(graph);
+	const struct graph *graph = search->run->analysis->graph;
 
-	if (err)
-		return err;
 	graph_dominated(graph, finalizers->node, dark_visit, search);
 	while (search->pending.count && !search->no_memory)
 		graph_dominated(

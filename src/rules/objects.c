@@ -242,9 +242,6 @@ struct error *retained_without(struct rule_run *run, node_id object, const node_
 	*out = (struct retained_part){0};
 	if (graph_retained_count(graph, object) > RETAINED_MAX)
 		return NULL;
-	struct error *err = graph_prepare_tree(graph);
-	if (err)
-		return err;
 	hw_map_init(&cut.inside);
 	graph_dominated(graph, object, cut_enter, &cut);
 	while (cut.pending.count && !cut.no_memory)

@@ -7,7 +7,7 @@
 // What objects are called in a finding: "[]uint8", "main.order", "string".
 const char *object_type_name(const struct rule_run *run, object_id object);
 
-// Is it an element of a sync.Pool? Needs graph_prepare_paths().
+// Is it an element of a sync.Pool?
 bool object_is_pooled(const struct rule_run *run, object_id object);
 
 // Calls visit() for each live object whose label pick() chooses, ascending. pick() is asked once for each label, with

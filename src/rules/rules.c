@@ -138,8 +138,6 @@ struct error *rules_run(
 	hw_arena_init(&findings->arena, 0);
 	struct error *err = allocation_sites_open(analysis->heap, &findings->sites);
 	if (!err)
-		err = graph_prepare_paths(analysis->graph);
-	if (!err)
 		err = rules_ask(&run);
 	goroutine_evidence_destroy(run.goroutines);
 	free(run.labels);
