@@ -11,7 +11,7 @@
 // Memory: at most two magazines a thread (together at most 512 KiB, or 8 objects), and `idle_bytes` in the depot. What
 // lies in the depot during a whole generation is freed at the end of the next: call hw_object_pool_age() now and then.
 // An object that has grown beyond `largest_bytes` is destroyed by put, instead of being kept for good.
-// Costs: get and put O(1), no lock but once a magazine. 16 bytes an object, or its alignment.
+// Costs: get and put O(1), inline, no lock but once a magazine. 16 bytes an object, or its alignment.
 // Thread safety: a local belongs to one thread at a time; everything else may be called by any thread, except create
 // and destroy. Hooks run without a lock, in the thread that calls.
 // Mistakes: an object that is put twice is refused, and counted; debug mode (heapwhy/debug.h) names both places. Two
@@ -31,7 +31,13 @@ extern "C" {
 #endif
 
 struct hw_object_pool;
-struct hw_object_pool_local;
+
+// What get and put touch of a thread's part; the rest of it is private.
+struct hw_object_pool_local {
+	void **bottom, **top, **end; // of the magazine at hand: idle objects, free places
+	uint64_t hits;
+	bool hooks; // put must call some
+};
 
 // Zero, or NULL, is a good choice for all but `object_bytes`.
 struct hw_object_pool_options {
@@ -80,12 +86,47 @@ size_t hw_object_pool_destroy(struct hw_object_pool *pool);
 struct hw_object_pool_local *hw_object_pool_join(struct hw_object_pool *pool);
 void hw_object_pool_leave(struct hw_object_pool_local *local);
 
-// NULL when out of memory or when `create` fails. A new object's memory is not cleared.
-void *hw_object_pool_get(struct hw_object_pool_local *local);
+// Before each object: where it was put last; NULL while it is out.
+static inline const char **hw_object_pool_mark(void *object)
+{
+	return (const char **)object - 1;
+}
 
-#define hw_object_pool_put(local, object) hw_object_pool_put_at((local), (object), HW_HERE)
-enum hw_put_result hw_object_pool_put_at(
+void *hw_object_pool_get_slowly(struct hw_object_pool_local *local);
+enum hw_put_result hw_object_pool_put_slowly(
 	struct hw_object_pool_local *local, void *object, const char *here);
+
+// NULL when out of memory or when `create` fails. A new object's memory is not cleared.
+static inline void *hw_object_pool_get(struct hw_object_pool_local *local)
+{
+	void **top = local->top;
+
+	if (__builtin_expect(top == local->bottom, 0))
+		return hw_object_pool_get_slowly(local);
+	void *object = *--top;
+	local->top = top;
+	__atomic_store_n(hw_object_pool_mark(object), NULL, __ATOMIC_RELAXED);
+	__atomic_store_n(&local->hits, local->hits + 1, __ATOMIC_RELAXED);
+	return object;
+}
+
+// `here` is a constant, and not NULL.
+static inline enum hw_put_result hw_object_pool_put_at(
+	struct hw_object_pool_local *local, void *object, const char *here)
+{
+	const char **mark = hw_object_pool_mark(object);
+	void **top = local->top;
+
+	if (__builtin_expect(
+		    top == local->end || local->hooks || __atomic_load_n(mark, __ATOMIC_RELAXED),
+		    0))
+		return hw_object_pool_put_slowly(local, object, here);
+	*top = object;
+	local->top = top + 1;
+	__atomic_store_n(mark, here, __ATOMIC_RELAXED);
+	return HW_PUT_KEPT;
+}
+#define hw_object_pool_put(local, object) hw_object_pool_put_at((local), (object), HW_HERE)
 
 // Makes `count` objects in advance; returns how many it could make.
 size_t hw_object_pool_warm(struct hw_object_pool *pool, size_t count);

@@ -1,6 +1,7 @@
 // Magazines (Bonwick 2001): a thread gets and puts objects at its loaded magazine. When that is full it becomes the
 // thread's spare, and when it is empty the spare is loaded again; so a thread whose gets and puts balance takes no
-// lock. A spare that is replaced goes to the depot. The spare is an atomic pointer that owner and thieves exchange for
+// lock. Where in the loaded magazine the thread is, the thread's part says; the magazine's own count is right only when
+// it is not loaded. A spare that is replaced goes to the depot. The spare is an atomic pointer that owner and thieves exchange for
 // NULL: whoever gets the magazine owns it. Every magazine but the loaded one has at least one object in it.
 #include "heapwhy/object_pool.h"
 
@@ -20,14 +21,8 @@ enum {
 	THREADS = 64,
 };
 
-enum object_state { OBJECT_OUT = 0x0b7ec701, OBJECT_IDLE = 0x0b7ec71d };
-
-struct object_head {
-	_Atomic uint64_t state;
-	const char *put_at; // where it was put last
-};
-
-_Static_assert(sizeof(struct object_head) == HEAD, "objects must stay aligned to 16");
+// The mark of an object that is idle, but was never put.
+static const char never_put[] = "";
 
 struct magazine {
 	struct magazine *next; // in the depot
@@ -36,11 +31,12 @@ struct magazine {
 };
 
 // What one thread writes lies on lines of its own. Its counters are atomic for those who sum them up.
-struct hw_object_pool_local {
-	_Alignas(LINE) struct magazine *loaded; // NULL: none yet
-	struct magazine *empty;                 // kept for when the loaded one is full; or NULL
+struct local {
+	_Alignas(LINE) struct hw_object_pool_local at_hand;
+	struct magazine *loaded; // NULL: none yet
+	struct magazine *empty;  // kept for when the loaded one is full; or NULL
 	struct hw_object_pool *pool;
-	_Atomic uint64_t hits, misses, steals, refused_large, refused_double;
+	_Atomic uint64_t misses, steals, refused_large, refused_double;
 	_Atomic(struct magazine *) spare;
 	uint64_t aged_at; // hits + misses at the last hw_object_pool_age(); under the lock
 	bool joined;      // under the lock
@@ -53,7 +49,7 @@ struct hw_object_pool {
 	size_t block_bytes;    // head and object
 	size_t magazine_count; // objects in a full magazine
 	uint64_t local_count;
-	struct hw_object_pool_local *locals;
+	struct local *locals;
 	bool debug;
 	_Atomic uint64_t object_count;
 	_Alignas(LINE) pthread_mutex_t lock;
@@ -61,18 +57,16 @@ struct hw_object_pool {
 	size_t depot_count;                // objects in both
 };
 
-#define OVER_LOCALS(what, field)                                          \
-	{                                                                 \
-		(what), offsetof(struct hw_object_pool_local, field),     \
-			offsetof(struct hw_object_pool, locals), 0, 1, 0, \
-			sizeof(struct hw_object_pool_local),              \
-			offsetof(struct hw_object_pool, local_count)      \
+#define OVER_LOCALS(what, field)                                                                   \
+	{                                                                                          \
+		(what), offsetof(struct local, field), offsetof(struct hw_object_pool, locals), 0, \
+			1, 0, sizeof(struct local), offsetof(struct hw_object_pool, local_count)   \
 	}
 
 static const struct hw_measure measures[] = {
 	HW_MEASURE(HW_COUNT, struct hw_object_pool, object_count),
 	HW_MEASURE_PRODUCT(HW_HELD_BYTES, struct hw_object_pool, object_count, block_bytes, 1),
-	OVER_LOCALS(HW_HITS, hits),
+	OVER_LOCALS(HW_HITS, at_hand.hits),
 	OVER_LOCALS(HW_MISSES, misses),
 	OVER_LOCALS(HW_REFUSALS, refused_large),
 	OVER_LOCALS(HW_REFUSALS, refused_double),
@@ -86,9 +80,9 @@ static inline void counter_add(_Atomic uint64_t *counter, uint64_t more)
 		memory_order_relaxed);
 }
 
-static inline struct object_head *object_head(void *object)
+static uint64_t local_hits(const struct local *local)
 {
-	return (struct object_head *)((char *)object - HEAD);
+	return __atomic_load_n(&local->at_hand.hits, __ATOMIC_RELAXED);
 }
 
 static size_t clamp(size_t value, size_t least, size_t most)
@@ -111,11 +105,10 @@ struct hw_object_pool *hw_object_pool_create(const struct hw_object_pool_options
 	pool->local_count = options->threads ? options->threads : THREADS;
 	pool->head_bytes = pool->options.alignment;
 	size_t locals_bytes = pool->local_count * sizeof(*pool->locals);
-	pool->locals = hw_alloc(allocator, locals_bytes, _Alignof(struct hw_object_pool_local));
+	pool->locals = hw_alloc(allocator, locals_bytes, _Alignof(struct local));
 	if (!pool->locals || __builtin_add_overflow(
 				     options->object_bytes, pool->head_bytes, &pool->block_bytes)) {
-		hw_free(allocator, pool->locals, locals_bytes,
-			_Alignof(struct hw_object_pool_local));
+		hw_free(allocator, pool->locals, locals_bytes, _Alignof(struct local));
 		hw_free(allocator, pool, sizeof(*pool), _Alignof(struct hw_object_pool));
 		return NULL;
 	}
@@ -137,7 +130,8 @@ static void object_destroy(struct hw_object_pool *pool, void *object)
 	atomic_fetch_sub_explicit(&pool->object_count, 1, memory_order_relaxed);
 }
 
-static void *object_create(struct hw_object_pool *pool, enum object_state state)
+// `mark`: NULL when it goes out at once.
+static void *object_create(struct hw_object_pool *pool, const char *mark)
 {
 	char *block =
 		hw_alloc(pool->registration.allocator, pool->block_bytes, pool->options.alignment);
@@ -150,8 +144,7 @@ static void *object_create(struct hw_object_pool *pool, enum object_state state)
 			pool->options.alignment);
 		return NULL;
 	}
-	atomic_init(&object_head(object)->state, state);
-	object_head(object)->put_at = NULL;
+	*hw_object_pool_mark(object) = mark;
 	atomic_fetch_add_explicit(&pool->object_count, 1, memory_order_relaxed);
 	return object;
 }
@@ -224,7 +217,7 @@ static struct magazine *depot_get(struct hw_object_pool *pool)
 	return magazine;
 }
 
-static struct magazine *spare_take(struct hw_object_pool_local *local)
+static struct magazine *spare_take(struct local *local)
 {
 	// A look first: an exchange would take the line away from its owner for nothing.
 	if (!atomic_load_explicit(&local->spare, memory_order_relaxed))
@@ -233,7 +226,7 @@ static struct magazine *spare_take(struct hw_object_pool_local *local)
 	return atomic_exchange_explicit(&local->spare, NULL, memory_order_acquire);
 }
 
-static struct magazine *spare_steal(struct hw_object_pool_local *local)
+static struct magazine *spare_steal(struct local *local)
 {
 	struct hw_object_pool *pool = local->pool;
 	struct magazine *magazine = NULL;
@@ -249,7 +242,7 @@ static struct magazine *spare_steal(struct hw_object_pool_local *local)
 
 struct hw_object_pool_local *hw_object_pool_join(struct hw_object_pool *pool)
 {
-	struct hw_object_pool_local *local = NULL;
+	struct local *local = NULL;
 
 	pthread_mutex_lock(&pool->lock);
 	for (size_t i = 0; i < pool->local_count && !local; i++)
@@ -258,9 +251,10 @@ struct hw_object_pool_local *hw_object_pool_join(struct hw_object_pool *pool)
 	if (local) {
 		local->joined = true;
 		local->pool = pool;
+		local->at_hand.hooks = pool->options.size || pool->options.reset;
 	}
 	pthread_mutex_unlock(&pool->lock);
-	return local;
+	return local ? &local->at_hand : NULL;
 }
 
 // To the depot, or away.
@@ -272,14 +266,29 @@ static enum hw_put_result magazine_retire(struct hw_object_pool *pool, struct ma
 	return HW_PUT_EXCESS;
 }
 
-void hw_object_pool_leave(struct hw_object_pool_local *local)
+// Loads `magazine`, which may be NULL, and returns the one that was loaded, or NULL.
+static struct magazine *local_load(struct local *local, struct magazine *magazine)
 {
+	struct hw_object_pool_local *at_hand = &local->at_hand;
+	struct magazine *before = local->loaded;
+
+	if (before)
+		before->count = (size_t)(at_hand->top - at_hand->bottom);
+	local->loaded = magazine;
+	at_hand->bottom = magazine ? magazine->objects : NULL;
+	at_hand->top = magazine ? magazine->objects + magazine->count : NULL;
+	at_hand->end = magazine ? magazine->objects + local->pool->magazine_count : NULL;
+	return before;
+}
+
+void hw_object_pool_leave(struct hw_object_pool_local *at_hand)
+{
+	struct local *local = (struct local *)at_hand;
 	struct hw_object_pool *pool = local->pool;
 
-	magazine_retire(pool, local->loaded);
+	magazine_retire(pool, local_load(local, NULL));
 	magazine_retire(pool, spare_take(local));
 	magazine_destroy(pool, local->empty);
-	local->loaded = NULL;
 	local->empty = NULL;
 	pthread_mutex_lock(&pool->lock);
 	local->joined = false;
@@ -297,13 +306,13 @@ size_t hw_object_pool_destroy(struct hw_object_pool *pool)
 	size_t out = atomic_load_explicit(&pool->object_count, memory_order_relaxed);
 	pthread_mutex_destroy(&pool->lock);
 	hw_free(allocator, pool->locals, pool->local_count * sizeof(*pool->locals),
-		_Alignof(struct hw_object_pool_local));
+		_Alignof(struct local));
 	hw_free(allocator, pool, sizeof(*pool), _Alignof(struct hw_object_pool));
 	return out;
 }
 
 // Loads a magazine that is not empty. False when there is none anywhere.
-static bool local_refill(struct hw_object_pool_local *local)
+static bool local_refill(struct local *local)
 {
 	struct magazine *magazine = spare_take(local);
 
@@ -314,37 +323,27 @@ static bool local_refill(struct hw_object_pool_local *local)
 	if (!magazine)
 		return false;
 	magazine_destroy(local->pool, local->empty);
-	local->empty = local->loaded;
-	local->loaded = magazine;
+	local->empty = local_load(local, magazine);
 	return true;
 }
 
-static __attribute__((noinline)) void *local_get_slowly(struct hw_object_pool_local *local)
+void *hw_object_pool_get_slowly(struct hw_object_pool_local *at_hand)
 {
+	struct local *local = (struct local *)at_hand;
+
 	if (local_refill(local))
-		return hw_object_pool_get(local);
-	void *object = object_create(local->pool, OBJECT_OUT);
+		return hw_object_pool_get(at_hand);
+	void *object = object_create(local->pool, NULL);
 	if (object)
 		counter_add(&local->misses, 1);
 	return object;
 }
 
-void *hw_object_pool_get(struct hw_object_pool_local *local)
+static void report_double_put(
+	struct local *local, void *object, const char *here, const char *before)
 {
-	struct magazine *magazine = local->loaded;
-
-	if (__builtin_expect(!magazine || !magazine->count, 0))
-		return local_get_slowly(local);
-	void *object = magazine->objects[--magazine->count];
-	atomic_store_explicit(&object_head(object)->state, OBJECT_OUT, memory_order_relaxed);
-	counter_add(&local->hits, 1);
-	return object;
-}
-
-static void report_double_put(struct hw_object_pool_local *local, void *object, const char *here)
-{
-	struct hw_violation violation = {HW_FREED_TWICE, object, local->pool->options.object_bytes,
-		here, object_head(object)->put_at, NULL};
+	struct hw_violation violation = {
+		HW_FREED_TWICE, object, local->pool->options.object_bytes, here, before, NULL};
 
 	counter_add(&local->refused_double, 1);
 	if (local->pool->debug)
@@ -352,32 +351,33 @@ static void report_double_put(struct hw_object_pool_local *local, void *object, 
 }
 
 // Loads a magazine that is not full: the full one becomes the spare. False when there is no memory for it.
-static bool local_empty(struct hw_object_pool_local *local)
+static bool local_empty(struct local *local)
 {
 	struct magazine *empty = local->empty ? local->empty : magazine_create(local->pool);
 
 	if (!empty)
 		return false;
 	local->empty = NULL;
-	if (local->loaded) {
-		struct magazine *spare = atomic_exchange_explicit(
-			&local->spare, local->loaded, memory_order_acq_rel);
+	struct magazine *full = local_load(local, empty);
+	if (full) {
+		struct magazine *spare =
+			atomic_exchange_explicit(&local->spare, full, memory_order_acq_rel);
 		if (spare)
 			magazine_retire(local->pool, spare);
 	}
-	local->loaded = empty;
 	return true;
 }
 
-enum hw_put_result hw_object_pool_put_at(
-	struct hw_object_pool_local *local, void *object, const char *here)
+enum hw_put_result hw_object_pool_put_slowly(
+	struct hw_object_pool_local *at_hand, void *object, const char *here)
 {
+	struct local *local = (struct local *)at_hand;
 	const struct hw_object_pool_options *options = &local->pool->options;
-	struct object_head *head = object_head(object);
+	const char **mark = hw_object_pool_mark(object);
+	const char *before = __atomic_load_n(mark, __ATOMIC_RELAXED);
 
-	if (__builtin_expect(
-		    atomic_load_explicit(&head->state, memory_order_relaxed) != OBJECT_OUT, 0)) {
-		report_double_put(local, object, here);
+	if (before) {
+		report_double_put(local, object, here, before);
 		return HW_PUT_DOUBLE;
 	}
 	if (options->size && options->size(options->context, object) > options->largest_bytes) {
@@ -385,19 +385,14 @@ enum hw_put_result hw_object_pool_put_at(
 		object_destroy(local->pool, object);
 		return HW_PUT_LARGE;
 	}
-	atomic_store_explicit(&head->state, OBJECT_IDLE, memory_order_relaxed);
-	head->put_at = here;
+	__atomic_store_n(mark, here, __ATOMIC_RELAXED);
 	if (options->reset)
 		options->reset(options->context, object);
-	struct magazine *magazine = local->loaded;
-	if (__builtin_expect(!magazine || magazine->count == local->pool->magazine_count, 0)) {
-		if (!local_empty(local)) {
-			object_destroy(local->pool, object);
-			return HW_PUT_EXCESS;
-		}
-		magazine = local->loaded;
+	if (at_hand->top == at_hand->end && !local_empty(local)) {
+		object_destroy(local->pool, object);
+		return HW_PUT_EXCESS;
 	}
-	magazine->objects[magazine->count++] = object;
+	*at_hand->top++ = object;
 	return HW_PUT_KEPT;
 }
 
@@ -409,8 +404,7 @@ size_t hw_object_pool_warm(struct hw_object_pool *pool, size_t count)
 		struct magazine *magazine = magazine_create(pool);
 		void *object = NULL;
 		while (magazine && magazine->count < pool->magazine_count &&
-			made + magazine->count < count &&
-			(object = object_create(pool, OBJECT_IDLE)))
+			made + magazine->count < count && (object = object_create(pool, never_put)))
 			magazine->objects[magazine->count++] = object;
 		size_t filled = magazine ? magazine->count : 0;
 		if (magazine_retire(pool, magazine) != HW_PUT_KEPT)
@@ -428,8 +422,8 @@ static struct magazine *idle_spares(struct hw_object_pool *pool)
 	struct magazine *list = NULL;
 
 	for (size_t i = 0; i < pool->local_count; i++) {
-		struct hw_object_pool_local *local = &pool->locals[i];
-		uint64_t gets = atomic_load_explicit(&local->hits, memory_order_relaxed) +
+		struct local *local = &pool->locals[i];
+		uint64_t gets = local_hits(local) +
 				atomic_load_explicit(&local->misses, memory_order_relaxed);
 		struct magazine *spare = gets == local->aged_at ? spare_take(local) : NULL;
 		local->aged_at = gets;
@@ -463,8 +457,8 @@ struct hw_object_pool_stats hw_object_pool_stats(struct hw_object_pool *pool)
 
 	stats.held_bytes = stats.object_count * pool->block_bytes;
 	for (size_t i = 0; i < pool->local_count; i++) {
-		struct hw_object_pool_local *local = &pool->locals[i];
-		stats.hits += atomic_load_explicit(&local->hits, memory_order_relaxed);
+		struct local *local = &pool->locals[i];
+		stats.hits += local_hits(local);
 		stats.misses += atomic_load_explicit(&local->misses, memory_order_relaxed);
 		stats.steals += atomic_load_explicit(&local->steals, memory_order_relaxed);
 		stats.refused_large +=
