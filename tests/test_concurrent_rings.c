@@ -273,31 +273,52 @@ struct growing {
 	atomic_uint number, wrong;
 };
 
+enum { GROWING = 20000 }; // of each thread that appends
+
+// Fresh memory, all 0, must not look complete.
+static struct event event_make(uint64_t number)
+{
+	return (struct event){number, ~number, number + 1};
+}
+
+static bool event_is_complete(const struct event *event)
+{
+	return event->twice == ~event->number && event->thrice == event->number + 1;
+}
+
+// In both ways.
 static void *growing_append(void *argument)
 {
 	struct growing *growing = argument;
 	uint64_t number = (uint64_t)atomic_fetch_add(&growing->number, 1) << 32;
 
-	for (uint64_t i = 0; i < 20000; i++) {
-		struct event *event = hw_append_list_begin(growing->list);
-		*event = (struct event){number | i, 2 * (number | i), 3 * (number | i)};
+	for (uint64_t i = 0; i < GROWING; i++) {
+		struct event event = event_make(number | i);
+		if (i % 2) {
+			hw_append_list_append(growing->list, &event);
+			continue;
+		}
+		struct event *place = hw_append_list_begin(growing->list);
+		*place = event;
 		hw_append_list_commit(growing->list);
 	}
 	return NULL;
 }
 
+// Stays right behind what is counted: an element that is counted too early is caught before it is complete.
 static void *growing_read(void *argument)
 {
 	struct growing *growing = argument;
 	size_t read = 0;
 
-	while (read < 40000) {
-		for (size_t count = hw_append_list_count(growing->list); read < count; read++) {
-			const struct event *event = hw_append_list_at(growing->list, read);
-			if (event->twice != 2 * event->number || event->thrice != 3 * event->number)
+	while (read < 2 * GROWING) {
+		size_t count = hw_append_list_count(growing->list);
+		if (count == read)
+			sched_yield();
+		for (; read < count; read++)
+			if (!event_is_complete(hw_append_list_at(growing->list, count - 1)) ||
+				!event_is_complete(hw_append_list_at(growing->list, read)))
 				atomic_fetch_add(&growing->wrong, 1);
-		}
-		sched_yield();
 	}
 	return NULL;
 }
@@ -315,7 +336,7 @@ static void append_list_shows_only_what_is_complete(void **state)
 	for (int i = 0; i < 4; i++)
 		pthread_join(threads[i], NULL);
 	assert_int_equal(atomic_load(&growing.wrong), 0);
-	for (size_t i = 0; i < 40000; i++) {
+	for (size_t i = 0; i < 2 * GROWING; i++) {
 		const struct event *event = hw_append_list_at(growing.list, i);
 		assert_int_equal(event->number & UINT32_MAX, next[event->number >> 32]++);
 	}

@@ -2,6 +2,7 @@
 #include "containers_test.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 
 #include "heapwhy/object_pool.h"
@@ -311,7 +312,18 @@ struct torture {
 	atomic_size_t wrong;
 };
 
-static void *torture_run(void *argument)
+enum { TORTURE_THREADS = 4 };
+
+static struct object *torture_get(struct torture *torture, struct hw_object_pool_local *local)
+{
+	struct object *object = hw_object_pool_get(local);
+
+	if (atomic_exchange(&object->owner, 1))
+		atomic_fetch_add(&torture->wrong, 1);
+	return object;
+}
+
+static void *torture_both(void *argument)
 {
 	struct torture *torture = argument;
 	struct hw_object_pool_local *local = hw_object_pool_join(torture->pool);
@@ -322,10 +334,7 @@ static void *torture_run(void *argument)
 	for (unsigned step = 0; step < 60000; step++) {
 		bool more = next_random(&random) % 8 < (step / 1000 % 2 ? 3 : 5);
 		if (more && count < ARRAY_COUNT(mine)) {
-			struct object *object = hw_object_pool_get(local);
-			if (atomic_exchange(&object->owner, 1))
-				atomic_fetch_add(&torture->wrong, 1);
-			mine[count++] = object;
+			mine[count++] = torture_get(torture, local);
 		} else if (count) {
 			// Put what another thread got.
 			struct object *object =
@@ -338,6 +347,42 @@ static void *torture_run(void *argument)
 	}
 	while (count)
 		hw_object_pool_put(local, mine[--count]);
+	hw_object_pool_leave(local);
+	return NULL;
+}
+
+enum { PASSED = 40000 }; // objects from each taker to the givers
+
+static void *torture_take(void *argument)
+{
+	struct torture *torture = argument;
+	struct hw_object_pool_local *local = hw_object_pool_join(torture->pool);
+
+	for (unsigned step = 0, slot = 0; step < PASSED; step++) {
+		struct object *object = torture_get(torture, local), *none = NULL;
+		while (!atomic_compare_exchange_strong(
+			&torture->exchange[slot++ % 8], &none, object)) {
+			none = NULL;
+			if (slot % 8 == 0)
+				sched_yield();
+		}
+	}
+	hw_object_pool_leave(local);
+	return NULL;
+}
+
+static void *torture_give(void *argument)
+{
+	struct torture *torture = argument;
+	struct hw_object_pool_local *local = hw_object_pool_join(torture->pool);
+
+	for (unsigned step = 0, slot = 0; step < PASSED; step++) {
+		struct object *object;
+		while (!(object = atomic_exchange(&torture->exchange[slot++ % 8], NULL)))
+			if (slot % 8 == 0)
+				sched_yield();
+		hw_object_pool_put(local, object);
+	}
 	hw_object_pool_leave(local);
 	return NULL;
 }
@@ -356,24 +401,25 @@ static void torture_reset(void *context, void *memory)
 		atomic_fetch_add(&torture->wrong, 1);
 }
 
-static void threads_never_share_an_object(void **state)
+// `runs`: what the even threads do, and the odd ones.
+static void torture_pool(size_t object_bytes, size_t idle_bytes, void *(*const runs[2])(void *))
 {
 	struct torture torture = {NULL};
 	struct faulty faulty;
-	pthread_t threads[4];
+	pthread_t threads[TORTURE_THREADS];
 
 	faulty_init(&faulty);
 	torture.pool = hw_object_pool_create(&(struct hw_object_pool_options){
-		.object_bytes = sizeof(struct object),
-		.idle_bytes = 30000,
+		.object_bytes = object_bytes,
+		.idle_bytes = idle_bytes,
 		.create = torture_make,
 		.reset = torture_reset,
 		.context = &torture,
 		.allocator = &faulty.allocator,
 	});
-	for (int i = 0; i < 4; i++)
-		assert_int_equal(pthread_create(&threads[i], NULL, torture_run, &torture), 0);
-	for (int i = 0; i < 4; i++)
+	for (int i = 0; i < TORTURE_THREADS; i++)
+		assert_int_equal(pthread_create(&threads[i], NULL, runs[i % 2], &torture), 0);
+	for (int i = 0; i < TORTURE_THREADS; i++)
 		pthread_join(threads[i], NULL);
 	struct hw_object_pool_local *local = hw_object_pool_join(torture.pool);
 	for (int i = 0; i < 8; i++)
@@ -384,6 +430,19 @@ static void threads_never_share_an_object(void **state)
 	assert_int_equal(hw_object_pool_stats(torture.pool).refused_double, 0);
 	assert_int_equal(hw_object_pool_destroy(torture.pool), 0);
 	assert_int_equal(faulty_out(&faulty), 0);
+}
+
+static void threads_never_share_an_object(void **state)
+{
+	torture_pool(
+		sizeof(struct object), 30000, (void *(*[])(void *)){torture_both, torture_both});
+}
+
+// Large objects come in magazines of four, and without a depot whoever takes must steal: spares change hands all the
+// time.
+static void threads_never_share_a_magazine(void **state)
+{
+	torture_pool(100000, 1, (void *(*[])(void *)){torture_take, torture_give});
 }
 
 int main(void)
@@ -398,6 +457,7 @@ int main(void)
 		cmocka_unit_test(without_memory_nothing_is_lost),
 		cmocka_unit_test(only_so_many_threads_can_join),
 		cmocka_unit_test(threads_never_share_an_object),
+		cmocka_unit_test(threads_never_share_a_magazine),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
