@@ -13,7 +13,7 @@
 // add, remove and contains are linearizable. A walk sees every item that is there all the time exactly once; one that
 // comes or goes meanwhile may be seen. An array that is less than a third used is replaced by a smaller one.
 // Costs for n items: contains, add, remove read n/16 items (8 bytes each, in a row); a walk reads n items and up to as
-// many holes. Memory: 8 to 24 bytes an item and 3 KiB. What an item points to is the caller's: after removing it,
+// many holes. Memory: 8 to 24 bytes an item and 4 KiB. What an item points to is the caller's: after removing it,
 // retire it with the same domain.
 // Garbage: arrays that were replaced, by the domain's limit. While a stalled reader keeps that at its limit, an add
 // that needs a larger array returns HW_LIST_FULL; removing goes on, without shrinking.
@@ -59,14 +59,15 @@ size_t hw_concurrent_list_count(const struct hw_concurrent_list *list);
 size_t hw_concurrent_list_held_bytes(const struct hw_concurrent_list *list); // without garbage
 
 // A walk, inside a read section of the list's domain. `break` leaves it.
-#define hw_concurrent_list_each(list, cursor, item)                                     \
-	for (struct hw_concurrent_list_cursor cursor = {NULL, 0, 0, false};             \
-		!cursor.left && hw_concurrent_list_more((list), &cursor);)              \
-		for (uint64_t item = 0, item##_at = (cursor.left = true, 0),            \
-			      item##_count = cursor.count;                              \
-			item##_at < item##_count || (cursor.left = false); item##_at++) \
-			if (!(item = __atomic_load_n(                                   \
-				      &cursor.slots[item##_at], __ATOMIC_ACQUIRE))) {   \
+#define hw_concurrent_list_each(list, cursor, item)                                                \
+	for (struct hw_concurrent_list_cursor cursor = {NULL, 0, 0, false};                        \
+		!cursor.left && hw_concurrent_list_more((list), &cursor);)                         \
+		for (uint64_t item = 0, item##_at = (cursor.left = true, (uintptr_t)cursor.slots), \
+			      item##_end = item##_at + cursor.count * sizeof(item);                \
+			item##_at < item##_end || (cursor.left = false);                           \
+			item##_at += sizeof(item))                                                 \
+			if (!(item = __atomic_load_n((const uint64_t *)(uintptr_t)item##_at,       \
+				      __ATOMIC_ACQUIRE))) {                                        \
 			} else
 
 struct hw_concurrent_list_cursor {
@@ -76,7 +77,8 @@ struct hw_concurrent_list_cursor {
 	bool left;        // by break
 };
 
-// The next segment's slots. False when there are no more.
+// The next segment's slots. False when there are no more. They lie in a row: a loop of its own may read several at
+// once, where the processor reads each aligned eight bytes in one piece.
 bool hw_concurrent_list_more(
 	const struct hw_concurrent_list *list, struct hw_concurrent_list_cursor *cursor);
 

@@ -25,6 +25,7 @@ enum {
 struct items {
 	struct hw_epoch_garbage garbage; // its bytes are those of the whole
 	struct hw_allocator *allocator;
+	_Atomic size_t used; // no slot from here on was ever used: readers stop there
 	_Alignas(32) _Atomic uint64_t slots[];
 };
 
@@ -57,6 +58,12 @@ static unsigned item_segment(uint64_t item)
 static size_t items_capacity(const struct items *items)
 {
 	return (items->garbage.bytes - sizeof(*items)) / sizeof(uint64_t);
+}
+
+// Whoever sees a slot counted sees what was stored into it before.
+static inline size_t items_used(const struct items *items)
+{
+	return atomic_load_explicit(&items->used, memory_order_acquire);
 }
 
 // Whole cache lines with room for `count` items and a quarter more.
@@ -116,7 +123,7 @@ static inline bool slots_have(const _Atomic uint64_t *slots, uint64_t item)
 
 static inline bool items_have(const struct items *items, uint64_t item)
 {
-	for (size_t at = 0, end = items_capacity(items); at < end; at += STEP) {
+	for (size_t at = 0, end = items_used(items); at < end; at += STEP) {
 		race_point();
 		if (slots_have(&items->slots[at], item))
 			return true;
@@ -124,17 +131,17 @@ static inline bool items_have(const struct items *items, uint64_t item)
 	return false;
 }
 
-// Where `item` is, from `at` on, for the writer; the capacity when it is absent.
+// Where `item` is, from `at` on, for the writer; what is used when it is absent.
 static size_t items_find(const struct items *items, size_t at, uint64_t item)
 {
-	size_t end = items_capacity(items);
+	size_t end = items_used(items);
 
 	for (at -= at % STEP; at < end; at += STEP)
 		if (slots_have(&items->slots[at], item))
 			break;
 	while (at < end && atomic_load_explicit(&items->slots[at], memory_order_relaxed) != item)
 		at++;
-	return at;
+	return at < end ? at : end; // a last step may have gone beyond
 }
 
 // The array is the writer's while it holds the segment's lock, but for the readers.
@@ -195,11 +202,12 @@ static bool segment_resize(struct hw_concurrent_list *list, unsigned segment, si
 	struct items *items = items_create(count, list->registration.allocator);
 	if (!items)
 		return false;
-	for (size_t at = 0, end = items_capacity(old); at < end; at++) {
+	for (size_t at = 0, end = items_used(old); at < end; at++) {
 		uint64_t item = atomic_load_explicit(&old->slots[at], memory_order_relaxed);
 		if (item)
 			atomic_init(&items->slots[used++], item);
 	}
+	atomic_init(&items->used, used);
 	race_point();
 	list->segments[segment].first_hole = used;
 	atomic_fetch_add_explicit(
@@ -225,6 +233,9 @@ static enum hw_list_result segment_add(
 	size_t hole = items_find(items, segment->first_hole, 0);
 	atomic_store_explicit(&items->slots[hole], item, memory_order_release);
 	race_point();
+	if (hole == items_used(items))
+		atomic_store_explicit(&items->used, hole + 1, memory_order_release);
+	race_point();
 	segment->first_hole = hole + 1;
 	segment->count++;
 	return HW_LIST_DONE;
@@ -248,7 +259,7 @@ static bool segment_remove(struct hw_concurrent_list *list, unsigned index, uint
 	struct items *items = list_items(list, index);
 	size_t at = items_find(items, 0, item);
 
-	if (at == items_capacity(items))
+	if (at == items_used(items))
 		return false;
 	atomic_store_explicit(&items->slots[at], 0, memory_order_release);
 	segment->count--;
@@ -292,7 +303,7 @@ bool hw_concurrent_list_more(
 		atomic_load_explicit(&list->items[cursor->segment++], memory_order_acquire);
 	race_point();
 	cursor->slots = (const uint64_t *)items->slots;
-	cursor->count = items_capacity(items);
+	cursor->count = items_used(items);
 	return true;
 }
 
