@@ -90,3 +90,58 @@ outside() { # WHAT LIBRARIES...
 # shellcheck disable=SC2046
 check "heapwhy reads the register of a program with the shared library" outside shared $(pkg-config --libs heapwhy)
 check "heapwhy reads the register of a program with the static library" outside static "$library/libheapwhy.a"
+
+# What is used after it was given back is caught, and both places are named: by debug mode itself, by the address
+# sanitizer with a library that was built without it, and by valgrind.
+build_freed_use() { # WHAT FLAGS...
+	local program=$work/freed-$1
+	shift
+	gcc -std=gnu11 -g -O1 "$@" $(pkg-config --cflags heapwhy) tests/freed_use.c "$library/libheapwhy.a" -lpthread -o "$program"
+}
+has_words() { # FILE WORD...
+	local file=$1 word
+	shift
+	for word; do
+		grep -q -- "$word" "$file" || {
+			cat "$file"
+			echo "does not say: $word"
+			return 1
+		}
+	done
+}
+caught_by_debug() {
+	! HEAPWHY_DEBUG=1 "$work/freed-plain" pool write > "$work/said" 2>&1 &&
+		has_words "$work/said" 'written to after it was freed.*before: tests/freed_use.c:.*allocated: tests/freed_use.c:'
+}
+caught_by_sanitizer() { # CONTAINER HOW WORD...
+	! "$work/freed-asan" "$1" "$2" > "$work/said" 2>&1 && has_words "$work/said" use-after-poison "${@:3}"
+}
+caught_by_valgrind() { # CONTAINER HOW WORD...
+	! valgrind -q --error-exitcode=9 "$work/freed-plain" "$1" "$2" > "$work/said" 2>&1 &&
+		has_words "$work/said" "Invalid $2" "${@:3}"
+}
+check "freed_use" build_freed_use plain
+check "freed_use for the address sanitizer" build_freed_use asan -fsanitize=address
+check "debug mode names both places" caught_by_debug
+for how in read write; do
+	check "the sanitizer catches a $how after free and both places are named" caught_by_sanitizer pool $how \
+		'used after it was freed.*before: tests/freed_use.c:.*allocated: tests/freed_use.c:'
+	check "valgrind catches a $how after free and names both places" caught_by_valgrind pool $how \
+		"inside a block of size 64 free'd" order_return order_take
+	for container in arena ring; do
+		check "the sanitizer catches a $how of what a container took back: $container" \
+			caught_by_sanitizer $container $how
+		check "valgrind catches a $how of what a container took back: $container" \
+			caught_by_valgrind $container $how
+	done
+done
+
+# The examples use every container: valgrind has nothing to say about them.
+clean_under_valgrind() {
+	local program
+	for program in "$build"/examples/example_*; do
+		[ -x "$program" ] && [ -f "$program" ] || continue
+		valgrind -q --error-exitcode=9 --leak-check=full "$program" || return
+	done
+}
+check "valgrind has nothing to say about the examples" clean_under_valgrind

@@ -199,6 +199,33 @@ static void arena_goes_back_to_marks(void **state)
 	assert_int_equal(failing.blocks, 0);
 }
 
+// What a mark's release and a reset take back is overwritten and forbidden in debug mode, and nothing else is.
+static void arena_poisons_what_was_released(void **state)
+{
+	bool was = hw_debug_enabled();
+	struct hw_arena arena;
+
+	hw_debug_enable(true);
+	hw_arena_init(&arena, 4096);
+	char *kept = hw_arena_alloc(&arena, 100);
+	memset(kept, 1, 100);
+	struct hw_arena_mark mark = hw_arena_mark(&arena);
+	char *released = hw_arena_zalloc(&arena, 100);
+	assert_non_null(hw_arena_zalloc(&arena, 10000)); // in a block of its own
+	hw_arena_release(&arena, mark);
+	assert_true(hw_debug_is_poisoned(released, 100));
+	assert_int_equal(kept[99], 1);
+	assert_ptr_equal(hw_arena_alloc(&arena, 50), released);
+	memset(released, 2, 50);
+	assert_true(hw_debug_is_poisoned(released + 64, 36));
+	hw_arena_reset(&arena);
+	assert_true(hw_debug_is_poisoned(kept, 100));
+	char *cleared = hw_arena_zalloc(&arena, 3000);
+	assert_int_equal(cleared[2999], 0);
+	hw_arena_deinit(&arena);
+	hw_debug_enable(was);
+}
+
 static void fixed_arena_ends(void **state)
 {
 	char memory[1000];
@@ -350,6 +377,7 @@ int main(void)
 		cmocka_unit_test(register_shows_what_there_is),
 		cmocka_unit_test(register_that_is_full_turns_away),
 		cmocka_unit_test(arena_goes_back_to_marks),
+		cmocka_unit_test(arena_poisons_what_was_released),
 		cmocka_unit_test(fixed_arena_ends),
 		cmocka_unit_test(scratch_nests_and_gives_back),
 		cmocka_unit_test(slab_gives_any_size),

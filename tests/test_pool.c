@@ -225,6 +225,19 @@ static void pool_catches_mistakes(void **state)
 	assert_string_equal(last_violation.before, "freed.c:2");
 	assert_string_equal(last_violation.allocated, "allocated.c:1");
 
+	struct hw_violation known;
+	assert_true(hw_debug_find(node + 31, &known));
+	assert_ptr_equal(known.memory, node);
+	assert_int_equal(known.bytes, 32);
+	assert_string_equal(known.before, "freed.c:2");
+	assert_string_equal(known.allocated, "allocated.c:1");
+	char *used = hw_pool_alloc_at(&other, "other.c:9");
+	assert_true(hw_debug_find(used, &known));
+	assert_null(known.before);
+	assert_string_equal(known.allocated, "other.c:9");
+	hw_pool_free(&other, used);
+	assert_false(hw_debug_find(&known, &known));
+
 	void *foreign = hw_pool_alloc(&other);
 	hw_pool_free_at(&pool, foreign, "foreign.c:4");
 	assert_int_equal(violation_count, 2);
@@ -248,6 +261,7 @@ static void pool_catches_mistakes(void **state)
 	assert_string_equal(last_violation.here, "reused.c:8");
 	assert_string_equal(last_violation.before, "freed.c:7");
 	hw_pool_deinit(&pool);
+	assert_false(hw_debug_find(node, &known));
 	hw_pool_deinit(&other);
 
 	// Without debug mode a node freed twice is noticed when both go back to the slab.

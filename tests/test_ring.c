@@ -47,9 +47,36 @@ static void ring_behaves(size_t value_bytes)
 
 static void ring_behaves_like_an_array(void **state)
 {
-	ring_behaves(8);
-	ring_behaves(20);
-	ring_behaves(500);
+	bool was = hw_debug_enabled();
+
+	for (int debug = 0; debug < 2; debug++) {
+		hw_debug_enable(debug);
+		ring_behaves(8);
+		ring_behaves(20);
+		ring_behaves(500);
+	}
+	hw_debug_enable(was);
+}
+
+// Only in debug mode, and there only the values that were popped.
+static void ring_poisons_what_was_popped(void **state)
+{
+	bool was = hw_debug_enabled();
+	struct hw_ring ring;
+	uint64_t *values[3];
+
+	hw_debug_enable(true);
+	hw_ring_init(&ring, sizeof(uint64_t), 0, NULL);
+	for (uint64_t i = 0; i < 3; i++) {
+		values[i] = hw_ring_push(&ring);
+		*values[i] = i;
+	}
+	assert_true(hw_ring_pop(&ring, NULL));
+	assert_true(hw_ring_pop(&ring, NULL));
+	assert_true(hw_debug_is_poisoned(values[0], 2 * sizeof(uint64_t)));
+	assert_int_equal(*values[2], 2);
+	hw_ring_deinit(&ring);
+	hw_debug_enable(was);
 }
 
 static void ring_keeps_its_limit(void **state)
@@ -94,6 +121,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(ring_behaves_like_an_array),
+		cmocka_unit_test(ring_poisons_what_was_popped),
 		cmocka_unit_test(ring_keeps_its_limit),
 		cmocka_unit_test(ring_runs_out_of_memory),
 	};

@@ -2,7 +2,8 @@
 //
 // Memory comes in blocks that double in size; hw_arena_reset() keeps the largest one. Or an arena lies in memory of the
 // caller's, and never takes any. Pointers stay valid until reset, deinit, or hw_arena_release() of an earlier mark. Not
-// thread-safe: one arena belongs to one thread at a time.
+// thread-safe: one arena belongs to one thread at a time. In debug mode (heapwhy/debug.h) what was released is
+// overwritten, and forbidden to touch; fixed arenas are left out.
 //
 //	struct hw_arena arena;
 //	hw_arena_init(&arena, 0);
@@ -33,7 +34,7 @@ struct hw_arena {
 	size_t block_bytes;            // size of the next block
 	size_t used_bytes;             // handed out since init or reset, padding included
 	size_t held_bytes; // taken from the allocator, or given by hw_arena_init_fixed()
-	bool fixed;
+	bool fixed, debug;
 	struct hw_allocator *allocator;
 };
 

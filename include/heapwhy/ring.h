@@ -14,7 +14,8 @@
 //	[ . . 3 4 5 6 ] [ 7 8 9 a b c ] [ d e . . . . ]   + at most one spare segment
 //
 // Values stay at their addresses until they are popped. Push, pop and hw_ring_at() are O(1); a push that starts a
-// segment may move the directory, a pointer for each segment. For one thread at a time.
+// segment may move the directory, a pointer for each segment. For one thread at a time. In debug mode (heapwhy/debug.h)
+// values that were popped are overwritten, and forbidden to touch.
 #ifndef HEAPWHY_RING_H
 #define HEAPWHY_RING_H
 
@@ -37,12 +38,16 @@ struct hw_ring {
 	uint64_t first;      // the first value's slot, counted from the start of the first segment
 	uint32_t copy_bytes; // as init was told
 	uint32_t shift;      // a segment has 1 << shift slots
-	char **directory;    // a ring of pointers to segments
+	bool debug;
+	uint64_t
+		first_end; // popping goes the slow way when `first` comes to it: the first segment has run empty
+	char **directory; // a ring of pointers to segments
 	uint64_t directory_capacity, directory_first;
 	uint64_t segment_count; // in use
 	uint64_t held_bytes;
 	char *spare;
-	char *push_at, *push_end; // the next free slot, and the end of its segment
+	char *push_at,
+		*push_end; // the next free slot, and where pushing goes the slow way: the end of its segment
 	struct hw_allocator *allocator;
 };
 
@@ -55,7 +60,7 @@ void hw_ring_deinit(struct hw_ring *ring);
 void hw_ring_clear(struct hw_ring *ring);
 
 bool hw_ring_grow_(struct hw_ring *ring);
-void hw_ring_drop_segment_(struct hw_ring *ring);
+void hw_ring_popped_(struct hw_ring *ring);
 
 // The `index`th value from the front; index < count.
 static inline void *hw_ring_at(const struct hw_ring *ring, uint64_t index)
@@ -95,9 +100,8 @@ static inline bool hw_ring_pop(struct hw_ring *ring, void *value)
 	if (value)
 		hw_value_copy(value, hw_ring_at(ring, 0), ring->copy_bytes);
 	ring->count--;
-	if (__builtin_expect(!(++ring->first >> ring->shift), 1))
-		return true;
-	hw_ring_drop_segment_(ring);
+	if (__builtin_expect(++ring->first >= ring->first_end, 0))
+		hw_ring_popped_(ring);
 	return true;
 }
 

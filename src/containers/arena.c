@@ -4,6 +4,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "heapwhy/debug.h"
+
 enum { ALIGNMENT = 16, DEFAULT_BLOCK = 64 << 10, LARGEST_BLOCK = 16 << 20 };
 
 struct hw_arena_block {
@@ -20,7 +22,10 @@ static const struct hw_kind arena_kind = HW_KIND("arena", arena_measures);
 
 void hw_arena_init(struct hw_arena *arena, size_t block_bytes)
 {
-	*arena = (struct hw_arena){.block_bytes = block_bytes ? block_bytes : DEFAULT_BLOCK};
+	*arena = (struct hw_arena){
+		.block_bytes = block_bytes ? block_bytes : DEFAULT_BLOCK,
+		.debug = hw_debug_enabled(),
+	};
 }
 
 void hw_arena_init_with(struct hw_arena *arena, size_t block_bytes, struct hw_allocator *allocator)
@@ -36,6 +41,7 @@ void hw_arena_init_fixed(struct hw_arena *arena, void *memory, size_t bytes)
 
 	hw_arena_init(arena, 0);
 	arena->fixed = true;
+	arena->debug = false;
 	arena->held_bytes = bytes;
 	arena->end = (char *)memory + bytes;
 	arena->next = skip < bytes ? (char *)memory + skip : arena->end;
@@ -46,7 +52,20 @@ static void block_free(struct hw_arena *arena, struct hw_arena_block *block)
 	size_t bytes = sizeof(*block) + block->bytes;
 
 	arena->held_bytes -= bytes;
+	if (arena->debug)
+		hw_debug_allow(block->payload, block->bytes);
 	hw_free(arena->allocator, block, bytes, ALIGNMENT);
+}
+
+// Debug mode: what was handed out of the block from here on is idle.
+static void block_idle(const struct hw_arena *arena, struct hw_arena_block *block, char *from)
+{
+	bool newest = block == arena->blocks;
+	size_t bytes = (size_t)((newest ? arena->next : block->payload + block->bytes) - from);
+
+	hw_debug_allow(from, bytes);
+	hw_debug_poison(from, bytes);
+	hw_debug_forbid(from, bytes);
 }
 
 void hw_arena_deinit(struct hw_arena *arena)
@@ -76,6 +95,8 @@ static struct hw_arena_block *arena_add_block(struct hw_arena *arena, size_t byt
 	arena->held_bytes += all;
 	arena->next = block->payload;
 	arena->end = block->payload + payload;
+	if (arena->debug)
+		hw_debug_forbid(block->payload, payload);
 	if (arena->block_bytes < LARGEST_BLOCK)
 		arena->block_bytes *= 2;
 	return block;
@@ -85,12 +106,14 @@ void *hw_arena_alloc(struct hw_arena *arena, size_t bytes)
 {
 	if (bytes > SIZE_MAX / 2)
 		return NULL;
-	bytes = (bytes + ALIGNMENT - 1) & ~(size_t)(ALIGNMENT - 1);
-	if ((size_t)(arena->end - arena->next) < bytes && !arena_add_block(arena, bytes))
+	size_t rounded = (bytes + ALIGNMENT - 1) & ~(size_t)(ALIGNMENT - 1);
+	if ((size_t)(arena->end - arena->next) < rounded && !arena_add_block(arena, rounded))
 		return NULL;
 	void *pointer = arena->next;
-	arena->next += bytes;
-	arena->used_bytes += bytes;
+	arena->next += rounded;
+	arena->used_bytes += rounded;
+	if (__builtin_expect(arena->debug, 0))
+		hw_debug_allow(pointer, bytes);
 	return pointer;
 }
 
@@ -131,6 +154,8 @@ struct hw_arena_mark hw_arena_mark(const struct hw_arena *arena)
 
 void hw_arena_release(struct hw_arena *arena, struct hw_arena_mark mark)
 {
+	if (arena->debug && mark.block)
+		block_idle(arena, mark.block, mark.next);
 	while (arena->blocks != mark.block) {
 		struct hw_arena_block *older = arena->blocks->older;
 		block_free(arena, arena->blocks);
@@ -153,6 +178,8 @@ void hw_arena_reset(struct hw_arena *arena)
 	for (struct hw_arena_block *block = arena->blocks; block; block = block->older)
 		if (block->bytes > largest->bytes)
 			largest = block;
+	if (arena->debug && largest)
+		block_idle(arena, largest, largest->payload);
 	for (struct hw_arena_block *block = arena->blocks, *older; block; block = older) {
 		older = block->older;
 		if (block != largest)

@@ -39,6 +39,8 @@ struct hw_pool_slab {
 
 // The last nodes freed, in debug mode, oldest at `next`.
 struct hw_pool_quarantine {
+	struct hw_debug_witness witness;
+	const struct hw_pool *pool;
 	void *nodes[QUARANTINE];
 	unsigned next;
 };
@@ -362,32 +364,57 @@ static void *debug_alloc(struct hw_pool *pool, const char *here)
 		hw_debug_report(&(struct hw_violation){HW_WRITTEN_AFTER_FREE, node,
 			pool->node_bytes, here, trace->freed, trace->allocated});
 	*trace = (struct trace){here, NULL};
-	hw_debug_allow(node, pool->node_bytes);
+	hw_debug_given(pool, node, pool->node_bytes);
 	return node;
 }
 
-// The slab that the node comes from; NULL when it is none of this pool's nodes.
-static struct hw_pool_slab *debug_find(struct hw_pool *pool, const void *node)
+// The slab among these in which this address lies in a slot for nodes; NULL: none.
+static struct hw_pool_slab *slabs_search(
+	const struct hw_pool *pool, struct hw_pool_slab *slab, const void *memory)
 {
-	for (int bucket = 0; bucket < HW_POOL_BUCKETS; bucket++)
-		for (struct hw_pool_slab *slab = pool->slabs[bucket]; slab; slab = slab->next) {
-			uint32_t first, end, slot = slot_of(pool, node);
-			header_slots(pool, slab, &first, &end);
-			if (slab_memory(pool, slab) == slab_memory(pool, node))
-				return slot_node(pool, slab, slot) == node && slot < pool->slots &&
-						       (slot < first || slot >= end)
-					       ? slab
-					       : NULL;
-		}
-	return NULL;
+	uint32_t first, end, slot = slot_of(pool, memory);
+
+	while (slab && slab_memory(pool, slab) != slab_memory(pool, memory))
+		slab = slab->next;
+	if (!slab)
+		return NULL;
+	header_slots(pool, slab, &first, &end);
+	return slot < pool->slots && (slot < first || slot >= end) ? slab : NULL;
+}
+
+static struct hw_pool_slab *slab_search(const struct hw_pool *pool, const void *memory)
+{
+	struct hw_pool_slab *found = slabs_search(pool, pool->spare, memory);
+
+	for (int bucket = 0; bucket < HW_POOL_BUCKETS && !found; bucket++)
+		found = slabs_search(pool, pool->slabs[bucket], memory);
+	return found;
+}
+
+static bool quarantine_find(
+	const struct hw_debug_witness *witness, const void *memory, struct hw_violation *known)
+{
+	const struct hw_pool *pool = ((const struct hw_pool_quarantine *)witness)->pool;
+	const struct hw_pool_slab *slab = slab_search(pool, memory);
+
+	if (!slab)
+		return false;
+	uint32_t slot = slot_of(pool, memory);
+	*known = (struct hw_violation){
+		.memory = slot_node(pool, slab, slot),
+		.bytes = pool->node_bytes,
+		.before = slab->traces[slot].freed,
+		.allocated = slab->traces[slot].allocated,
+	};
+	return true;
 }
 
 static void debug_free(struct hw_pool *pool, void *node, const char *here)
 {
-	struct hw_pool_slab *slab = debug_find(pool, node);
+	struct hw_pool_slab *slab = slab_search(pool, node);
 	struct hw_violation violation = {HW_NOT_FROM_HERE, node, pool->node_bytes, here};
 
-	if (!slab) {
+	if (!slab || slot_node(pool, slab, slot_of(pool, node)) != node) {
 		hw_debug_report(&violation);
 		return;
 	}
@@ -400,8 +427,7 @@ static void debug_free(struct hw_pool *pool, void *node, const char *here)
 		return;
 	}
 	trace->freed = here;
-	hw_debug_poison(node, pool->node_bytes);
-	hw_debug_forbid(node, pool->node_bytes);
+	hw_debug_given_back(pool, node, pool->node_bytes);
 	struct hw_pool_quarantine *quarantine = pool->quarantine;
 	void **place = &quarantine->nodes[quarantine->next++ % QUARANTINE];
 	if (*place)
@@ -484,8 +510,12 @@ void hw_pool_init(struct hw_pool *pool, size_t node_bytes, struct hw_allocator *
 	if (hw_debug_enabled()) {
 		// Without memory for it, the pool is one without checks.
 		pool->quarantine = hw_alloc(NULL, sizeof(*pool->quarantine), 16);
-		if (pool->quarantine)
-			memset(pool->quarantine, 0, sizeof(*pool->quarantine));
+		if (pool->quarantine) {
+			*pool->quarantine = (struct hw_pool_quarantine){
+				.witness.find = quarantine_find, .pool = pool};
+			hw_debug_witness_add(&pool->quarantine->witness);
+			hw_debug_owner(pool);
+		}
 	}
 	pool_set_limit(pool);
 	hw_register(&pool->registration, &pool_kind, allocator);
@@ -494,6 +524,10 @@ void hw_pool_init(struct hw_pool *pool, size_t node_bytes, struct hw_allocator *
 void hw_pool_deinit(struct hw_pool *pool)
 {
 	hw_unregister(&pool->registration);
+	if (pool->quarantine) {
+		hw_debug_witness_remove(&pool->quarantine->witness);
+		hw_debug_goodbye(pool);
+	}
 	spares_return(pool, 0);
 	for (int bucket = 0; bucket < HW_POOL_BUCKETS; bucket++)
 		for (struct hw_pool_slab *slab = pool->slabs[bucket], *next; slab; slab = next) {
@@ -531,11 +565,10 @@ static void node_move(struct hw_pool *pool, struct hw_pool_slab *from_slab, void
 		struct trace *trace = &from_slab->traces[slot_of(pool, from)];
 		to_slab->traces[slot_of(pool, to)] = *trace;
 		*trace = (struct trace){0};
-		hw_debug_allow(to, pool->node_bytes);
+		hw_debug_moved(pool, from, to, pool->node_bytes);
+	} else {
+		memcpy(to, from, pool->node_bytes);
 	}
-	memcpy(to, from, pool->node_bytes);
-	if (pool->quarantine)
-		hw_debug_forbid(from, pool->node_bytes);
 }
 
 // Moves nodes from one slab to the other until the one is empty or the other full.

@@ -1,5 +1,9 @@
 // Segments in a ring of pointers. See heapwhy/ring.h.
+//
+// In debug mode both limits of the fast ways are set such that each push and each pop goes the slow way.
 #include "heapwhy/ring.h"
+
+#include "heapwhy/debug.h"
 
 enum { SEGMENT_BYTES = 4096, SEGMENT_VALUES_MIN = 4, DIRECTORY_MIN = 4, ALIGNMENT = 16 };
 
@@ -18,10 +22,13 @@ void hw_ring_init(
 		.value_bytes = value_bytes ? (value_bytes + 7) & ~(size_t)7 : 8,
 		.copy_bytes = (uint32_t)value_bytes,
 		.allocator = allocator,
+		.debug = hw_debug_enabled(),
 	};
 	while (UINT64_C(1) << ring->shift < SEGMENT_VALUES_MIN ||
 		ring->value_bytes << (ring->shift + 1) <= SEGMENT_BYTES)
 		ring->shift++;
+	if (!ring->debug)
+		ring->first_end = UINT64_C(1) << ring->shift;
 	hw_register(&ring->registration, &ring_kind, allocator);
 }
 
@@ -39,6 +46,8 @@ static void segment_free(struct hw_ring *ring, char *segment)
 {
 	if (!segment)
 		return;
+	if (ring->debug)
+		hw_debug_allow(segment, segment_bytes(ring));
 	hw_free(ring->allocator, segment, segment_bytes(ring), ALIGNMENT);
 	ring->held_bytes -= segment_bytes(ring);
 }
@@ -86,10 +95,8 @@ static bool directory_resize(struct hw_ring *ring, uint64_t capacity)
 	return true;
 }
 
-bool hw_ring_grow_(struct hw_ring *ring)
+static bool segment_add(struct hw_ring *ring)
 {
-	if (ring->count == ring->limit)
-		return false;
 	uint64_t capacity = ring->directory_capacity;
 	if (ring->segment_count == capacity &&
 		!directory_resize(ring, capacity + capacity / 2 + DIRECTORY_MIN))
@@ -101,6 +108,8 @@ bool hw_ring_grow_(struct hw_ring *ring)
 		if (!segment)
 			return false;
 		ring->held_bytes += segment_bytes(ring);
+		if (ring->debug)
+			hw_debug_forbid(segment, segment_bytes(ring));
 	}
 	*directory_place(ring, ring->segment_count++) = segment;
 	ring->push_at = segment;
@@ -108,8 +117,27 @@ bool hw_ring_grow_(struct hw_ring *ring)
 	return true;
 }
 
+// Is the last segment, if there is one, full?
+static bool segment_is_full(const struct hw_ring *ring)
+{
+	return !ring->segment_count ||
+	       ring->push_at ==
+		       *directory_place(ring, ring->segment_count - 1) + segment_bytes(ring);
+}
+
+bool hw_ring_grow_(struct hw_ring *ring)
+{
+	if (ring->count == ring->limit || (segment_is_full(ring) && !segment_add(ring)))
+		return false;
+	if (ring->debug) {
+		ring->push_end = ring->push_at + ring->value_bytes;
+		hw_debug_allow(ring->push_at, ring->value_bytes);
+	}
+	return true;
+}
+
 // The first segment has no more values: it becomes the spare one, or goes if there is one.
-void hw_ring_drop_segment_(struct hw_ring *ring)
+static void segment_drop(struct hw_ring *ring)
 {
 	char *segment = *directory_place(ring, 0);
 
@@ -126,4 +154,15 @@ void hw_ring_drop_segment_(struct hw_ring *ring)
 	uint64_t capacity = ring->directory_capacity;
 	if (capacity > 4 * DIRECTORY_MIN && ring->segment_count < capacity / 4)
 		directory_resize(ring, capacity / 2); // failing is no failure
+}
+
+void hw_ring_popped_(struct hw_ring *ring)
+{
+	if (ring->debug) {
+		char *value = *directory_place(ring, 0) + (ring->first - 1) * ring->value_bytes;
+		hw_debug_poison(value, ring->value_bytes);
+		hw_debug_forbid(value, ring->value_bytes);
+	}
+	if (ring->first >> ring->shift)
+		segment_drop(ring);
 }

@@ -10,7 +10,7 @@
 
 #define DEFAULT_RANGE (UINT64_C(64) << 30)
 
-enum { PAGE = 4096, FIRST_STEP = 64 << 10, HUGE_PAGE = 2 << 20 };
+enum { PAGE = 4096, FIRST_STEP = 64 << 10, HUGE_PAGE = 2 << 20, RANGE_MIN = 64 << 20 };
 
 static const struct hw_measure range_measures[] = {
 	HW_MEASURE(HW_USED_BYTES, struct hw_range, used_bytes),
@@ -59,18 +59,28 @@ void hw_range_deinit(struct hw_range *range)
 	*range = (struct hw_range){0};
 }
 
-// The range starts at a huge page's boundary; what lies before and behind is given back.
+static char *pages_reserve(uint64_t bytes)
+{
+	return mmap(NULL, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+}
+
+// The range starts at a huge page's boundary; what lies before and behind is given back. Where so much is not to be had
+// (valgrind keeps most addresses for itself), the half may do.
 static bool range_reserve(struct hw_range *range)
 {
 	uint64_t left = address_space_left(), bytes = range->reserved_bytes;
+	char *raw;
 
 	if (left != UINT64_MAX && bytes > left / 4)
 		bytes = left / 4;
-	bytes = round_up(bytes, bytes < HUGE_PAGE ? PAGE : HUGE_PAGE);
-	char *raw = mmap(NULL, bytes + HUGE_PAGE, PROT_NONE,
-		MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	if (raw == MAP_FAILED)
-		return false;
+	for (;; bytes /= 2) {
+		bytes = round_up(bytes, bytes < HUGE_PAGE ? PAGE : HUGE_PAGE);
+		raw = pages_reserve(bytes + HUGE_PAGE);
+		if (raw != MAP_FAILED)
+			break;
+		if (bytes <= RANGE_MIN)
+			return false;
+	}
 	uint64_t head = -(uintptr_t)raw & (HUGE_PAGE - 1);
 	if (head)
 		munmap(raw, head);
