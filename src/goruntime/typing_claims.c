@@ -119,7 +119,8 @@ static void queue_object(struct typing *typing, const struct span *span, object_
 
 	// The thread that reads ahead looks at it.
 	__atomic_store_n(word, *word | UINT64_C(1) << (id & 63), __ATOMIC_RELAXED);
-	span_queue_add(typing->queue, (uint32_t)(span - typing->heap->spans));
+	if (!span_queue_add(typing->queue, (uint32_t)(span - typing->heap->spans)))
+		typing->no_memory = true;
 }
 
 // Tiny objects without pointers share slots: different claims about one slot do not contradict each

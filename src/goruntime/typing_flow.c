@@ -13,6 +13,8 @@
 #include <string.h>
 
 #include "goruntime/typing_state.h"
+#include "heapwhy/pool.h"
+#include "heapwhy/vector.h"
 
 enum {
 	TARGETS_MAX = 1 << 17, // branch targets of a function; those with more are left out
@@ -34,9 +36,8 @@ struct flow {
 	struct flow_findings *findings;
 	struct decoder *decoder;
 	struct steps steps;
-	struct flow_target *targets; // by address
-	size_t target_count, target_capacity;
-	struct state *pool;
+	HW_VECTOR(struct flow_target) targets; // by address
+	struct hw_pool states;
 
 	uint32_t function;
 	remote_addr entry, end;
@@ -80,6 +81,7 @@ struct flow *flow_create(const struct flow_program *program, struct flow_finding
 		return NULL;
 	flow->program = program;
 	flow->findings = findings;
+	hw_pool_init(&flow->states, sizeof(struct state), NULL);
 	flow->decoder = decoder_create();
 	if (!flow->decoder) {
 		flow_destroy(flow);
@@ -90,35 +92,28 @@ struct flow *flow_create(const struct flow_program *program, struct flow_finding
 
 static struct state *state_take(struct flow *flow)
 {
-	struct state *state = flow->pool;
+	struct state *state = hw_pool_alloc(&flow->states);
 
-	if (state)
-		flow->pool = state->next;
-	else
-		state = malloc(sizeof(*state));
 	if (!state)
 		flow->findings->no_memory = true;
 	return state;
 }
 
-// Puts a state back into the pool.
+// Puts a state, if there is one, back into the pool.
 static void state_drop(struct flow *flow, struct state **state)
 {
-	if (!*state)
-		return;
-	(*state)->next = flow->pool;
-	flow->pool = *state;
+	hw_pool_free(&flow->states, *state);
 	*state = NULL;
 }
 
 static void flow_drop_states(struct flow *flow)
 {
-	for (size_t i = 0; i < flow->target_count; i++) {
-		state_drop(flow, &flow->targets[i].ahead);
-		state_drop(flow, &flow->targets[i].back);
-		state_drop(flow, &flow->targets[i].before);
+	for (size_t i = 0; i < flow->targets.count; i++) {
+		state_drop(flow, &flow->targets.items[i].ahead);
+		state_drop(flow, &flow->targets.items[i].back);
+		state_drop(flow, &flow->targets.items[i].before);
 	}
-	flow->target_count = 0;
+	flow->targets.count = 0;
 }
 
 void flow_destroy(struct flow *flow)
@@ -128,13 +123,8 @@ void flow_destroy(struct flow *flow)
 	decoder_destroy(flow->decoder);
 	hw_vector_deinit(&flow->steps.list);
 	hw_vector_deinit(&flow->steps.references);
-	flow_drop_states(flow);
-	free(flow->targets);
-	while (flow->pool) {
-		struct state *next = flow->pool->next;
-		free(flow->pool);
-		flow->pool = next;
-	}
+	hw_vector_deinit(&flow->targets);
+	hw_pool_deinit(&flow->states);
 	free(flow);
 }
 
@@ -455,17 +445,17 @@ static void flow_set(struct flow *flow, unsigned reg, struct flow_value value)
 
 static struct flow_target *flow_target(struct flow *flow, remote_addr address)
 {
-	size_t low = 0, high = flow->target_count;
+	size_t low = 0, high = flow->targets.count;
 
 	while (low < high) {
 		size_t middle = (low + high) / 2;
-		if (flow->targets[middle].address < address)
+		if (flow->targets.items[middle].address < address)
 			low = middle + 1;
 		else
 			high = middle;
 	}
-	return low < flow->target_count && flow->targets[low].address == address
-		       ? &flow->targets[low]
+	return low < flow->targets.count && flow->targets.items[low].address == address
+		       ? &flow->targets.items[low]
 		       : NULL;
 }
 
@@ -598,9 +588,9 @@ static void flow_start(struct flow *flow)
 	if (program->captures && hw_map_get(program->captures, flow->entry, &type))
 		flow->state.registers[RDX] =
 			(struct flow_value){.what = type, .kind = VALUE_POINTER};
-	for (size_t i = 0; i < flow->target_count; i++) {
-		state_drop(flow, &flow->targets[i].ahead);
-		state_drop(flow, &flow->targets[i].back);
+	for (size_t i = 0; i < flow->targets.count; i++) {
+		state_drop(flow, &flow->targets.items[i].ahead);
+		state_drop(flow, &flow->targets.items[i].back);
 	}
 }
 
@@ -611,8 +601,9 @@ static void flow_run_once(struct flow *flow)
 	flow_start(flow);
 	for (size_t i = 0; i < flow->steps.list.count; i++) {
 		const struct step *step = &flow->steps.list.items[i];
-		while (next < flow->target_count && flow->targets[next].address <= step->address)
-			flow_arrive(flow, &flow->targets[next++]);
+		while (next < flow->targets.count &&
+			flow->targets.items[next].address <= step->address)
+			flow_arrive(flow, &flow->targets.items[next++]);
 		if (flow->dead && flow->jump_table) {
 			state_clear(&flow->state);
 			flow->dead = false;
@@ -628,8 +619,8 @@ static bool flow_feed_back(struct flow *flow, bool give_up)
 {
 	bool changed = false;
 
-	for (size_t i = 0; i < flow->target_count; i++) {
-		struct flow_target *target = &flow->targets[i];
+	for (size_t i = 0; i < flow->targets.count; i++) {
+		struct flow_target *target = &flow->targets.items[i];
 		if (!target->back)
 			continue;
 		if (!target->before) {
@@ -640,9 +631,9 @@ static bool flow_feed_back(struct flow *flow, bool give_up)
 			changed = true;
 		}
 	}
-	for (size_t i = 0; i < flow->target_count && changed && give_up; i++)
-		if (flow->targets[i].before)
-			state_clear(flow->targets[i].before);
+	for (size_t i = 0; i < flow->targets.count && changed && give_up; i++)
+		if (flow->targets.items[i].before)
+			state_clear(flow->targets.items[i].before);
 	return changed;
 }
 
@@ -656,7 +647,8 @@ static int compare_targets(const void *left, const void *right)
 // Lists the places that the function jumps to within itself. False: too many, or out of memory.
 static bool flow_find_targets(struct flow *flow)
 {
-	size_t count = 0, kept = 0;
+	struct flow_target *targets;
+	size_t kept = 0;
 
 	flow_drop_states(flow);
 	flow->jump_table = false;
@@ -666,25 +658,18 @@ static bool flow_find_targets(struct flow *flow)
 		flow->jump_table |= step->kind == STEP_JUMP && !step->target;
 		if (!jump || step->target < flow->entry || step->target >= flow->end)
 			continue;
-		if (count == TARGETS_MAX)
+		if (flow->targets.count == TARGETS_MAX ||
+			!hw_vector_push(
+				&flow->targets, ((struct flow_target){.address = step->target})))
 			return false;
-		if (count == flow->target_capacity) {
-			size_t capacity = count ? 2 * count : 256;
-			struct flow_target *grown =
-				realloc(flow->targets, capacity * sizeof(*grown));
-			if (!grown)
-				return false;
-			flow->targets = grown;
-			flow->target_capacity = capacity;
-		}
-		flow->targets[count++] = (struct flow_target){.address = step->target};
 	}
-	if (count)
-		qsort(flow->targets, count, sizeof(flow->targets[0]), compare_targets);
-	for (size_t i = 0; i < count; i++)
-		if (!kept || flow->targets[kept - 1].address != flow->targets[i].address)
-			flow->targets[kept++] = flow->targets[i];
-	flow->target_count = kept;
+	targets = flow->targets.items;
+	if (flow->targets.count)
+		qsort(targets, flow->targets.count, sizeof(targets[0]), compare_targets);
+	for (size_t i = 0; i < flow->targets.count; i++)
+		if (!kept || targets[kept - 1].address != targets[i].address)
+			targets[kept++] = targets[i];
+	flow->targets.count = kept;
 	return true;
 }
 

@@ -1,7 +1,9 @@
-// Positions in the queue only grow; position p is kept at place p % capacity, and what was read for
-// it in slot p % SLOTS. The reader may fill slot p while the follower is before p and not more than
-// SLOTS - 1 positions back, so the slot is nobody else's. The slot's `position` is set when it is
-// full; the follower, when it comes to p, looks for p there and for nothing else.
+// Spans are numbered by their position in the queue, which only grows. What was read for position p is in slot
+// p % SLOTS; the slot's `position` is set when it is full, and the follower, when it comes to p, looks for p there and
+// for nothing else.
+//
+// The follower asks for p when it is before p and not more than SLOTS - 1 positions back, so the slot is nobody else's
+// by then. An asked for span that it has come to meanwhile is not worth reading any more.
 #include "goruntime/typing_queue.h"
 
 #include <pthread.h>
@@ -10,6 +12,8 @@
 #include <time.h>
 
 #include "base/error.h"
+#include "heapwhy/ring.h"
+#include "heapwhy/spsc_ring.h"
 
 enum {
 	SLOTS = 16,
@@ -26,10 +30,11 @@ struct slot {
 struct span_queue {
 	const struct heap *heap;
 	const uint64_t *pending;
-	_Atomic uint32_t *spans; // by position % capacity
-	uint8_t *waiting;        // by span's number
-	uint64_t capacity;
-	_Atomic uint64_t head, tail; // positions: being followed or next, and first free
+	struct hw_ring spans; // numbers, the first one being followed or next
+	uint8_t *waiting;     // by span's number
+	uint64_t asked;       // the first position not asked for yet
+	_Atomic uint64_t head;
+	struct hw_spsc_ring *requests;
 	struct slot slots[SLOTS];
 	uint8_t *buffer; // of all slots
 	pthread_t reader;
@@ -49,11 +54,9 @@ static bool is_worth_reading(const struct span_queue *queue, const struct span *
 	return count >= WORTH_READING;
 }
 
-static void read_ahead(struct span_queue *queue, uint64_t position)
+static void read_ahead(struct span_queue *queue, uint64_t position, uint32_t number)
 {
 	struct slot *slot = &queue->slots[position % SLOTS];
-	uint32_t number = atomic_load_explicit(
-		&queue->spans[position % queue->capacity], memory_order_relaxed);
 	const struct span *span = &queue->heap->spans[number];
 
 	if (!is_worth_reading(queue, span))
@@ -66,19 +69,35 @@ static void read_ahead(struct span_queue *queue, uint64_t position)
 static void *reader_run(void *context)
 {
 	struct span_queue *queue = context;
-	uint64_t next = 0;
+	uint64_t request;
 
 	while (!atomic_load(&queue->over)) {
-		uint64_t head = atomic_load(&queue->head), tail = atomic_load(&queue->tail);
-
-		if (next <= head)
-			next = head + 1;
-		if (next < tail && next < head + SLOTS)
-			read_ahead(queue, next++);
-		else
+		if (!hw_spsc_ring_pop(queue->requests, &request)) {
 			nanosleep(&(struct timespec){0, NAP_NS}, NULL);
+			continue;
+		}
+		uint64_t head = atomic_load(&queue->head);
+		uint32_t ahead = (uint32_t)(request >> 32) - (uint32_t)head;
+		if (ahead && ahead < SLOTS)
+			read_ahead(queue, head + ahead, (uint32_t)request);
 	}
 	return NULL;
+}
+
+// Asks for all spans that have a slot and were not asked for yet. A request is the lower half of a position, and the
+// span's number.
+static void ask(struct span_queue *queue)
+{
+	uint64_t head = atomic_load_explicit(&queue->head, memory_order_relaxed);
+
+	if (queue->asked <= head)
+		queue->asked = head + 1;
+	for (; queue->asked < head + queue->spans.count && queue->asked < head + SLOTS;
+		queue->asked++) {
+		const uint32_t *number = hw_ring_at(&queue->spans, queue->asked - head);
+		if (!hw_spsc_ring_push(queue->requests, queue->asked << 32 | *number))
+			return;
+	}
 }
 
 struct error *span_queue_create(
@@ -90,11 +109,11 @@ struct error *span_queue_create(
 		return error_no_memory();
 	queue->heap = heap;
 	queue->pending = pending;
-	queue->capacity = (uint64_t)heap->span_count + 1;
-	queue->spans = calloc(queue->capacity, sizeof(*queue->spans));
-	queue->waiting = calloc(queue->capacity, sizeof(*queue->waiting));
+	hw_ring_init(&queue->spans, sizeof(uint32_t), 0, NULL);
+	queue->waiting = calloc((size_t)heap->span_count + 1, sizeof(*queue->waiting));
+	queue->requests = hw_spsc_ring_create(SLOTS, NULL);
 	queue->buffer = malloc((size_t)SLOTS * SLOT_BYTES);
-	if (!queue->spans || !queue->waiting || !queue->buffer) {
+	if (!queue->waiting || !queue->requests || !queue->buffer) {
 		span_queue_destroy(queue);
 		return error_no_memory();
 	}
@@ -115,31 +134,35 @@ void span_queue_destroy(struct span_queue *queue)
 	atomic_store(&queue->over, true);
 	if (queue->has_reader)
 		pthread_join(queue->reader, NULL);
-	free(queue->spans);
+	hw_ring_deinit(&queue->spans);
+	hw_spsc_ring_destroy(queue->requests);
 	free(queue->waiting);
 	free(queue->buffer);
 	free(queue);
 }
 
-void span_queue_add(struct span_queue *queue, uint32_t number)
+bool span_queue_add(struct span_queue *queue, uint32_t number)
 {
-	uint64_t tail = atomic_load_explicit(&queue->tail, memory_order_relaxed);
-
 	if (queue->waiting[number])
-		return;
+		return true;
+	uint32_t *place = hw_ring_push(&queue->spans);
+	if (!place)
+		return false;
+	*place = number;
 	queue->waiting[number] = 1;
-	atomic_store_explicit(&queue->spans[tail % queue->capacity], number, memory_order_relaxed);
-	atomic_store_explicit(&queue->tail, tail + 1, memory_order_release);
+	ask(queue);
+	return true;
 }
 
 bool span_queue_take(struct span_queue *queue, uint32_t *number, const uint8_t **bytes)
 {
 	uint64_t head = atomic_load_explicit(&queue->head, memory_order_relaxed);
 	struct slot *slot = &queue->slots[head % SLOTS];
+	const uint32_t *first = hw_ring_first(&queue->spans);
 
-	if (head == atomic_load_explicit(&queue->tail, memory_order_relaxed))
+	if (!first)
 		return false;
-	*number = atomic_load_explicit(&queue->spans[head % queue->capacity], memory_order_relaxed);
+	*number = *first;
 	bool read = atomic_load_explicit(&slot->position, memory_order_acquire) == head;
 	*bytes = read ? slot->bytes : NULL;
 	return true;
@@ -148,9 +171,10 @@ bool span_queue_take(struct span_queue *queue, uint32_t *number, const uint8_t *
 void span_queue_done(struct span_queue *queue)
 {
 	uint64_t head = atomic_load_explicit(&queue->head, memory_order_relaxed);
-	uint32_t number =
-		atomic_load_explicit(&queue->spans[head % queue->capacity], memory_order_relaxed);
+	uint32_t number;
 
+	hw_ring_pop(&queue->spans, &number);
 	queue->waiting[number] = 0;
 	atomic_store_explicit(&queue->head, head + 1, memory_order_release);
+	ask(queue);
 }

@@ -8,7 +8,6 @@ struct state {
 	struct flow_value registers[REGISTERS];
 	struct flow_slot slots[FLOW_SLOTS_MAX];
 	unsigned slot_count;
-	struct state *next; // in the pool
 };
 
 extern const struct flow_value flow_nothing; // VALUE_NONE

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "heapwhy/vector.h"
+
 enum { INSERTION_MAX = 48, RADIX_BITS = 11, RADIX_PASSES = 3, LIST_MIN = 1 << 16 };
 
 void target_set_init(struct target_set *set, uint64_t node_count)
@@ -121,14 +123,8 @@ void target_set_grow(struct target_set *set)
 		list_to_bitmap(set);
 		return;
 	}
-	size_t capacity = set->capacity ? set->capacity * 2 : 256;
-	node_id *items = realloc(set->items, capacity * sizeof(*items));
-	if (!items) {
+	if (!hw_vector_reserve(set, 1))
 		set->failed = true;
-		return;
-	}
-	set->items = items;
-	set->capacity = capacity;
 }
 
 void target_set_finish(struct target_set *set, node_id self)
