@@ -99,20 +99,6 @@ static void follow_string(struct typing *typing, const uint8_t *string)
 		typing_claim_as(typing, CLAIM_BY_STRING, data, typing->known.string_bytes, length);
 }
 
-// reflect/value.go: bit 7 of the flag says that ptr points to the data.
-static void follow_reflect(struct typing *typing, const uint8_t *value)
-{
-	const struct go_type *type = type_by_address(typing->types, load_word(value));
-	uint64_t word = load_word(value + 8);
-
-	if (!type || !word)
-		return;
-	if (load_word(value + 16) & 128)
-		typing_claim_as(typing, CLAIM_BY_POINTER, word, type, 1);
-	else if (type->direct)
-		typing_follow_pointer(typing, type, word);
-}
-
 void typing_follow_value(struct typing *typing, const struct program *program, const uint8_t *bytes)
 {
 	for (uint32_t i = 0; i < program->length; i++) {
@@ -154,30 +140,18 @@ void typing_follow_value(struct typing *typing, const struct program *program, c
 			break;
 		}
 		case OP_REFLECT:
-			follow_reflect(typing, at);
+			typing_follow_reflect(typing, at);
+			break;
+		case OP_BYTES:
+			typing_follow_bytes(typing, word);
+			break;
+		case OP_CHAN_VALUE:
+			typing_follow_chan_value(typing, load_word(bytes + operation->count), word);
 			break;
 		default: // these need to know where they lie: follow_in_place()
 			break;
 		}
 	}
-}
-
-// The node's first byte tells what the node is the head of.
-static void follow_trie_node(
-	struct typing *typing, const struct go_type *node, const uint8_t *bytes, remote_addr self)
-{
-	const char *tail = strstr(node->name, "node[");
-	char name[1024];
-
-	if (!tail)
-		return;
-	int n = snprintf(name, sizeof(name), "%s.%s%s", node->package,
-		*bytes ? "entry[" : "indirect[", tail + strlen("node["));
-	if (n < 0 || (size_t)n >= sizeof(name))
-		return;
-	const struct go_type *type = type_by_name(typing->types, name);
-	if (type)
-		typing_claim_as(typing, CLAIM_BY_POINTER, self, type, 1);
 }
 
 // Closures that reflect makes have a type of their own (reflect/makefunc.go).
@@ -270,7 +244,11 @@ static void follow_in_place(struct typing *typing, const struct program *program
 			typing_follow_chan(typing, at, self + operation->offset);
 			break;
 		case OP_TRIE_NODE:
-			follow_trie_node(typing, operation->type, at, self + operation->offset);
+			typing_follow_trie_node(
+				typing, operation->type, at, self + operation->offset);
+			break;
+		case OP_TYPE_RECORD:
+			typing_follow_record(typing, at, self + operation->offset);
 			break;
 		case OP_CLOSURE:
 			follow_closure(typing, at, self + operation->offset);

@@ -91,8 +91,9 @@ struct typing {
 
 enum {
 	TYPING_WINDOW_BYTES = 1 << 17,
-	MAP_HEADER_BYTES = 48, // runtime.hmap; internal/runtime/maps.Map has 48 too
-	MAP_TABLE_BYTES = 32,  // internal/runtime/maps.table
+	MAP_HEADER_BYTES = 48,  // runtime.hmap; internal/runtime/maps.Map has 48 too
+	TYPE_RECORD_BYTES = 48, // internal/abi.Type
+	MAP_TABLE_BYTES = 32,   // internal/runtime/maps.table
 };
 
 // ---- typing_claims.c
@@ -139,6 +140,14 @@ const struct go_type *typing_chan_header(struct typing *typing, const struct go_
 void typing_follow_map(struct typing *typing, const struct go_type *map, const uint8_t *header);
 void typing_follow_table(struct typing *typing, const struct go_type *map, const uint8_t *table);
 void typing_follow_chan(struct typing *typing, const uint8_t *hchan, remote_addr self);
+
+// ---- typing_hidden.c
+void typing_follow_reflect(struct typing *typing, const uint8_t *value);
+void typing_follow_trie_node(
+	struct typing *typing, const struct go_type *node, const uint8_t *bytes, remote_addr self);
+void typing_follow_chan_value(struct typing *typing, remote_addr channel, remote_addr value);
+void typing_follow_bytes(struct typing *typing, remote_addr bytes);
+void typing_follow_record(struct typing *typing, const uint8_t *record, remote_addr self);
 
 // ---- typing_seeds.c: what is certain without debug information
 void typing_claim_headers(struct typing *typing);

@@ -48,6 +48,8 @@ static uint64_t operand_bytes(const struct typing *typing, enum operation_code c
 		return MAP_TABLE_BYTES;
 	case OP_CHAN_HEADER:
 		return typing->heap->runtime->layout.at.hchan_size;
+	case OP_TYPE_RECORD:
+		return TYPE_RECORD_BYTES;
 	case OP_TRIE_NODE:
 		return 1;
 	default:
@@ -161,6 +163,31 @@ static bool builder_add_traceable(
 	return hchan && builder_add(builder, OP_POINTER, offset, hchan, 1);
 }
 
+// Blocked on a channel: sudog.elem in runtime/runtime2.go, scase.elem in runtime/select.go. Each points to an element of
+// the channel c, or is nil; without a channel (semaphores) to something else.
+static bool builder_add_blocked(
+	struct builder *builder, const struct go_type *type, uint64_t offset)
+{
+	const struct go_field *channel = field_named(type, "c"), *elem = field_named(type, "elem");
+
+	if (channel && elem && channel->offset + 8 <= type->size)
+		builder_add(builder, OP_CHAN_VALUE, offset + elem->offset, type,
+			offset + channel->offset);
+	return false;
+}
+
+static bool builder_add_name(struct builder *builder, const struct go_type *type, uint64_t offset)
+{
+	return type->size == 8 && builder_add(builder, OP_BYTES, offset, type, 1);
+}
+
+static bool builder_add_record(struct builder *builder, const struct go_type *type, uint64_t offset)
+{
+	if (offset == 0)
+		builder_add(builder, OP_TYPE_RECORD, 0, type, 1);
+	return false;
+}
+
 // Special types, by package and the beginning of their name behind it. True from `add`: nothing
 // more to do.
 static const struct special {
@@ -177,6 +204,12 @@ static const struct special {
 	{"reflect", "reflect.Value", true, builder_add_reflect},
 	{"runtime", "runtime.timeTimer", true, builder_add_timer},
 	{"runtime", "runtime.hchan", true, builder_add_chan},
+	{"runtime", "runtime.sudog", true, builder_add_blocked},
+	{"runtime", "runtime.scase", true, builder_add_blocked},
+	{"reflect", "reflect.name", true, builder_add_name},
+	{"internal/abi", "abi.Name", true, builder_add_name},
+	{"reflect", "reflect.rtype", true, builder_add_record},
+	{"internal/abi", "abi.Type", true, builder_add_record},
 	{"runtime", "runtime.maybeTraceableChan", true, builder_add_traceable},
 };
 

@@ -20,12 +20,15 @@ enum operation_code {
 	OP_TYPED_POINTER, // a type word, then a pointer to a value of it or the value itself, as in
 			  // interfaces (sync.eface)
 	OP_REFLECT,       // reflect.Value
+	OP_BYTES,         // a *byte that is the start of bytes, as many as fill the object
+	OP_CHAN_VALUE, // a pointer to an element of the channel that the word at `count` points to
 	// These need to know where the value lies:
 	OP_MEMORY,      // `count` values of `type`, too many to list
 	OP_MAP_HEADER,  // the object behind the map `type`
 	OP_MAP_TABLE,   // a swiss map's table, of the map `type`
 	OP_CHAN_HEADER, // runtime.hchan
 	OP_TRIE_NODE,   // sync.node: an entry or an indirect node, by its first byte
+	OP_TYPE_RECORD, // abi.Type, the head of a record that reflect made
 	OP_CLOSURE,     // word 0 is code, which tells what the object is
 };
 

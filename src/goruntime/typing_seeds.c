@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "debuginfo/pclntab.h"
 #include "goruntime/typing_private.h"
 
 enum { BITS_OBJECT_MAX = 512, GOROUTINES_MAX = 1 << 24, HEADER_BYTES = 8 };
@@ -63,17 +64,56 @@ static void claim_queued(struct typing *typing, const struct root *root)
 		typing_claim(typing, root->value, pointer->elem, 1);
 }
 
+// The type of a cleanup's argument, whose only other trace is a pointer to it. runtime.AddCleanup[T, S] lets a closure
+// call the cleanup: its function, and the dictionary of callCleanup[S], which begins with func(S), *func(S), *S
+// (runtime/mcleanup.go; dictionaries: cmd/compile/internal/noder/reader.go; 1.26 and 1.27).
+static const struct go_type *cleanup_argument(struct typing *typing, remote_addr call)
+{
+	struct memory *memory = &typing->memory;
+	const struct go_type *types[3]; // of the dictionary
+	const struct go_module *module;
+	struct pcln_function function;
+	remote_addr code = call ? memory_u64(memory, call) : 0;
+
+	if (!go_find_function(typing->heap->runtime, code, &module, &function) ||
+		function.entry != code || strncmp(function.name, "runtime.AddCleanup[", 19))
+		return NULL;
+	remote_addr dictionary = memory_u64(memory, call + 8);
+	for (unsigned i = 0; i < 3; i++) {
+		types[i] = type_by_address(typing->types, memory_u64(memory, dictionary + 8 * i));
+		if (!types[i] || types[i]->kind != (i ? GO_POINTER : GO_FUNC))
+			return NULL;
+	}
+	return types[1]->elem == types[0] ? types[2]->elem : NULL;
+}
+
+// runtime/mcleanup.go, cleanupFn: call, fn, arg (1.26 on)
+static void claim_cleanup(struct typing *typing, remote_addr cleanup)
+{
+	const struct go_type *type = cleanup_argument(typing, memory_u64(&typing->memory, cleanup));
+	remote_addr argument = memory_u64(&typing->memory, cleanup + 16);
+
+	if (type && !type->size) // what is small lies in a [2]uintptr
+		typing_claim(typing, argument, type_by_name(typing->types, "uintptr"), 2);
+	else if (type)
+		typing_claim(typing, argument, type, 1);
+}
+
 // Finalizers and cleanups are functions: whichever of these roots is a closure object shows it by its first word.
 void typing_claim_root_closures(struct typing *typing)
 {
 	const struct roots *roots = typing->roots;
+	bool has_cleanups = typing->heap->runtime->layout.at.cleanupFn_size > 0;
 
 	for (size_t i = 0; roots && i < roots->list.count; i++) {
 		const struct root *root = &roots->list.items[i];
-		if (root->kind == ROOT_FINALIZER || root->kind == ROOT_CLEANUP ||
-			root->kind == ROOT_QUEUED)
+		bool queued = root->kind == ROOT_QUEUED, cleanup = root->kind == ROOT_CLEANUP;
+		// The argument first: else it would be taken for a closure until that is read.
+		if (has_cleanups && root->slot && (queued || cleanup))
+			claim_cleanup(typing, root->slot - 16); // if this is the argument
+		if (queued || cleanup || root->kind == ROOT_FINALIZER)
 			typing_claim_closure(typing, root->value);
-		if (root->kind == ROOT_QUEUED)
+		if (queued)
 			claim_queued(typing, root);
 	}
 }
