@@ -13,6 +13,7 @@
 #include "target/core_private.h"
 #include "target/core_write.h"
 #include "target/image.h"
+#include "target/resident.h"
 
 enum { PAGE = 4096, DATA_PAGES = 600, TABLE_PAGES = 4 };
 static const remote_addr DATA = 0xc000000000, TABLE = 0x7f0000000000;
@@ -239,6 +240,51 @@ static void unpacked_to_the_last_byte(void **state)
 	}
 }
 
+static void resident_add(struct target *target, remote_addr start, remote_addr end, uint64_t bytes)
+{
+	struct resident_mapping mapping = {.start = start, .end = end, .bytes = bytes};
+
+	assert_true(resident_add_mapping(target->resident, &mapping, "[anon: Go: heap]", 6));
+}
+
+// What was in memory comes back as it was told, and not at all where it makes no sense.
+static void what_was_in_memory(void **state)
+{
+	struct target *image = image_make(), *core;
+
+	image->resident = calloc(1, sizeof(*image->resident));
+	image->resident->total = 99 * PAGE;
+	resident_add(image, DATA, DATA + 10 * PAGE, 7 * PAGE);
+	resident_add(image, TABLE, TABLE + PAGE, PAGE);
+	assert_true(resident_add_run(image->resident, DATA, DATA + PAGE));
+	assert_true(resident_add_run(image->resident, DATA + PAGE, DATA + 2 * PAGE));
+	assert_true(resident_add_run(image->resident, DATA + 5 * PAGE, DATA + 9 * PAGE));
+	for (int compressed = 0; compressed < 2; compressed++) {
+		int fd = core_make(image, compressed);
+
+		core = core_read_back(fd);
+		const struct resident *found = core->resident;
+		assert_non_null(found);
+		assert_int_equal(found->total, 99 * PAGE);
+		assert_int_equal(found->mappings.count, 2);
+		assert_int_equal(found->mappings.items[0].bytes, 7 * PAGE);
+		assert_string_equal(found->mappings.items[1].path, "[anon:");
+		assert_int_equal(found->runs.count, 2);
+		assert_int_equal(resident_bytes(found, DATA, DATA + 10 * PAGE), 6 * PAGE);
+		assert_int_equal(
+			resident_bytes(found, DATA + 100, DATA + 5 * PAGE + 1), 2 * PAGE - 99);
+		target_destroy(core);
+		close(fd);
+	}
+	resident_add(image, DATA, DATA + PAGE, PAGE); // below what came before
+	int fd = core_make(image, false);
+	core = core_read_back(fd);
+	assert_null(core->resident);
+	target_destroy(core);
+	close(fd);
+	target_destroy(image);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -247,6 +293,7 @@ int main(void)
 		cmocka_unit_test(damaged),
 		cmocka_unit_test(sections_of_a_file),
 		cmocka_unit_test(unpacked_to_the_last_byte),
+		cmocka_unit_test(what_was_in_memory),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -16,6 +16,7 @@
 #include "goruntime/runtime_private.h"
 #include "heapwhy/vector.h"
 #include "target/core_write.h"
+#include "target/resident.h"
 
 enum {
 	PAGE_BYTES = 4096,
@@ -353,7 +354,10 @@ struct error *dump_write(struct target *target, const struct dump_options *optio
 		return err;
 	err = heap_open(runtime, &heap);
 	if (!err) {
-		err = heap_write(heap, options, fd);
+		if (target->kind == TARGET_PROCESS)
+			err = resident_ask(target);
+		if (!err)
+			err = heap_write(heap, options, fd);
 		heap_close(heap);
 	}
 	go_runtime_close(runtime);

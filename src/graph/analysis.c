@@ -21,10 +21,8 @@
 #include "base/text.h"
 #include "base/units.h"
 #include "graph/holders.h"
-
-// Which of their pages are in memory is not asked of larger mappings: they are reserved and hardly used.
-#define PAGES_KNOWN_MAX (UINT64_C(1) << 38)
 #include "target/core.h"
+#include "target/resident.h"
 
 struct pipeline {
 	struct analysis *analysis;
@@ -84,30 +82,6 @@ static struct error *run_capture(struct pipeline *pipeline)
 	return analysis_open_target(pipeline->name, pipeline->options, &pipeline->analysis->target);
 }
 
-// What of the process is in memory, and of its anonymous mappings which pages. The copy knows as little about that
-// as we do: the process itself is asked, as soon as the runtime is known. A kernel that does not tell is no
-// reason to give up.
-static struct error *read_resident(struct analysis *analysis, pid_t pid)
-{
-	struct error *err = resident_mappings_read(pid, &analysis->mappings);
-
-	for (size_t i = 0; i < analysis->mappings.count && !err; i++) {
-		const struct resident_mapping *mapping = &analysis->mappings.items[i];
-		if (!mapping->is_file && mapping->bytes &&
-			mapping->end - mapping->start <= PAGES_KNOWN_MAX)
-			err = resident_map_add(
-				&analysis->resident, pid, mapping->start, mapping->end);
-	}
-	analysis->resident_total = resident_total(pid);
-	if (!err || error_kind(err) == ERROR_INTERNAL)
-		return err;
-	log_remark("%s", error_message(err));
-	error_destroy(err);
-	resident_map_deinit(&analysis->resident);
-	resident_mappings_deinit(&analysis->mappings);
-	return NULL;
-}
-
 // What a core lacks may be why it makes no sense.
 static struct error *error_excuse(struct error *err, const struct target *target)
 {
@@ -124,7 +98,7 @@ static struct error *run_read(struct pipeline *pipeline)
 	if (!err)
 		err = heap_open(analysis->runtime, &analysis->heap);
 	if (!err && analysis->target->kind == TARGET_PROCESS)
-		err = read_resident(analysis, analysis->target->pid);
+		err = resident_ask(analysis->target);
 	if (!err)
 		err = goroutines_read(analysis->heap, &analysis->goroutines);
 	if (!err)
@@ -283,8 +257,6 @@ void analysis_close(struct analysis *analysis)
 	graph_destroy(analysis->graph);
 	roots_deinit(&analysis->roots);
 	goroutines_destroy(analysis->goroutines);
-	resident_map_deinit(&analysis->resident);
-	resident_mappings_deinit(&analysis->mappings);
 	heap_close(analysis->heap);
 	go_runtime_close(analysis->runtime);
 	target_destroy(analysis->target);

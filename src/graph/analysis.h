@@ -20,7 +20,6 @@
 #include "graph/agreement.h"
 #include "graph/graph.h"
 #include "target/process.h"
-#include "target/resident.h"
 
 struct analysis_options {
 	struct capture_options capture;
@@ -82,10 +81,7 @@ struct analysis {
 	uint32_t holder_count;
 	uint32_t *goroutine_holders; // by goroutine: the holder that it belongs to
 
-	uint64_t resident_total;           // bytes of the process in memory; 0 when unknown
-	struct resident_mappings mappings; // and where; empty when unknown
-	struct resident_map resident;      // which pages of the anonymous ones
-	unsigned threads;                  // that phases may use
+	unsigned threads; // that phases may use
 	struct analysis_timings timings;
 };
 

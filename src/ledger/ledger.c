@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "ledger/ledger_private.h"
+#include "target/resident.h"
 
 const char *ledger_account_name(enum account account)
 {
@@ -57,7 +58,8 @@ struct error *ledger_open(struct analysis *analysis, unsigned threads, struct le
 		return error_no_memory();
 	if (!threads)
 		threads = analysis->threads;
-	ledger->known = analysis->mappings.count > 0;
+	const struct resident *resident = analysis->target->resident;
+	ledger->known = resident && resident->mappings.count;
 	ledger->in_use_bytes = analysis->heap->in_use_bytes;
 	struct error *err = windows_open(analysis, threads, &ledger->windows);
 	if (!err)
@@ -70,9 +72,9 @@ struct error *ledger_open(struct analysis *analysis, unsigned threads, struct le
 		return err;
 	}
 	if (ledger->known)
-		ledger_balance(ledger, analysis->resident_total);
+		ledger_balance(ledger, resident->total);
 	else
-		ledger->resident_bytes = analysis->resident_total;
+		ledger->resident_bytes = resident ? resident->total : 0;
 	*out = ledger;
 	return NULL;
 }

@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "goruntime/map_occupancy.h"
 #include "ledger/ledger_private.h"
+#include "target/resident.h"
 
 enum { THREADS_MAX = 4, SPANS_AT_ONCE = 256 };
 
@@ -17,7 +18,7 @@ struct counting {
 	const struct analysis *analysis;
 	const struct windows *windows;
 	const uint64_t *live;
-	bool known; // which pages are in memory; otherwise all are taken for it
+	const struct resident *resident; // NULL: unknown, all is taken to be in memory
 	_Atomic uint32_t next_span;
 };
 
@@ -42,7 +43,7 @@ static uint64_t resident(const struct counter *counter, remote_addr start, remot
 	if (end <= start)
 		return 0;
 	return counter->whole ? end - start
-			      : resident_bytes(&counter->counting->analysis->resident, start, end);
+			      : resident_bytes(counter->counting->resident, start, end);
 }
 
 static uint64_t weigh(void *context, uint64_t start, uint64_t end)
@@ -147,8 +148,8 @@ static void count_span(struct counter *counter, const struct span *span)
 	remote_addr end = span->base + (uint64_t)span->pages * GO_PAGE_SIZE;
 	uint64_t bytes = end - span->base;
 
-	if (counting->known)
-		bytes = resident_bytes(&counting->analysis->resident, span->base, end);
+	if (counting->resident)
+		bytes = resident_bytes(counting->resident, span->base, end);
 	if (span->state != SPAN_IN_USE) {
 		// runtime/stack.go: spans of stacks have an element size, the collector's buffers have none.
 		counter->bytes[span->elem_size ? ACCOUNT_STACKS : ACCOUNT_WORK_BUFFERS] += bytes;
@@ -207,7 +208,7 @@ struct error *ledger_count_heap(
 		.analysis = analysis,
 		.windows = ledger->windows,
 		.live = graph_reached(analysis->graph),
-		.known = ledger->known,
+		.resident = ledger->known ? analysis->target->resident : NULL,
 	};
 	struct counter counters[THREADS_MAX] = {0};
 	unsigned count = threads < THREADS_MAX ? threads : THREADS_MAX, ready = 0;

@@ -9,10 +9,12 @@
 #include "base/cleanup.h"
 #include "base/error.h"
 #include "ledger/ledger_private.h"
+#include "target/resident.h"
 
 struct process {
 	struct ledger *ledger;
 	const struct analysis *analysis;
+	const struct resident *resident;
 	bool has_libraries;
 	uint64_t runtime; // in memory, of the runtime's own mappings
 	uint64_t parts[RUNTIME_PAGE_ALLOCATOR + 1];
@@ -55,13 +57,13 @@ static enum account file_account(const struct resident_mapping *mapping)
 }
 
 // The first mapping that ends behind `address`.
-static size_t mapping_from(const struct resident_mappings *mappings, remote_addr address)
+static size_t mapping_from(const struct resident *resident, remote_addr address)
 {
-	size_t low = 0, high = mappings->count;
+	size_t low = 0, high = resident->mappings.count;
 
 	while (low < high) {
 		size_t middle = low + (high - low) / 2;
-		if (mappings->items[middle].end <= address)
+		if (resident->mappings.items[middle].end <= address)
 			low = middle + 1;
 		else
 			high = middle;
@@ -72,10 +74,10 @@ static size_t mapping_from(const struct resident_mappings *mappings, remote_addr
 static void mark_part(void *context, enum runtime_part part, remote_addr start, remote_addr end)
 {
 	struct process *process = context;
-	const struct resident_mappings *mappings = &process->analysis->mappings;
+	const struct resident *resident = process->resident;
 
-	for (size_t i = mapping_from(mappings, start);
-		i < mappings->count && mappings->items[i].start < end; i++)
+	for (size_t i = mapping_from(resident, start);
+		i < resident->mappings.count && resident->mappings.items[i].start < end; i++)
 		process->has_runtime[i] = true;
 }
 
@@ -112,7 +114,7 @@ static uint64_t arena_bytes(const struct process *process, const struct resident
 		if (next > mapping->end)
 			next = mapping->end;
 		if (go_arena(runtime, &runtime->memory, at))
-			bytes += resident_bytes(&process->analysis->resident, at, next);
+			bytes += resident_bytes(process->resident, at, next);
 		at = next;
 	}
 	return bytes;
@@ -136,7 +138,7 @@ static void count_anonymous(struct process *process, const struct resident_mappi
 	else if (*mapping->path == '[' && strncmp(mapping->path, "[anon", 5))
 		bytes[ACCOUNT_OTHER] += left;
 	else if (!process->has_libraries || heap ||
-		 process->has_runtime[mapping - process->analysis->mappings.items])
+		 process->has_runtime[mapping - process->resident->mappings.items])
 		process->runtime += left;
 	else
 		bytes[ACCOUNT_C_HEAP] += left;
@@ -146,7 +148,7 @@ static void count_part(void *context, enum runtime_part part, remote_addr start,
 {
 	struct process *process = context;
 
-	process->parts[part] += resident_bytes(&process->analysis->resident, start, end);
+	process->parts[part] += resident_bytes(process->resident, start, end);
 }
 
 // Takes `bytes` of what is left for an account, at most what there is.
@@ -191,9 +193,14 @@ static void split_runtime(struct process *process)
 
 struct error *ledger_count_process(struct ledger *ledger, const struct analysis *analysis)
 {
-	_cleanup_free_ bool *has_runtime = calloc(analysis->mappings.count + 1, sizeof(bool));
+	const struct resident *resident = analysis->target->resident;
+	_cleanup_free_ bool *has_runtime = calloc(resident->mappings.count + 1, sizeof(bool));
 	struct process process = {
-		.ledger = ledger, .analysis = analysis, .has_runtime = has_runtime};
+		.ledger = ledger,
+		.analysis = analysis,
+		.resident = resident,
+		.has_runtime = has_runtime,
+	};
 	uint64_t in_spans = 0;
 
 	if (!has_runtime)
@@ -202,10 +209,10 @@ struct error *ledger_count_process(struct ledger *ledger, const struct analysis 
 
 	for (int i = 0; i < ACCOUNT_COUNT; i++)
 		in_spans += ledger->bytes[i];
-	for (size_t i = 0; i < analysis->mappings.count; i++)
-		process.has_libraries |= is_library(&analysis->mappings.items[i]);
-	for (size_t i = 0; i < analysis->mappings.count; i++) {
-		const struct resident_mapping *mapping = &analysis->mappings.items[i];
+	for (size_t i = 0; i < resident->mappings.count; i++)
+		process.has_libraries |= is_library(&resident->mappings.items[i]);
+	for (size_t i = 0; i < resident->mappings.count; i++) {
+		const struct resident_mapping *mapping = &resident->mappings.items[i];
 		if (!mapping->bytes)
 			continue;
 		if (!mapping->is_file)

@@ -84,6 +84,7 @@ enum core_note {
 	CORE_NOTE_CAPTURE = 0x48570001, // struct core_note_capture
 	CORE_NOTE_REGISTERS,            // struct core_note_registers
 	CORE_NOTE_CHECKSUMS,            // struct core_note_checksums
+	CORE_NOTE_RESIDENT,             // struct core_note_resident
 };
 
 // How the memory was captured, and what the process was like.
@@ -98,6 +99,16 @@ enum { CORE_NOTE_VERSION = 1 };
 // A thread's registers as heapwhy keeps them: `count` words follow.
 struct core_note_registers {
 	uint64_t tid, pc, sp, count;
+};
+
+// What was in memory (resident.h). After it come `mappings` of struct core_note_mapping, `runs` pairs of
+// start and end, and for each mapping its name and a zero.
+struct core_note_resident {
+	uint64_t total, mappings, runs;
+};
+struct core_note_mapping {
+	uint64_t start, end, bytes;
+	uint32_t is_file, shared;
 };
 
 // Checksums by zlib's crc32, so that damage is noticed: `header` is that of the file up to this note's

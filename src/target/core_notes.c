@@ -297,6 +297,8 @@ static struct error *note_read(struct core *core, const struct note *note)
 		thread_exact(core, note);
 	else if (note->type == CORE_NOTE_CHECKSUMS)
 		return core_check(core, note->bytes, note->size);
+	else if (note->type == CORE_NOTE_RESIDENT)
+		return core_read_resident(core, note->bytes, note->size);
 	return NULL;
 }
 

@@ -58,6 +58,10 @@ bool core_pread(int fd, void *buffer, size_t size, uint64_t offset);
 // note_bytes.
 struct error *core_read_notes(struct core *core);
 
+// core_resident.c: a note of our own about what was in memory, as target.resident; one that makes no
+// sense, or for which there is no memory, tells nothing.
+struct error *core_read_resident(struct core *core, const uint8_t *note, size_t size);
+
 // core_check.c: compares the file with the checksums in a note of our own, and takes out of the
 // segments what has changed. An error when the headers have.
 struct error *core_check(struct core *core, const uint8_t *note, size_t size);

@@ -14,6 +14,7 @@
 #include "base/error.h"
 #include "heapwhy/vector.h"
 #include "target/core_format.h"
+#include "target/resident.h"
 
 enum {
 	PAGE_BYTES = 4096,
@@ -190,6 +191,39 @@ static void capture_note(struct writer *writer)
 	note_add(&writer->notes, CORE_NOTE_NAME, CORE_NOTE_CAPTURE, &capture, sizeof(capture));
 }
 
+static void resident_note(struct writer *writer)
+{
+	const struct resident *resident = writer->contents->target->resident;
+	struct bytes table = {HW_VECTOR_INIT, false}, names = {HW_VECTOR_INIT, false};
+
+	if (!resident)
+		return;
+	struct core_note_resident header = {
+		resident->total, resident->mappings.count, resident->runs.count};
+	for (size_t i = 0; i < resident->mappings.count; i++) {
+		const struct resident_mapping *mapping = &resident->mappings.items[i];
+		struct core_note_mapping entry = {mapping->start, mapping->end, mapping->bytes,
+			mapping->is_file, mapping->shared};
+
+		bytes_append(&table, &entry, sizeof(entry));
+		bytes_append(&names, mapping->path, strlen(mapping->path) + 1);
+	}
+	for (size_t i = 0; i < resident->runs.count; i++) {
+		uint64_t run[] = {resident->runs.items[i].start, resident->runs.items[i].end};
+
+		bytes_append(&table, run, sizeof(run));
+	}
+	note_begin(&writer->notes, CORE_NOTE_NAME, CORE_NOTE_RESIDENT,
+		sizeof(header) + table.data.count + names.data.count);
+	bytes_append(&writer->notes, &header, sizeof(header));
+	bytes_append(&writer->notes, table.data.items, table.data.count);
+	bytes_append(&writer->notes, names.data.items, names.data.count);
+	bytes_align(&writer->notes);
+	writer->notes.failed |= table.failed | names.failed;
+	hw_vector_deinit(&table.data);
+	hw_vector_deinit(&names.data);
+}
+
 static uint64_t ranges_size(const struct core_contents *contents)
 {
 	uint64_t size = 0;
@@ -227,6 +261,7 @@ static void notes_make(struct writer *writer)
 	capture_note(writer);
 	process_note(writer);
 	files_note(writer);
+	resident_note(writer);
 	// Debuggers show the first thread first.
 	for (int first = 1; first >= 0; first--) {
 		for (size_t i = 0; i < target->thread_count; i++) {

@@ -1,53 +1,48 @@
-// How much of a process's memory is really there, as the kernel sees it.
+// How much of a process's memory is really there, as the kernel sees it. A frozen copy knows as little
+// about that as we do: the process itself is asked, after its copy was made. Our own cores tell what
+// was said then; others do not.
+//
+//	err = resident_ask(target);
+//	if (target->resident)
+//		printf("%" PRIu64, resident_bytes(target->resident, start, end));
 #ifndef TARGET_RESIDENT_H
 #define TARGET_RESIDENT_H
 
+#include "heapwhy/vector.h"
 #include "target/target.h"
-
-// Bytes in memory now, shared pages included, as the kernel counts them for this process
-// (smaps_rollup, or else statm); 0 when it does not tell.
-uint64_t resident_total(pid_t pid);
 
 // A mapping of which something is in memory, as /proc/PID/smaps tells it.
 struct resident_mapping {
 	remote_addr start, end;
 	uint64_t bytes; // in memory; pages of zeros that nobody wrote to are not counted
-	bool is_file, shared, writable;
+	bool is_file, shared;
 	char *path; // "" when anonymous; owned
 };
 
-// By address. One reading: the mappings add up to what the process has in memory, but for what it
-// does meanwhile.
-struct resident_mappings {
-	struct resident_mapping *items;
-	size_t count;
-};
-
-// ERROR_TARGET when the kernel does not tell.
-struct error *resident_mappings_read(pid_t pid, struct resident_mappings *out);
-void resident_mappings_deinit(struct resident_mappings *mappings);
-
-enum { RESIDENT_PAGE = 4096 };
-
-// Which pages of a range are in memory: a bit a page from `start` on.
-struct resident_range {
+// Pages in memory; swapped-out ones are not.
+struct resident_run {
 	remote_addr start, end;
-	uint64_t *bits;
 };
 
-// Ranges, ascending and disjoint. Swapped-out pages are not in memory.
-struct resident_map {
-	struct resident_range *ranges;
-	size_t count;
+// Both lists are by address and disjoint. The mappings are one reading: they add up to what the process
+// has in memory, but for what it does meanwhile.
+struct resident {
+	uint64_t
+		total; // bytes in memory, shared pages included (smaps_rollup, or else statm); 0: unknown
+	HW_VECTOR(struct resident_mapping) mappings; // empty: unknown
+	HW_VECTOR(struct resident_run) runs;         // of the anonymous mappings
 };
 
-// Adds [start, end), page aligned and above all ranges so far. ERROR_TARGET when the kernel does
-// not tell.
-struct error *resident_map_add(
-	struct resident_map *map, pid_t pid, remote_addr start, remote_addr end);
-void resident_map_deinit(struct resident_map *map);
+// Fills in target->resident of a process. That the kernel does not tell is no error.
+struct error *resident_ask(struct target *target);
+void resident_destroy(struct resident *resident); // accepts NULL
 
-// Bytes of [start, end) that are in memory; what no range covers is not.
-uint64_t resident_bytes(const struct resident_map *map, remote_addr start, remote_addr end);
+// These take what is given, by address; false: no memory.
+bool resident_add_mapping(struct resident *resident, const struct resident_mapping *mapping,
+	const char *path, size_t path_length);
+bool resident_add_run(struct resident *resident, remote_addr start, remote_addr end);
+
+// Bytes of [start, end) that are in memory.
+uint64_t resident_bytes(const struct resident *resident, remote_addr start, remote_addr end);
 
 #endif

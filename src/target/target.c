@@ -4,6 +4,7 @@
 
 #include "base/cleanup.h"
 #include "base/error.h"
+#include "target/resident.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -228,5 +229,6 @@ void target_destroy(struct target *target)
 		target->pieces = piece->next;
 		piece_destroy(piece);
 	}
+	resident_destroy(target->resident);
 	target->ops->destroy(target);
 }

@@ -89,6 +89,8 @@ struct target {
 	char *notes;       // what is missing or in doubt, in sentences; NULL: nothing
 	uint8_t *auxv;     // the kernel's auxiliary vector as it is, NULL: unknown
 	size_t auxv_size;
+	struct resident
+		*resident; // what of it is in memory (resident.h), NULL: not asked, or unknown
 	struct target_piece *pieces; // what target_map handed out
 	_Atomic uint64_t bytes_read;
 	_Atomic uint64_t faults; // reads that met an unreadable byte
