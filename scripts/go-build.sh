@@ -4,7 +4,8 @@
 #   scripts/go-build.sh VERSION VARIANT DIRECTORY
 #   scripts/go-build.sh 1.26 stripped corpus/orders
 #
-# VARIANT: plain, stripped (-s -w), pie, cgo, race, noinline (-gcflags=all=-l), arm64 (for that machine).
+# VARIANT: plain, stripped (-s -w), pie, cgo, race, noinline (-gcflags=all=-l); for another machine: arm64, arm64-stripped,
+# arm64-pie, arm64-cgo.
 # Nothing is fetched but the toolchain. Compiled packages are kept in the cache folder between runs.
 set -euo pipefail
 
@@ -22,6 +23,9 @@ cgo) flags=() cgo=1 ;;
 race) flags=(-race) cgo=1 ;;
 noinline) flags=(-gcflags=all=-l) ;;
 arm64) flags=() arch=arm64 ;;
+arm64-stripped) flags=(-ldflags '-s -w') arch=arm64 ;;
+arm64-pie) flags=(-buildmode=pie) arch=arm64 ;;
+arm64-cgo) flags=() arch=arm64 cgo=1 ;;
 *) echo "go-build: no variant called $variant" >&2; exit 2 ;;
 esac
 
@@ -30,6 +34,7 @@ program=$cache/corpus/$version/$variant/$(basename "$directory")
 # One module a program, none to fetch; no setting of the user's reaches the build.
 export GOENV=off GOFLAGS=-mod=mod GO111MODULE=on GOTOOLCHAIN=local GOPROXY=off GOWORK=off GOEXPERIMENT=
 export GOCACHE=$cache/gocache GOPATH=$cache/gopath CGO_ENABLED=$cgo GOARCH=$arch
+[ "$arch$cgo" != arm641 ] || export CC=aarch64-linux-gnu-gcc
 unset GOROOT GOOS GOAMD64 GODEBUG GOGC GOMEMLIMIT
 cd "$directory"
 "$goroot/bin/go" build "${flags[@]}" -o "$program" . >&2

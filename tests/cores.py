@@ -2,13 +2,17 @@
 """Core files: what heapwhy says of a core is what it said of the process. TAP.
 
 Every kind of core of one process is examined: our own (plain, compressed, redacted, with the program in it), gdb's,
-delve's, the kernel's. HEAPWHY_TEST_LONG=1 takes each program of the corpus in a process of its own, and damages more.
+delve's, the kernel's. HEAPWHY_TEST_LONG=1 takes each program of the corpus in a process of its own and more leaks, and damages five times as many.
 """
+import collections
+import concurrent.futures
 import contextlib
+import fcntl
 import glob
 import json
 import os
 import random
+import re
 import resource
 import shutil
 import signal
@@ -22,7 +26,10 @@ from hostile import undisturbed
 
 LONG = bool(os.environ.get('HEAPWHY_TEST_LONG'))
 PROGRAMS = ['channels', 'closures', 'defers', 'finalizers', 'generics', 'large', 'lists', 'maps', 'pools', 'timers']
+LEAKS = ['prefix', 'map-deleted', 'list-removed', 'same-strings', 'abandoned-send', 'backed-up', 'context-children',
+         'handlers', 'spare', 'finalizer-cycle']
 THOROUGH = ['1.19', '1.22', '1.27']
+CORE_PATTERN = '/proc/sys/kernel/core_pattern'
 DELVE_KNOWS = '1.19'  # the newest of our versions that Debian's delve knows
 
 
@@ -31,8 +38,8 @@ def heapwhy(*arguments, **options):
                           text=True, timeout=120, **options)
 
 
-def start(version, *cases, way='plain'):
-    return corpus.Subject([corpus.build(version, way, 'agreement'), *cases], stderr=subprocess.DEVNULL)
+def start(version, *cases, way='plain', program='agreement'):
+    return corpus.Subject([corpus.build(version, way, program), *cases], stderr=subprocess.DEVNULL)
 
 
 def dump(pid, path, *options):
@@ -69,8 +76,7 @@ def essence(report):
         'findings': sorted((row['rule'], row['bytes'], row['objects'], row['type']) for row in report['findings']),
         'agreement': [report['agreement'][key] for key in ('comparable', 'missing', 'extra', 'impossible')],
         'notes': report['notes'],
-        # Where nobody knows what was in memory, as in others' cores, there is none.
-        'ledger': [(row['account'], row['bytes']) for row in report['ledger']],
+        'ledger': {row['account']: row['bytes'] for row in report['ledger']},
     }
 
 
@@ -84,13 +90,29 @@ def settled(pid):
     return now
 
 
-def differences(expected, report):
+def differences(expected, report, lacks=()):
+    """What is not as expected, but for what such a file lacks: what was in memory, or the contents of objects."""
     found = essence(report)
-    return '; '.join(f'{key}: {differing(expected[key], found[key])}' for key in expected
-                     if expected[key] != found[key] and not (key == 'ledger' and not found[key]))
+    if 'residence' in lacks:
+        expected = expected | {'ledger': {}}
+    if 'contents' in lacks:
+        expected, found = (without_contents(dict(each)) for each in (expected, found))
+    return '; '.join(f'{key}: {differing(expected[key], found[key])}' for key in expected if expected[key] != found[key])
+
+
+def without_contents(of):
+    """Equal strings, and how full maps without pointers are, only contents tell."""
+    of['findings'] = [row for row in of['findings'] if row[0] != 'duplicate-strings']
+    if of['ledger']:
+        of['ledger'] = dict(of['ledger'])
+        of['ledger']['viewed'] += of['ledger'].pop('slack')
+    return of
 
 
 def differing(expected, found):
+    if isinstance(expected, dict):
+        return ', '.join(f'{key} {found.get(key)}, not {expected.get(key)}' for key in sorted({*expected, *found})
+                         if expected.get(key) != found.get(key))
     if not isinstance(expected, list):
         return f'{found!r}, not {expected!r}'
     return f'{[row for row in found if row not in expected][:3]}, not {[row for row in expected if row not in found][:3]}'
@@ -134,61 +156,80 @@ def kernel_core(subject, folder):
 
 
 def cores_of(subject, folder, thorough, delve):
-    """(kind, path, options), each made when it is asked for and removed afterwards."""
+    """(kind, path, what it lacks), each made when it is asked for and removed afterwards."""
     pid = subject.pid
-    yield 'our own core', dump(pid, f'{folder}/own')
-    yield 'a snapshot of our own core', snap(f'{folder}/own', f'{folder}/own.hw')
-    yield 'our compressed core', dump(pid, f'{folder}/own', '--zstd')
-    yield 'our redacted core', dump(pid, f'{folder}/own', '--redact')
-    yield 'our core made with --stop', dump(pid, f'{folder}/own', '--stop')
+    yield 'our own core', dump(pid, f'{folder}/own'), ()
+    yield 'a snapshot of our own core', snap(f'{folder}/own', f'{folder}/own.hw'), ()
+    yield 'our core of our core', dump(f'{folder}/own', f'{folder}/again'), ()
+    yield 'our compressed core', dump(pid, f'{folder}/own', '--zstd'), ()
+    yield 'our redacted core', dump(pid, f'{folder}/own', '--redact'), ('contents',)
+    yield 'our core made with --stop', dump(pid, f'{folder}/own', '--stop'), ()
     if LONG or thorough:
-        yield "gdb's core", gcore(pid, folder)  # a gigabyte, and seconds
+        yield "gdb's core", gcore(pid, folder), ('residence',)  # a gigabyte, and seconds
     if delve:
-        yield "delve's core", delve_dump(pid, folder)
+        yield "delve's core", delve_dump(pid, folder), ('residence',)
     kernels = kernel_core(subject, folder)
     if not kernels:
         return
-    yield "the kernel's core", kernels
+    yield "the kernel's core", kernels, ('residence',)
     subprocess.run(['gzip', '-1', kernels], check=True)
-    yield "the kernel's core, compressed by gzip", f'{kernels}.gz'
+    yield "the kernel's core, compressed by gzip", f'{kernels}.gz', ('residence',)
     subprocess.run(['gzip', '-d', f'{kernels}.gz'], check=True)
-    yield 'our core made from the kernel\'s', dump(kernels, f'{folder}/own')
+    yield 'our core made from the kernel\'s', dump(kernels, f'{folder}/own'), ('residence',)
 
 
-def same_report(version, way, cases):
+def given_back(subject, expected, report):
+    """Whether each account is between what the process said and says now: Go gives free pages back in the background."""
+    found = essence(report)['ledger']
+    if not found or subject.process.poll() is not None:
+        return False
+    now = essence(examined(subject.pid))['ledger']
+    return all(min(expected['ledger'][name], now[name]) <= found[name] <= max(expected['ledger'][name], now[name])
+               for name in found)
+
+
+def same_report(version, way, cases, program='agreement'):
     wrong = []
-    with tempfile.TemporaryDirectory(dir='/var/tmp') as folder, dying(folder), start(version, *cases, way=way) as subject:
+    with tempfile.TemporaryDirectory(dir='/var/tmp') as folder, dying(folder), \
+            start(version, *cases, way=way, program=program) as subject:
         expected = settled(subject.pid)
+        if program == 'leaks' and not expected['findings']:
+            return 'nothing is found in the process'
         delve = version == DELVE_KNOWS and way == 'plain' and shutil.which('dlv')
-        for kind, path in cores_of(subject, folder, version in THOROUGH and way == 'plain', delve):
-            difference = differences(expected, examined(path))
+        for kind, path, lacks in cores_of(subject, folder, version in THOROUGH and way == 'plain', delve):
+            report = examined(path)
+            difference = differences(expected, report, lacks)
+            if difference and given_back(subject, expected, report):
+                difference = differences(expected | {'ledger': essence(report)['ledger']}, report, lacks)
             if difference:
                 wrong.append(f'{kind}: {difference}')
     return '; '.join(wrong)
 
 
-def guest_core(version, cases, folder):
+def guest_core(program, cases, folder):
     """(what the program said, the core that qemu wrote of it) of a program for arm64."""
-    program = corpus.build(version, 'arm64', 'agreement')
-    with dying(folder), corpus.Subject(['qemu-aarch64', program, *cases], stderr=subprocess.DEVNULL) as subject:
+    command = ['qemu-aarch64', '-L', '/usr/aarch64-linux-gnu', program, *cases]
+    with dying(folder), corpus.Subject(command, stderr=subprocess.DEVNULL) as subject:
         os.kill(subject.pid, signal.SIGABRT)
         subject.process.wait()
         return subject.ready, glob.glob(f'{folder}/qemu_*.core')[0]
 
 
-def arm64(version):
+def arm64(version, way):
     """Agreement with the collector of a program for another machine."""
     if not shutil.which('qemu-aarch64'):
         return 'SKIP no qemu-aarch64'
+    program = corpus.build(version, way, 'agreement')
     with tempfile.TemporaryDirectory(dir='/var/tmp') as folder:
-        ready, path = guest_core(version, PROGRAMS, folder)
-        report = examined(path, f'--exe={corpus.build(version, "arm64", "agreement")}')
-        small = examined(dump(path, f'{folder}/own', f'--exe={corpus.build(version, "arm64", "agreement")}'))
+        ready, path = guest_core(program, PROGRAMS, folder)
+        report = examined(path, f'--exe={program}')
+        small = examined(dump(path, f'{folder}/own', f'--exe={program}'))
         found = {'arch': report['target']['arch'], 'live': report['heap']['live_bytes']} | report['agreement']
         expected = {'arch': 'arm64', 'live': ready['heap_alloc'], 'comparable': True, 'missing': 0, 'extra': 0,
                     'impossible': 0}
         wrong = {key: found[key] for key in expected if found[key] != expected[key]}
-        return str(wrong or '') or differences(essence(report), small)
+        # Which program it is the small one knows for sure.
+        return str(wrong or '') or differences(essence(report) | {'notes': small['notes']}, small)
 
 
 def debuggers():
@@ -293,13 +334,14 @@ def killed():
         return undisturbed(subject.pid)
 
 
-def damage(path, copy, seed):
+def damage(path, copy, seed, cut_only):
     """Cut the copy off or flip bits of it; says what it did."""
     chance = random.Random(seed)
-    shutil.copyfile(path, copy)
+    subprocess.run(['cp', '--sparse=always', path, copy], check=True)
     size = os.path.getsize(path)
-    if seed % 2:
-        os.truncate(copy, chance.randrange(size))
+    if cut_only or seed % 2:
+        # Others' tables are at the end.
+        os.truncate(copy, size - chance.randrange(chance.choice([size, size // 50]) if cut_only else size))
         return 'cut off'
     with open(copy, 'r+b') as file:
         for _ in range(chance.choice([1, 8, 200])):
@@ -311,23 +353,47 @@ def damage(path, copy, seed):
     return 'bits flipped'
 
 
-def damaged(make):
-    """Cut off or with wrong bits: a refusal in one line, or a report that counts the gaps."""
-    with tempfile.TemporaryDirectory() as folder:
-        with start('1.24', 'closures') as subject:
-            path = make(subject.pid, f'{folder}/whole')
-        truth = examined(path)
-        for seed in range(200 if LONG else 60):
-            how = damage(path, f'{folder}/damaged', seed)
-            examination = corpus.Examination(f'{folder}/damaged', '--json', seconds=60)
-            if examination.status == 3 and examination.errors.count('\n') == 1:
-                continue
-            if examination.status != 0 or not examination.report:
-                return f'seed {seed}, {how}: exit {examination.status}: {examination.errors.strip()[-300:]}'
-            report = examination.report
-            if not report['notes'] and report['heap'] != truth['heap']:
-                return f'seed {seed}, {how}: a wrong total without a word'
-    return ''
+def verdict(examination, truth):
+    """(what became of a damaged file, what is wrong with that): refused in one line, as good as whole, or a report that
+    counts what is missing, says no more than there was, and judges nothing."""
+    if examination.status == 3 and examination.errors.count('\n') == 1:
+        return 'refused', ''
+    if examination.status != 0 or not examination.report:
+        return '', f'exit {examination.status}: {examination.errors.strip()[-300:]}'
+    report, found = examination.report, essence(examination.report)
+    if found | {'notes': ''} == truth | {'notes': ''}:
+        return 'whole', ''
+    if not re.search(r'[0-9] ([KMG]i)?B(ytes)? .* not in the core', report['notes']):
+        return '', f'a wrong total without a word: {found["live"]}, not {truth["live"]}; notes: {report["notes"]}'
+    if report['findings'] or report['ledger'] or report['agreement']['comparable']:
+        return '', 'judges what it has seen a part of'
+    # Garbage is not told apart then, and a type may be lost.
+    if any(part > whole for part, whole in zip(found['live'], truth['live'])):
+        return '', f'more than there was: {found["live"]}, not {truth["live"]}'
+    return 'with gaps counted', ''
+
+
+def damaged(make, cut_only=False, count=200):
+    """Cut off or with wrong bits."""
+    with tempfile.TemporaryDirectory(dir='/var/tmp') as folder, dying(folder):
+        with start('1.24', 'closures', way='stripped') as subject:
+            path = make(subject, folder)
+            if not path:
+                return 'SKIP the system keeps cores to itself'
+        truth = essence(examined(path))
+
+        def examine(seed):
+            copy = f'{folder}/damaged-{seed}'
+            how = damage(path, copy, seed, cut_only)
+            outcome, wrong = verdict(corpus.Examination(copy, '--json', seconds=60), truth)
+            os.unlink(copy)
+            return outcome, f'seed {seed}, {how}: {wrong}' if wrong else ''
+
+        with concurrent.futures.ThreadPoolExecutor(2) as pool:
+            outcomes = list(pool.map(examine, range(5 * count if LONG else count)))
+    print('# ' + ', '.join(f'{number} {name or "wrong"}' for name, number in
+                           sorted(collections.Counter(outcome for outcome, _ in outcomes).items())))
+    return next((wrong for _, wrong in outcomes if wrong), '')
 
 
 def snapshot_paths():
@@ -387,6 +453,70 @@ def handler():
         return '' if status == -signal.SIGALRM else f'a core that does not come: exit {status}'
 
 
+@contextlib.contextmanager
+def handling(command):
+    """The kernel hands cores to the command meanwhile. What was set before comes back however this ends: a process of its
+    own waits for our end, and keeps others from doing the same at the same time."""
+    with open(CORE_PATTERN) as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        before = file.read().strip()
+        guard = subprocess.Popen(['sh', '-c', f'cat; echo "$1" > {CORE_PATTERN}', 'guard', before], stdin=subprocess.PIPE,
+                                 start_new_session=True, pass_fds=[file.fileno()])
+    try:
+        with open(CORE_PATTERN, 'w') as file:
+            file.write(command)
+        yield
+    finally:
+        guard.stdin.close()
+        guard.wait()
+
+
+def last_child(pid):
+    """The one at the end of a chain of processes that have one child each."""
+    while True:
+        with open(f'/proc/{pid}/task/{pid}/children') as file:
+            children = file.read().split()
+        if not children:
+            return pid
+        pid = int(children[0])
+
+
+def installed(container):
+    """As the kernel itself runs it when a program dies, also one that nobody outside its container sees."""
+    if not os.access(CORE_PATTERN, os.W_OK):
+        return f'SKIP {CORE_PATTERN} is not ours to set'
+    program = corpus.build('1.26', 'plain', 'agreement')
+    command = [program, 'closures']
+    with tempfile.TemporaryDirectory(dir='/var/tmp') as folder, dying(folder):
+        if container:
+            inside = ['unshare', '--fork', '--pid', '--mount', '--mount-proc']
+            if subprocess.run([*inside, 'true'], stderr=subprocess.DEVNULL).returncode:
+                return 'SKIP namespaces are not to be had'
+            os.mkdir(f'{folder}/inside')
+            script = 'mount -t tmpfs none "$0" && cp "$1" "$0/program" && "$0/program" closures; true'
+            command = [*inside, 'sh', '-c', script, f'{folder}/inside', program]
+        os.symlink(os.path.abspath(corpus.HEAPWHY), f'{folder}/heapwhy')  # the kernel takes 127 characters
+        with corpus.Subject(command, stderr=subprocess.DEVNULL) as subject, \
+                handling(f'|{folder}/heapwhy core-handler -d {folder}/kept --pid=%P'):
+            pid = last_child(subject.pid)
+            expected = essence(examined(pid))
+            os.kill(pid, signal.SIGABRT)
+            subject.process.wait()
+            for _ in range(600):
+                text = glob.glob(f'{folder}/kept/*-{pid}-*.txt')
+                if text:
+                    break
+                time.sleep(0.1)
+        if not text:
+            return f'no report: {os.listdir(folder)}'
+        core = text[0].removesuffix('.txt') + '.core.zst'
+        with open(text[0]) as file:
+            if 'with debug information' not in file.read():
+                return 'the report does without the program'
+        found = essence(examined(core))
+        return '' if found['live'] == expected['live'] else f'{found["live"]}, not {expected["live"]}'
+
+
 def not_cores():
     with tempfile.TemporaryDirectory() as folder:
         program = corpus.build('1.26', 'plain', 'agreement')
@@ -406,20 +536,30 @@ def tests():
         for cases in [[case] for case in PROGRAMS] if LONG else [PROGRAMS]:
             yield f'go {version}, {" ".join(cases) if LONG else "ten programs"}: each core says what the process said', \
                 lambda version=version, cases=cases: same_report(version, 'plain', cases)
+    for i, version in enumerate(corpus.versions()):
+        for case in LEAKS if LONG and version in THOROUGH else [LEAKS[i % len(LEAKS)]]:
+            yield f'go {version}, {case}: each core finds what was found in the process', \
+                lambda version=version, case=case: same_report(version, 'plain', [case], 'leaks')
     for way in ('stripped', 'pie', 'cgo'):
         yield f'go 1.26 {way}: each core says what the process said', lambda way=way: same_report('1.26', way, PROGRAMS)
     for version in corpus.versions() if LONG else ('1.22', '1.24', '1.26', '1.27'):
-        yield f'go {version} for arm64: agreement with the collector', lambda version=version: arm64(version)
+        yield f'go {version} for arm64: agreement with the collector', lambda version=version: arm64(version, 'arm64')
+    for version, way in [('1.26', 'arm64-stripped'), ('1.24', 'arm64-pie')] + LONG * [('1.26', 'arm64-cgo')]:
+        yield f'go {version} {way}: agreement with the collector', lambda version=version, way=way: arm64(version, way)
     yield 'gdb and delve show the frames of goroutine 1', debuggers
     yield 'a program that is elsewhere, or another', program_lost
     yield 'the file is its owner\'s', own_file
     yield 'a full disk: exit 4, nothing left', disk_full
     yield 'killed half-way: nothing left', killed
-    yield 'cut off and damaged cores', lambda: damaged(dump)
-    yield 'cut off and damaged cores, compressed', lambda: damaged(lambda pid, path: dump(pid, path, '--zstd'))
-    yield 'cut off and damaged snapshots', lambda: damaged(snap)
+    yield '200 cut off and damaged cores', lambda: damaged(lambda subject, folder: dump(subject.pid, f'{folder}/own'))
+    yield '200 cut off and damaged cores, compressed', \
+        lambda: damaged(lambda subject, folder: dump(subject.pid, f'{folder}/own', '--zstd'))
+    yield '200 cut off and damaged snapshots', lambda: damaged(lambda subject, folder: snap(subject.pid, f'{folder}/own.hw'))
+    yield 'cut off cores of the kernel', lambda: damaged(kernel_core, True, 40)
     yield 'paths in a snapshot', snapshot_paths
     yield 'as the kernel\'s handler of cores', handler
+    yield 'as the handler of a dying program', lambda: installed(False)
+    yield 'as the handler of a program that dies in a container', lambda: installed(True)
     yield 'files that are no cores', not_cores
 
 

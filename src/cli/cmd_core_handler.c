@@ -3,10 +3,11 @@
 //	echo '|/usr/bin/heapwhy core-handler --pid=%P' > /proc/sys/kernel/core_pattern
 //
 // The kernel's core comes by standard input. What stays is a small core and the report, in a directory
-// that never holds more than it may. While we run, the dead process is still there: its program can be
-// read even if it lies in a container.
+// that never holds more than it may. Until the core has been read, the dead process is still there: its
+// program can be opened even if it lies in a container.
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -270,14 +271,23 @@ static struct error *write_report(const char *core, const char *exe)
 	return err ? err : output_file(path, &text);
 }
 
+// The program, opened before anything is read: where the kernel does not wait for its handlers
+// (kernel.core_pipe_limit), /proc/PID is gone as soon as the core has been read. -1: not there.
+static int exe_open(unsigned pid)
+{
+	char path[48];
+
+	snprintf(path, sizeof(path), "/proc/%u/exe", pid);
+	return pid ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+}
+
 static struct error *handle(const struct handler_arguments *arguments, char **core)
 {
+	_cleanup_close_ int exe_fd = exe_open(arguments->pid);
 	char link[48];
-	const char *exe = NULL;
+	const char *exe = exe_fd >= 0 ? link : NULL;
 
-	snprintf(link, sizeof(link), "/proc/%u/exe", arguments->pid);
-	if (arguments->pid && !access(link, R_OK))
-		exe = link;
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", exe_fd);
 	if (mkdir(arguments->directory, 0700) && errno != EEXIST)
 		return error_errno(ERROR_INTERNAL, "cannot make %s", arguments->directory);
 	// What is unpacked goes where the cores go, if nothing else is said.

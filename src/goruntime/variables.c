@@ -314,6 +314,10 @@ static struct error *structure_choose(struct go_runtime *runtime, const char *na
 		*out = found;
 		return NULL;
 	}
+	if (!places && runtime->target->notes)
+		return error_create(ERROR_TARGET,
+			"built with %s, but %s, or what it leads to, is missing", runtime->version,
+			name);
 	if (!witness || !witness_fits)
 		return error_create(ERROR_TARGET,
 			"built with %s, but %s of its variables looks like %s", runtime->version,

@@ -59,7 +59,8 @@ struct error *ledger_open(struct analysis *analysis, unsigned threads, struct le
 	if (!threads)
 		threads = analysis->threads;
 	const struct resident *resident = analysis->target->resident;
-	ledger->known = resident && resident->mappings.count;
+	// Of a core that lacks objects nothing tells which others are garbage.
+	ledger->known = resident && resident->mappings.count && !analysis->heap->absent_bytes;
 	ledger->in_use_bytes = analysis->heap->in_use_bytes;
 	struct error *err = windows_open(analysis, threads, &ledger->windows);
 	if (!err)

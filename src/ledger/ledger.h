@@ -51,7 +51,7 @@ enum account {
 };
 
 struct ledger {
-	bool known;                    // false: the kernel did not tell which pages are in memory
+	bool known; // false: it is not known which pages are in memory, or what is garbage
 	uint64_t resident_bytes;       // what the accounts add up to
 	uint64_t bytes[ACCOUNT_COUNT]; // of resident memory
 	uint64_t

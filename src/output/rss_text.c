@@ -178,8 +178,9 @@ static void write_remarks(const struct report *report, const struct style *style
 struct error *rss_text(const struct report *report, const struct style *style, struct text *text)
 {
 	if (!report->ledger_count)
-		return error_create(ERROR_TARGET, "which pages are in memory is not known of this "
-						  "target; a running process tells");
+		return error_create(ERROR_TARGET,
+			"what of this target was in memory is not known; a running process tells, "
+			"and so does a whole core that heapwhy wrote");
 	write_answer(report, style, text);
 	text_append_char(text, '\n');
 	struct error *err = write_table(report, style, text);

@@ -498,7 +498,7 @@ struct error *core_open_fd(
 	struct error *err = core_load(core, options);
 	core->path = NULL;
 	if (err) {
-		target_destroy(&core->target);
+		core_destroy(&core->target);
 		return err;
 	}
 	*out = &core->target;

@@ -213,6 +213,7 @@ void target_deinit(struct target *target)
 {
 	free(target->notes);
 	free(target->auxv);
+	resident_destroy(target->resident);
 	free(target->exe_path);
 	free(target->regions);
 	free(target->threads);
@@ -229,6 +230,5 @@ void target_destroy(struct target *target)
 		target->pieces = piece->next;
 		piece_destroy(piece);
 	}
-	resident_destroy(target->resident);
 	target->ops->destroy(target);
 }
