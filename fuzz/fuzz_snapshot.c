@@ -9,7 +9,9 @@
 
 #include "base/error.h"
 #include "base/sections.h"
+#include "output/report_json.h"
 #include "output/report_text.h"
+#include "output/rss_text.h"
 #include "output/snapshot.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size);
@@ -63,7 +65,9 @@ static void report_show(const struct snapshot *snapshot)
 	struct error *err = snapshot_report(snapshot, &report);
 
 	if (!err) {
-		err = report_text(report, &style, &text);
+		error_destroy(report_text(report, &style, &text));
+		error_destroy(report_json(report, &text));
+		error_destroy(rss_text(report, &style, &text));
 		report_destroy(report);
 	}
 	error_destroy(err);

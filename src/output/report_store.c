@@ -361,6 +361,18 @@ static uint64_t take_count(struct unpacking *from)
 	return 0;
 }
 
+// A time in milliseconds. Readers turn it into whole numbers.
+static void take_double(struct unpacking *from, double *to)
+{
+	static const double most = 1e15;
+
+	take(from, to, sizeof(*to));
+	if (*to >= 0 && *to <= most)
+		return;
+	*to = 0;
+	from->wrong = true;
+}
+
 // Clean whatever the file says: it may come from anywhere.
 static const char *take_string(struct unpacking *from)
 {
@@ -410,8 +422,10 @@ static void take_field(struct unpacking *from, const struct field *field, char *
 
 	switch (field->kind) {
 	case FIELD_U64:
-	case FIELD_DOUBLE:
 		take(from, at, sizeof(uint64_t));
+		return;
+	case FIELD_DOUBLE:
+		take_double(from, (double *)at);
 		return;
 	case FIELD_U32:
 		take(from, at, sizeof(uint32_t));
@@ -442,6 +456,19 @@ static void take_struct(struct unpacking *from, const struct shape *shape, char 
 		take_field(from, &shape->fields[i], object);
 }
 
+// Readers show accounts as parts of the whole.
+static bool accounts_add_up(const struct report *report)
+{
+	uint64_t left = report->resident_bytes;
+
+	for (uint32_t i = 0; i < report->ledger_count; i++) {
+		if (report->ledger[i].bytes > left)
+			return false;
+		left -= report->ledger[i].bytes;
+	}
+	return !report->ledger_count || !left;
+}
+
 struct error *report_unpack(const void *bytes, size_t size, struct report **out)
 {
 	struct report *report = calloc(1, sizeof(*report));
@@ -452,7 +479,7 @@ struct error *report_unpack(const void *bytes, size_t size, struct report **out)
 	struct unpacking from = {
 		bytes, (const uint8_t *)bytes + size, &report->arena, false, false};
 	take_struct(&from, &report_shape, (char *)report);
-	if (!from.wrong && !from.failed && from.at == from.end) {
+	if (!from.wrong && !from.failed && from.at == from.end && accounts_add_up(report)) {
 		*out = report;
 		return NULL;
 	}
