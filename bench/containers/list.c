@@ -1,8 +1,11 @@
-// The pooled list against boxed lists, as most programs write them: a node and a value, both from the heap.
+// The pooled list against boxed lists, as most programs write them: a node and a value, both from the heap. And what
+// 100,000 values take in each kind of list: allocations, and bytes held.
 #include "bench.h"
 
 #include <dlfcn.h>
 
+#include "account.h"
+#include "heapwhy/boxed_list.h"
 #include "heapwhy/pooled_list.h"
 
 enum { BULK = 100000, BULK_ROUNDS = 10, STEADY = 64, STEADY_STEPS = 2000000 };
@@ -103,6 +106,65 @@ static uint64_t pooled_steady(void *context)
 BOXED(glibc, malloc, free)
 BOXED(mimalloc, mi_malloc, mi_free)
 
+struct linked {
+	struct hw_link link;
+	uint64_t value;
+};
+
+static void costs_print(const char *who)
+{
+	bench_value("lists of 100,000 values: allocations", who, (double)account.allocations);
+	bench_value("lists of 100,000 values: bytes held", who, (double)account.held);
+}
+
+static void costs_measure(void)
+{
+	struct hw_pooled_list pooled;
+	struct hw_boxed_list boxed;
+	struct hw_list links;
+	struct hw_pool pool;
+	struct linked *linked;
+
+	account_start();
+	hw_pooled_list_init(&pooled, sizeof(uint64_t), &account.allocator);
+	for (uint64_t i = 0; i < BULK; i++)
+		*(uint64_t *)hw_pooled_list_push_back(&pooled) = i;
+	costs_print("heapwhy");
+	hw_pooled_list_deinit(&pooled);
+
+	account_start();
+	hw_pool_init(&pool, sizeof(struct linked), &account.allocator);
+	hw_list_init(&links);
+	for (uint64_t i = 0; i < BULK; i++) {
+		linked = hw_pool_alloc(&pool);
+		linked->value = i;
+		hw_list_push_back(&links, &linked->link);
+	}
+	costs_print("intrusive, from a node pool");
+	hw_pool_deinit(&pool);
+
+	account_start();
+	hw_list_init(&links);
+	for (uint64_t i = 0; i < BULK; i++) {
+		linked = account_take(sizeof(*linked));
+		linked->value = i;
+		hw_list_push_back(&links, &linked->link);
+	}
+	costs_print("intrusive, an allocation each");
+	for (struct hw_link *link; (link = hw_list_pop_front(&links));)
+		account_give(HW_CONTAINER_OF(link, struct linked, link), sizeof(*linked));
+
+	account_start();
+	hw_boxed_list_init(&boxed, free, &account.allocator);
+	for (uint64_t i = 0; i < BULK; i++) {
+		uint64_t *value = account_take(sizeof(*value));
+		*value = i;
+		hw_boxed_list_push_back(&boxed, value);
+	}
+	costs_print("boxed");
+	hw_boxed_list_deinit(&boxed);
+}
+
 int main(void)
 {
 	void *library = dlopen("libmimalloc.so.2", RTLD_NOW | RTLD_LOCAL);
@@ -119,5 +181,6 @@ int main(void)
 		(struct contestant[]){{"heapwhy", pooled_steady}, {"boxed, glibc", glibc_steady},
 			{"boxed, mimalloc", mimalloc_steady}, {NULL}});
 	hw_pooled_list_deinit(&list);
+	costs_measure();
 	return 0;
 }

@@ -1,12 +1,14 @@
 // The object pool, with its statistics and its check against double puts, against malloc and mimalloc: get and put of
 // an object. What a fresh object must be set up with is all of it, or its first 64 bytes; a pooled one needs nothing.
+// And the first 100 objects that a new pool gives out, set up, with and without warming it.
 #include "bench.h"
 
 #include <dlfcn.h>
+#include <stdbool.h>
 
 #include "heapwhy/object_pool.h"
 
-enum { OPERATIONS = 2000000, HEADER = 64 };
+enum { OPERATIONS = 2000000, HEADER = 64, FIRST = 100 };
 
 struct contest {
 	size_t bytes, initialised;
@@ -42,6 +44,46 @@ static uint64_t malloc_race(void *context)
 	return operations;
 }
 
+static bool object_set_up(void *context, void *object)
+{
+	memset(object, 0, *(size_t *)context);
+	return true;
+}
+
+static uint64_t first_gets(size_t bytes, bool warm)
+{
+	void *objects[FIRST];
+
+	bench_pause();
+	struct hw_object_pool *pool = hw_object_pool_create(&(struct hw_object_pool_options){
+		.object_bytes = bytes, .create = object_set_up, .context = &bytes});
+	struct hw_object_pool_local *local = hw_object_pool_join(pool);
+	if (warm)
+		hw_object_pool_warm(pool, FIRST);
+	bench_resume();
+	for (int i = 0; i < FIRST; i++) {
+		objects[i] = hw_object_pool_get(local);
+		bench_keep(objects[i]);
+	}
+	bench_pause();
+	for (int i = 0; i < FIRST; i++)
+		hw_object_pool_put(local, objects[i]);
+	hw_object_pool_leave(local);
+	hw_object_pool_destroy(pool);
+	bench_resume();
+	return FIRST;
+}
+
+static uint64_t warm_race(void *context)
+{
+	return first_gets(*(size_t *)context, true);
+}
+
+static uint64_t cold_race(void *context)
+{
+	return first_gets(*(size_t *)context, false);
+}
+
 int main(void)
 {
 	void *mimalloc = dlopen("libmimalloc.so.2", RTLD_NOW | RTLD_LOCAL);
@@ -72,5 +114,9 @@ int main(void)
 		hw_object_pool_leave(ours.local);
 		hw_object_pool_destroy(pool);
 	}
+	size_t first = 64 << 10;
+	bench_race("object pool: the first 100 of 64 KiB",
+		(struct contestant[]){{"heapwhy", warm_race, &first},
+			{"heapwhy, not warmed", cold_race, &first}, {NULL}});
 	return 0;
 }

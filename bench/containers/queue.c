@@ -1,42 +1,12 @@
 // 100,000 values through a queue that holds 1,000, then 10,000 of them: bytes allocated in all, the most held, time.
-// Besides the ring: an array that is resliced as Go's s = append(s[1:], x) does it, a list, an array that only grows.
+// Besides the ring: an array that is resliced as Go's s = append(s[1:], x) does it, a list, an array that only grows (what
+// s = s[:0] leaves allocated), and one whose front is deleted by moving the rest (slices.Delete).
 #include "bench.h"
 
+#include "account.h"
 #include "heapwhy/ring.h"
 
 enum { VALUES = 100000, ROUNDS = 20 };
-
-struct account {
-	struct hw_allocator allocator;
-	uint64_t allocated, held, peak;
-};
-
-static struct account account;
-
-static void *account_take(size_t bytes)
-{
-	account.allocated += bytes;
-	account.held += bytes;
-	if (account.held > account.peak)
-		account.peak = account.held;
-	return malloc(bytes);
-}
-
-static void account_give(void *memory, size_t bytes)
-{
-	account.held -= bytes;
-	free(memory);
-}
-
-static void *account_alloc(struct hw_allocator *self, size_t bytes, size_t alignment)
-{
-	return account_take(bytes);
-}
-
-static void account_free(struct hw_allocator *self, void *memory, size_t bytes, size_t alignment)
-{
-	account_give(memory, bytes);
-}
 
 static uint64_t ring_queue(void *context)
 {
@@ -148,20 +118,49 @@ static uint64_t array_queue(void *context)
 	return VALUES * ROUNDS;
 }
 
+static uint64_t deleting_queue(void *context)
+{
+	uint64_t window = *(uint64_t *)context, sum = 0;
+
+	for (int round = 0; round < ROUNDS; round++) {
+		uint64_t *array = NULL;
+		size_t capacity = 0, count = 0;
+		for (uint64_t i = 0; i < VALUES; i++) {
+			if (count == capacity) {
+				size_t grown = capacity ? capacity * 2 : 8;
+				uint64_t *moved = account_take(grown * sizeof(*array));
+				memcpy(moved, array, count * sizeof(*array));
+				account_give(array, capacity * sizeof(*array));
+				array = moved;
+				capacity = grown;
+			}
+			array[count++] = i;
+			if (count > window) {
+				sum += array[0];
+				memmove(array, array + 1, --count * sizeof(*array));
+			}
+		}
+		account_give(array, capacity * sizeof(*array));
+	}
+	bench_keep(sum);
+	return VALUES * ROUNDS;
+}
+
 int main(void)
 {
 	static const struct contestant queues[] = {{"heapwhy", ring_queue},
 		{"resliced array", sliced_queue}, {"list", list_queue},
-		{"array that only grows", array_queue}};
+		{"array that only grows", array_queue}, {"array, front deleted", deleting_queue}};
+	enum { QUEUES = sizeof(queues) / sizeof(queues[0]) };
 
-	account.allocator = (struct hw_allocator){account_alloc, account_free, NULL};
+	account_start();
 	for (uint64_t window = 1000; window <= 10000; window *= 10) {
-		struct contestant racing[5] = {{NULL}};
+		struct contestant racing[QUEUES + 1] = {{NULL}};
 		char row[80];
-		for (int i = 0; i < 4; i++) {
+		for (int i = 0; i < QUEUES; i++) {
 			racing[i] = queues[i];
 			racing[i].context = &window;
-			account.allocated = account.held = account.peak = 0;
+			account_start();
 			queues[i].run(&window);
 			snprintf(row, sizeof(row), "queue of %d: bytes allocated", (int)window);
 			bench_value(row, queues[i].name, (double)account.allocated / ROUNDS);

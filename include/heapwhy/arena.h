@@ -17,6 +17,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "heapwhy/allocator.h"
 #include "heapwhy/registry.h"
@@ -24,6 +25,8 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
+
+enum { HW_ARENA_ALIGNMENT = 16 };
 
 struct hw_arena_block;
 
@@ -50,8 +53,22 @@ void hw_arena_init_fixed(struct hw_arena *arena, void *memory, size_t bytes);
 // Frees every block. O(blocks).
 void hw_arena_deinit(struct hw_arena *arena);
 
-// `bytes` bytes aligned to 16, or NULL when out of memory. Amortised O(1). zalloc clears them.
-void *hw_arena_alloc(struct hw_arena *arena, size_t bytes);
+void *hw_arena_alloc_(struct hw_arena *arena, size_t bytes);
+
+// `bytes` bytes aligned to HW_ARENA_ALIGNMENT, or NULL when out of memory. Amortised O(1). zalloc clears them.
+static inline void *hw_arena_alloc(struct hw_arena *arena, size_t bytes)
+{
+	size_t rounded = (bytes + HW_ARENA_ALIGNMENT - 1) & ~(size_t)(HW_ARENA_ALIGNMENT - 1);
+	size_t room = (size_t)((uintptr_t)arena->end - (uintptr_t)arena->next);
+
+	if (__builtin_expect(rounded < bytes || rounded > room || arena->debug, 0))
+		return hw_arena_alloc_(arena, bytes);
+	void *pointer = arena->next;
+	arena->next += rounded;
+	arena->used_bytes += rounded;
+	return pointer;
+}
+
 void *hw_arena_zalloc(struct hw_arena *arena, size_t bytes);
 
 // `count` elements of `size` bytes, cleared; NULL when out of memory or when the product overflows.
@@ -68,7 +85,13 @@ struct hw_arena_mark {
 	size_t used_bytes;
 };
 
-struct hw_arena_mark hw_arena_mark(const struct hw_arena *arena);
+static inline struct hw_arena_mark hw_arena_mark(const struct hw_arena *arena)
+{
+	struct hw_arena_mark mark = {arena->blocks, arena->next, arena->used_bytes};
+
+	return mark;
+}
+
 void hw_arena_release(struct hw_arena *arena, struct hw_arena_mark mark);
 
 // Forgets all allocations and keeps the largest block. O(blocks).

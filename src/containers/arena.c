@@ -6,12 +6,12 @@
 
 #include "heapwhy/debug.h"
 
-enum { ALIGNMENT = 16, DEFAULT_BLOCK = 64 << 10, LARGEST_BLOCK = 16 << 20 };
+enum { DEFAULT_BLOCK = 64 << 10, LARGEST_BLOCK = 16 << 20 };
 
 struct hw_arena_block {
 	struct hw_arena_block *older;
 	size_t bytes; // of the payload
-	_Alignas(ALIGNMENT) char payload[];
+	_Alignas(HW_ARENA_ALIGNMENT) char payload[];
 };
 
 static const struct hw_measure arena_measures[] = {
@@ -37,7 +37,7 @@ void hw_arena_init_with(struct hw_arena *arena, size_t block_bytes, struct hw_al
 
 void hw_arena_init_fixed(struct hw_arena *arena, void *memory, size_t bytes)
 {
-	size_t skip = -(uintptr_t)memory & (ALIGNMENT - 1);
+	size_t skip = -(uintptr_t)memory & (HW_ARENA_ALIGNMENT - 1);
 
 	hw_arena_init(arena, 0);
 	arena->fixed = true;
@@ -54,7 +54,7 @@ static void block_free(struct hw_arena *arena, struct hw_arena_block *block)
 	arena->held_bytes -= bytes;
 	if (arena->debug)
 		hw_debug_allow(block->payload, block->bytes);
-	hw_free(arena->allocator, block, bytes, ALIGNMENT);
+	hw_free(arena->allocator, block, bytes, HW_ARENA_ALIGNMENT);
 }
 
 // Debug mode: what was handed out of the block from here on is idle.
@@ -85,7 +85,7 @@ static struct hw_arena_block *arena_add_block(struct hw_arena *arena, size_t byt
 	size_t payload = bytes > arena->block_bytes ? bytes : arena->block_bytes;
 	size_t all = sizeof(struct hw_arena_block) + payload;
 	struct hw_arena_block *block =
-		arena->fixed ? NULL : hw_alloc(arena->allocator, all, ALIGNMENT);
+		arena->fixed ? NULL : hw_alloc(arena->allocator, all, HW_ARENA_ALIGNMENT);
 
 	if (!block)
 		return NULL;
@@ -102,11 +102,12 @@ static struct hw_arena_block *arena_add_block(struct hw_arena *arena, size_t byt
 	return block;
 }
 
-void *hw_arena_alloc(struct hw_arena *arena, size_t bytes)
+// What does not fit into the newest block, and everything in debug mode.
+void *hw_arena_alloc_(struct hw_arena *arena, size_t bytes)
 {
 	if (bytes > SIZE_MAX / 2)
 		return NULL;
-	size_t rounded = (bytes + ALIGNMENT - 1) & ~(size_t)(ALIGNMENT - 1);
+	size_t rounded = (bytes + HW_ARENA_ALIGNMENT - 1) & ~(size_t)(HW_ARENA_ALIGNMENT - 1);
 	if ((size_t)(arena->end - arena->next) < rounded && !arena_add_block(arena, rounded))
 		return NULL;
 	void *pointer = arena->next;
@@ -145,11 +146,6 @@ char *hw_arena_strndup(struct hw_arena *arena, const char *string, size_t length
 		copy[length] = '\0';
 	}
 	return copy;
-}
-
-struct hw_arena_mark hw_arena_mark(const struct hw_arena *arena)
-{
-	return (struct hw_arena_mark){arena->blocks, arena->next, arena->used_bytes};
 }
 
 void hw_arena_release(struct hw_arena *arena, struct hw_arena_mark mark)

@@ -56,11 +56,11 @@ void hw_scratch_end(struct hw_scratch *scratch)
 	if (!arena)
 		return;
 	scratch->arena = NULL;
-	if (scratch->mark.used_bytes) {
+	if (scratch->mark.used_bytes || scratch->mark.block == arena->blocks) {
 		hw_arena_release(arena, scratch->mark);
 		return;
 	}
-	// The outermost end: the largest block is kept for the next time, unless it is too large.
+	// The outermost end, and blocks were added: the largest is kept for the next time, unless it is too large.
 	hw_arena_reset(arena);
 	if (arena->held_bytes > HW_SCRATCH_KEPT) {
 		hw_arena_release(arena, (struct hw_arena_mark){NULL, NULL, 0});
