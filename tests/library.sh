@@ -50,6 +50,14 @@ link_and_run() { # WHAT LIBRARIES...
 check "a program with the shared library" link_and_run shared $(pkg-config --libs heapwhy)
 check "a program with the static library" link_and_run static "$library/libheapwhy.a"
 
+from_cpp() {
+	# shellcheck disable=SC2046
+	g++ -std=c++17 -Wall -Wextra -Wno-unused-parameter -Wno-missing-field-initializers -Werror \
+		$(pkg-config --cflags heapwhy) tests/library_user.cc $(pkg-config --libs heapwhy) -o "$work/cpp" &&
+		LD_LIBRARY_PATH=$library "$work/cpp"
+}
+check "a program in C++" from_cpp
+
 only_ours() {
 	! nm -D --defined-only "$build/libheapwhy.so" | grep -vE ' hw_| HEAPWHY_'
 }

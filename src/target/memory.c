@@ -1,6 +1,9 @@
 // A direct-mapped cache of 4 KiB blocks over a target. Only blocks that are readable as a whole are
 // kept; everything else (the ragged end of a core file, a region of a test image) goes straight to
 // the target.
+//
+// hw_cache is for many threads and remembers what was used; a word that is there takes 1.4 times as
+// long from it (10 ns against 7), and reading words is what typing and unwinding are made of.
 #include "target/memory.h"
 
 #include "base/error.h"
