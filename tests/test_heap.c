@@ -242,8 +242,7 @@ static void test_headers(void **state)
 			object_id object = heap_find(image.heap, spans[i]->base);
 
 			check_pointers(&image, object, seven_after_header);
-			assert_int_equal(
-				span_header_bytes(image.heap, heap_span_of(image.heap, object)), 8);
+			assert_int_equal(heap_span_of(image.heap, object)->header_bytes, 8);
 		}
 		heap_image_deinit(&image);
 	}

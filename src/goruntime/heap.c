@@ -148,6 +148,7 @@ static bool span_read(struct heap *heap, remote_addr address, size_t bytes, stru
 		span.limit = span.base + (uint64_t)span.count * span.elem_size;
 		span.divide_magic = UINT32_MAX / (uint32_t)span.elem_size + 1;
 	}
+	span_measure(heap, &span);
 	*out = span;
 	return true;
 }
@@ -572,14 +573,4 @@ remote_addr heap_address(const struct heap *heap, object_id id)
 uint64_t heap_size(const struct heap *heap, object_id id)
 {
 	return heap_span_of(heap, id)->elem_size;
-}
-
-uint32_t span_header_bytes(const struct heap *heap, const struct span *span)
-{
-	// runtime/malloc.go, mallocHeaderSize: objects with pointers that are too long for the
-	// span's own bits (1.22 on).
-	bool header = heap->runtime->layout.pointer_bits == POINTER_BITS_HEADER && !span->noscan &&
-		      span->size_class && span->elem_size > HEAP_BITS_OBJECT_MAX;
-
-	return header ? 8 : 0;
 }

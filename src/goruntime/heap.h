@@ -34,11 +34,13 @@ struct span {
 	uint32_t free_index;      // slots below it are allocated or were when the span was swept
 	uint32_t free_index_scan; // as the collector's conservative scan sees it
 	uint32_t sweepgen;
-	uint8_t size_class;  // 0: one large object
-	bool noscan;         // no pointers in it
-	bool faulted_arena;  // a user arena that was freed: its memory is gone
-	uint8_t state;       // enum span_state
-	remote_addr address; // of the mspan
+	uint8_t size_class;    // 0: one large object
+	bool noscan;           // no pointers in it
+	bool faulted_arena;    // a user arena that was freed: its memory is gone
+	uint8_t state;         // enum span_state
+	uint8_t header_bytes;  // before an object's contents: 8 with a malloc header, else 0
+	uint16_t rounding_max; // bytes that an allocation may leave of a slot
+	remote_addr address;   // of the mspan
 	remote_addr alloc_bits, mark_bits;
 	remote_addr specials;   // list of runtime.special
 	remote_addr large_type; // type of a large object's contents (header mechanism), or 0
@@ -118,12 +120,14 @@ static inline remote_addr span_object(const struct span *span, object_id id)
 remote_addr heap_address(const struct heap *heap, object_id id);
 uint64_t heap_size(const struct heap *heap, object_id id); // bytes of its slot
 
-// Bytes before the object's contents: 8 where the version and size class have a malloc header, else
-// 0.
-uint32_t span_header_bytes(const struct heap *heap, const struct span *span);
+// Fills in header_bytes and rounding_max of a span whose class and slots are known.
+void span_measure(const struct heap *heap, struct span *span);
 
 // Would an allocation of `bytes` land in the span's size class?
-bool span_fits(const struct heap *heap, const struct span *span, uint64_t bytes);
+static inline bool span_fits(const struct span *span, uint64_t bytes)
+{
+	return span->elem_size - span->header_bytes - bytes <= span->rounding_max;
+}
 
 // The slot that an allocation of `bytes` gets.
 uint64_t slot_bytes(const struct heap *heap, uint64_t bytes, bool noscan);

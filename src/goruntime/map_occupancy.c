@@ -59,7 +59,7 @@ static uint64_t add_groups(struct map_walk *walk, remote_addr address)
 	if (id == OBJECT_NONE)
 		return 0;
 	const struct span *span = heap_span(walk->heap, address);
-	uint64_t room = span->elem_size - span_header_bytes(walk->heap, span);
+	uint64_t room = span->elem_size - span->header_bytes;
 	walk->map.bytes += span->elem_size;
 	if (walk->arrays)
 		__atomic_fetch_or(

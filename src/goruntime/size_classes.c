@@ -19,16 +19,25 @@ static uint64_t span_bytes_below(const struct span *span)
 	return class > 0 && class < ARRAY_COUNT(size_classes) ? size_classes[class - 1] : 0;
 }
 
-bool span_fits(const struct heap *heap, const struct span *span, uint64_t bytes)
+void span_measure(const struct heap *heap, struct span *span)
 {
-	if (!span->size_class)
-		return bytes <= span->elem_size && span->elem_size - bytes < GO_PAGE_SIZE;
-	uint64_t header = span_header_bytes(heap, span);
-	if (bytes + header > span->elem_size)
-		return false;
+	// runtime/malloc.go, mallocHeaderSize: objects with pointers that are too long for the
+	// span's own bits (1.22 on).
+	bool header = heap->runtime->layout.pointer_bits == POINTER_BITS_HEADER && !span->noscan &&
+		      span->size_class && span->elem_size > HEAP_BITS_OBJECT_MAX;
 	uint64_t below = span_bytes_below(span);
+
+	span->header_bytes = header ? 8 : 0;
+	if (!span->size_class) {
+		span->rounding_max = GO_PAGE_SIZE - 1;
+		return;
+	}
 	// The header counts only where the smaller class would have one too.
-	return bytes + (below > HEAP_BITS_OBJECT_MAX ? header : 0) > below;
+	uint64_t least = below - (below > HEAP_BITS_OBJECT_MAX ? span->header_bytes : 0) + 1;
+	uint64_t room = span->elem_size - span->header_bytes;
+	span->rounding_max = room < least                  ? 0
+			     : room - least < GO_PAGE_SIZE ? (uint16_t)(room - least)
+							   : GO_PAGE_SIZE - 1;
 }
 
 uint64_t slot_bytes(const struct heap *heap, uint64_t bytes, bool noscan)

@@ -106,7 +106,7 @@ static uint64_t claim_rank(
 static uint64_t stored_rank(const struct typing *typing, const struct span *span, uint32_t claim)
 {
 	const struct go_type *type = type_by_id(typing->types, claim_type_id(claim));
-	uint64_t room = span->elem_size - span_header_bytes(typing->heap, span);
+	uint64_t room = span->elem_size - span->header_bytes;
 
 	if (claim & CLAIM_ARRAY)
 		return claim_rank(typing, type, claim, room / type->size * type->size);
@@ -219,7 +219,7 @@ static bool rest_is_clear(
 static bool claim_slab(struct typing *typing, const struct span *span, object_id id,
 	uint64_t offset, const struct go_type *type)
 {
-	uint64_t header = span_header_bytes(typing->heap, span);
+	uint64_t header = span->header_bytes;
 	uint64_t room = span->elem_size - header;
 	uint32_t first_type;
 	remote_addr first, start = span_object(span, id) + header;
@@ -229,7 +229,7 @@ static bool claim_slab(struct typing *typing, const struct span *span, object_id
 		first == start + offset || first_type != type->id || (first - start) % type->size)
 		return false;
 	uint64_t count = room / type->size;
-	if (!span_fits(typing->heap, span, count * type->size) ||
+	if (!span_fits(span, count * type->size) ||
 		!rest_is_clear(typing, span, id, count * type->size) ||
 		(!span->noscan && !mask_agrees(typing, span, id, header, type, count)))
 		return false;
@@ -297,7 +297,7 @@ void typing_claim_as(struct typing *typing, enum claim_kind kind, remote_addr ad
 	object_id id = typing_find(typing, address, &span);
 	if (id == OBJECT_NONE)
 		return;
-	uint64_t header = span_header_bytes(typing->heap, span);
+	uint64_t header = span->header_bytes;
 	remote_addr start = span_object(span, id) + header;
 	remote_addr end = span_object(span, id) + span->elem_size;
 	if (count == 1)
@@ -355,11 +355,10 @@ void typing_claim_as(struct typing *typing, enum claim_kind kind, remote_addr ad
 	}
 	if (kind == CLAIM_WHOLE || (resolved_later && offset == 0)) {
 		claim_whole(typing, span, id, type, 0);
-	} else if (offset == 0 && span_fits(typing->heap, span, bytes) &&
+	} else if (offset == 0 && span_fits(span, bytes) &&
 		   rest_is_clear(typing, span, id, header + bytes)) {
 		claim_whole(typing, span, id, type, array ? CLAIM_ARRAY : 0);
-	} else if (array && offset % type->size == 0 &&
-		   span_fits(typing->heap, span, offset + bytes)) {
+	} else if (array && offset % type->size == 0 && span_fits(span, offset + bytes)) {
 		claim_whole(typing, span, id, type, CLAIM_ARRAY);
 	} else if (!claim && typing->parts.at.count < PARTS_MAX) {
 		if (claim_slab(typing, span, id, offset, type))

@@ -365,7 +365,7 @@ static object_id next_pending(const struct typing *typing, object_id from, objec
 static void follow_object(struct typing *typing, struct window *window, const struct span *span,
 	object_id id, object_id next)
 {
-	uint64_t header = span_header_bytes(typing->heap, span);
+	uint64_t header = span->header_bytes;
 	uint64_t room = span->elem_size - header;
 	const struct go_type *type = typing_object_type(typing, id);
 
@@ -400,7 +400,7 @@ static void follow_span(struct typing *typing, const struct span *span, struct w
 {
 	object_id end = span->first + span->count;
 	uint64_t bytes = (uint64_t)span->count * span->elem_size;
-	uint64_t header = span_header_bytes(typing->heap, span);
+	uint64_t header = span->header_bytes;
 
 	for (unsigned pass = 0;; pass++) {
 		object_id id = next_pending(typing, span->first, end);

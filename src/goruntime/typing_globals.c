@@ -160,7 +160,7 @@ static void held_type(struct typing *typing, remote_addr slot, struct text *text
 	const struct go_type *type = id == OBJECT_NONE ? NULL : typing_object_type(typing, id);
 
 	if (!type || typing->claims[id] & CLAIM_GUESS ||
-		value != span_object(span, id) + span_header_bytes(typing->heap, span))
+		value != span_object(span, id) + span->header_bytes)
 		return;
 	if (type == typing->known.string_bytes)
 		text_append(text, " string");

@@ -154,7 +154,7 @@ static void claim_buckets(
 
 	if (id == OBJECT_NONE || !bucket->size)
 		return;
-	uint64_t room = (span->elem_size - span_header_bytes(typing->heap, span)) / bucket->size;
+	uint64_t room = (span->elem_size - span->header_bytes) / bucket->size;
 	if (count >= 16 && room > count)
 		count = room;
 	if (count <= room)

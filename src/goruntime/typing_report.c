@@ -35,8 +35,7 @@ void typing_of_in(
 	out->source = claim & CLAIM_GUESS ? TYPED_GUESS : TYPED_EXACT;
 	out->count = 1;
 	if (out->array && out->type->size)
-		out->count =
-			(span->elem_size - span_header_bytes(typing->heap, span)) / out->type->size;
+		out->count = (span->elem_size - span->header_bytes) / out->type->size;
 }
 
 void typing_of(const struct typing *typing, object_id id, struct object_type *out)
@@ -274,7 +273,7 @@ void typing_word(struct typing *typing, object_id from, uint64_t offset, char *b
 		return;
 	buffer[0] = '\0';
 	const struct go_type *type = typing_object_type(typing, from);
-	uint64_t header = span_header_bytes(typing->heap, heap_span_of(typing->heap, from));
+	uint64_t header = heap_span_of(typing->heap, from)->header_bytes;
 	if (!type || !type->size || offset < header || typing->claims[from] & CLAIM_GUESS)
 		return;
 	offset -= header;

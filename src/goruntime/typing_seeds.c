@@ -27,8 +27,7 @@ void typing_claim_headers(struct typing *typing)
 				continue;
 			if (span->size_class)
 				type = memory_u64(&typing->memory, object);
-			typing_claim_as(typing, CLAIM_BY_HEADER,
-				object + span_header_bytes(heap, span),
+			typing_claim_as(typing, CLAIM_BY_HEADER, object + span->header_bytes,
 				type_by_address(typing->types, type), 1);
 		}
 	}
@@ -278,7 +277,7 @@ static void claim_channels(struct typing *typing)
 
 	for (uint32_t i = 0; i < heap->span_count; i++) {
 		const struct span *span = &heap->spans[i];
-		if (!span->count || size > sizeof(hchan) || !span_fits(typing->heap, span, size))
+		if (!span->count || size > sizeof(hchan) || !span_fits(span, size))
 			continue;
 		for (object_id id = span->first; id < span->first + span->count; id++) {
 			remote_addr object = span_object(span, id);

@@ -61,8 +61,7 @@ static void count_windowed(
 	uint64_t end = (uint64_t)object->viewed + object->spare + object->pinned;
 	struct coverage coverage;
 
-	counter->content =
-		slot + span_header_bytes(counter->counting->analysis->heap, counter->span);
+	counter->content = slot + counter->span->header_bytes;
 	extents_weigh(&list->extent, object->count, sizeof(*list), weigh, counter, &coverage);
 	uint64_t all = resident(counter, slot, slot + counter->span->elem_size);
 	uint64_t used = resident(counter, counter->content, counter->content + end);
@@ -109,9 +108,8 @@ static void count_seen(struct counter *counter, object_id id, remote_addr slot)
 	typing_of_in(counting->analysis->typing, span, id, &type);
 	uint64_t rounding = 0;
 	if (type.source == TYPED_EXACT && !type.array && !(span->noscan && span->elem_size <= 16)) {
-		remote_addr used =
-			slot + span_header_bytes(counting->analysis->heap, span) + type.type->size;
-		if (used < end && span_fits(counting->analysis->heap, span, type.type->size))
+		remote_addr used = slot + span->header_bytes + type.type->size;
+		if (used < end && span_fits(span, type.type->size))
 			rounding = resident(counter, used, end);
 		if (type_is_channel(type.type))
 			counter->channel_slack += channel_slack(counter, type.type, slot);

@@ -73,7 +73,7 @@ static bool place_find(
 	const struct heap *heap, remote_addr address, object_id id, struct place *out)
 {
 	const struct span *span = heap_span(heap, address);
-	uint64_t header = span_header_bytes(heap, span);
+	uint64_t header = span->header_bytes;
 	remote_addr start = span_object(span, id) + header;
 
 	if (address < start || span->elem_size - header > UINT32_MAX)
@@ -92,8 +92,7 @@ enum sight { SIGHT_UNKNOWN, SIGHT_WHOLE, SIGHT_PART };
 static enum sight extent_seen(
 	const struct heap *heap, const struct place *place, struct extent extent)
 {
-	if (extent.start == 0 && extent.seen == extent.cap &&
-		span_fits(heap, place->span, extent.cap))
+	if (extent.start == 0 && extent.seen == extent.cap && span_fits(place->span, extent.cap))
 		return SIGHT_WHOLE;
 	return SIGHT_PART;
 }
@@ -109,7 +108,7 @@ static enum sight see_pointer(const struct scanning *scanning, const struct plac
 
 	if (size > place->room - start)
 		return SIGHT_UNKNOWN;
-	if (!start && span_fits(scanning->heap, place->span, size))
+	if (!start && span_fits(place->span, size))
 		return SIGHT_WHOLE;
 	typing_of_in(scanning->typing, place->span, place->id, &target);
 	if (target.source == TYPED_EXACT && target.array) {
@@ -219,7 +218,7 @@ static void scanner_begin(struct scanner *scanner, object_id id)
 	typing_of_in(scanning->typing, span, id, &type);
 	scanner->object = id;
 	scanner->address = span_object(span, id);
-	scanner->header = span_header_bytes(scanning->heap, span);
+	scanner->header = span->header_bytes;
 	scanner->views = type.source == TYPED_EXACT ? views_of(scanning->views, type.type) : NULL;
 	scanner->typed_end = span->elem_size;
 	if (scanner->views && !type.array)

@@ -79,7 +79,7 @@ uint64_t window_measure(const struct window_scan *scan, const struct window *win
 {
 	const struct heap *heap = scan->analysis->heap;
 	const struct span *span = heap_span_of(heap, windows->object);
-	uint64_t room = span->elem_size - span_header_bytes(heap, span);
+	uint64_t room = span->elem_size - span->header_bytes;
 	struct object_type type;
 	struct coverage coverage;
 
@@ -89,7 +89,7 @@ uint64_t window_measure(const struct window_scan *scan, const struct window *win
 	if (type.source == TYPED_EXACT && !type.array && type.type->size > end &&
 		type.type->size <= room)
 		end = type.type->size;
-	if (!span_fits(heap, span, end))
+	if (!span_fits(span, end))
 		end = room;
 	*out = (struct windowed_object){
 		.id = windows->object,

@@ -82,7 +82,7 @@ static void buckets_look(struct sync_maps *maps, object_id object)
 {
 	const struct heap *heap = maps->run->analysis->heap;
 	const struct span *span = heap_span_of(heap, object);
-	uint64_t header = span_header_bytes(heap, span), bytes = span->elem_size - header;
+	uint64_t header = span->header_bytes, bytes = span->elem_size - header;
 	struct bucket_counts counts = {0};
 	uint8_t bucket[BUCKET_BYTES];
 

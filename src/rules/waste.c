@@ -138,7 +138,7 @@ static struct error *measure_below(const struct judging *judging,
 	const struct heap *heap = judging->run->analysis->heap;
 	struct sorting sorting = {.heap = heap,
 		.stretches = stretches_of(judging->run, object),
-		.header = span_header_bytes(heap, heap_span_of(heap, object->id))};
+		.header = heap_span_of(heap, object->id)->header_bytes};
 	struct error *err = NULL;
 
 	stretches_next(&sorting.stretches);
