@@ -9,7 +9,7 @@
 #include "debuginfo/executable.h"
 #include "goruntime/typing_dwarf.h"
 #include "goruntime/typing_private.h"
-#include "goruntime/typing_report.h"
+#include "goruntime/typing_labels.h"
 
 enum { MEMORY_CACHE_BYTES = 2 << 20 };
 
@@ -195,6 +195,7 @@ struct error *typing_spread(struct typing *typing, const uint64_t *live)
 		typing_settle_parts(typing);
 	if (!err)
 		err = labels_create(typing, &typing->labels);
+	parts_deinit(&typing->parts);
 	return err ? error_wrap(err, "giving the objects types") : NULL;
 }
 

@@ -58,6 +58,13 @@ uint32_t typing_label_count(const struct typing *typing);
 const char *typing_label_name(const struct typing *typing, uint32_t label);
 enum type_source typing_label_source(const struct typing *typing, uint32_t label);
 
+// What is alive of a label. Label 0 is that of everything else.
+struct label_count {
+	uint64_t objects, bytes;
+	object_id first;
+};
+const struct label_count *typing_label_live(const struct typing *typing, uint32_t label);
+
 // The global variable that covers `slot`: by symbol, by DWARF, or, in a stripped binary, named by
 // the functions that refer to it ("global used by main.(*server).handle"). `start` and `size` bound
 // the variable, so that slots of one variable can be grouped. Names live as long as the typing.

@@ -11,7 +11,7 @@
 #include "debuginfo/executable.h"
 #include "debuginfo/pclntab.h"
 #include "goruntime/typing_code.h"
-#include "goruntime/typing_private.h"
+#include "goruntime/typing_labels.h"
 
 enum {
 	VARIABLE_BYTES_MAX =
@@ -157,14 +157,14 @@ static void held_type(struct typing *typing, remote_addr slot, struct text *text
 	remote_addr value = memory_u64(&typing->memory, slot);
 	const struct span *span;
 	object_id id = typing_find(typing, value, &span);
-	const struct go_type *type = id == OBJECT_NONE ? NULL : typing_object_type(typing, id);
+	uint32_t claim = id == OBJECT_NONE ? 0 : typing_claim_of(typing, id);
 
-	if (!type || typing->claims[id] & CLAIM_GUESS ||
-		value != span_object(span, id) + span->header_bytes)
+	if (!claim || claim & CLAIM_GUESS || value != span_object(span, id) + span->header_bytes)
 		return;
+	const struct go_type *type = type_by_id(typing->types, claim_type_id(claim));
 	if (type == typing->known.string_bytes)
 		text_append(text, " string");
-	else if (typing->claims[id] & CLAIM_ARRAY)
+	else if (claim & CLAIM_ARRAY)
 		text_printf(text, " []%s", type->name);
 	else if (type->synthetic) // the object behind a map or channel is called like that
 		text_printf(text, " %s", type->name);

@@ -54,7 +54,7 @@ struct typing {
 	bool no_memory;
 	unsigned flags;
 
-	uint32_t *claims;         // a claim for each slot
+	uint32_t *claims;         // a claim for each slot; NULL once there are labels
 	uint64_t *pending;        // a bit for each slot: typed and not yet followed
 	struct span_queue *queue; // spans with pending objects
 	uint8_t *window;          // what is being followed, WINDOW_BYTES

@@ -21,7 +21,7 @@ struct error *report_findings(
 bool report_stack(struct report *report, const struct analysis *analysis,
 	const struct goroutine *goroutine, struct report_stack *out);
 
-// Counting what is alive by type, in a thread of its own where there may be one. NULL: out of memory. To be finished by
+// Summing up what the objects of each type retain, in a thread of its own where there may be one. NULL: out of memory. To be finished by
 // report_types() or destroyed before the analysis is closed.
 struct type_counting *type_counting_start(struct analysis *analysis);
 void type_counting_destroy(struct type_counting *counting); // accepts NULL

@@ -1,7 +1,7 @@
 // Types of a report: a histogram of what is alive.
 //
-// Counting is a walk over everything and needs nothing but what no longer changes: it has a thread of its own while the
-// rules run.
+// What the objects of a type retain takes a walk over everything, which needs nothing but what no longer changes: it has
+// a thread of its own while the rules run.
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,52 +25,25 @@ static int compare_types(const void *a, const void *b)
 	return strcmp(one->name, other->name);
 }
 
-struct type_count {
-	uint64_t objects, bytes, retained; // of a label
-};
-
 struct type_counting {
 	struct analysis *analysis;
-	struct type_count *counts; // by label
+	uint64_t *retained; // by label
 	struct error *err;
 	pthread_t thread;
 	bool started;
 };
 
-static void count_objects(const struct analysis *analysis, struct type_count *counts)
-{
-	const uint64_t *reached = graph_reached(analysis->graph);
-
-	for (uint32_t s = 0; s < analysis->heap->span_count; s++) {
-		const struct span *span = &analysis->heap->spans[s];
-		for (uint32_t i = 0; i < span->count; i++) {
-			if (!heap_bit(reached, span->first + i))
-				continue;
-			struct type_count *count =
-				&counts[typing_label_of(analysis->typing, span->first + i)];
-			count->objects++;
-			count->bytes += span->elem_size;
-		}
-	}
-}
-
 static void *counting_run(void *context)
 {
 	struct type_counting *counting = context;
-	struct analysis *analysis = counting->analysis;
-	uint32_t labels = typing_label_count(analysis->typing);
-	_cleanup_free_ uint64_t *retained = calloc((size_t)labels + 1, sizeof(*retained));
+	const struct typing *typing = counting->analysis->typing;
+	uint32_t labels = typing_label_count(typing);
 
-	counting->counts = calloc((size_t)labels + 1, sizeof(*counting->counts));
-	if (!retained || !counting->counts) {
-		counting->err = error_no_memory();
-		return NULL;
-	}
-	count_objects(analysis, counting->counts);
-	counting->err = graph_retained_by_label(
-		analysis->graph, object_label, analysis->typing, labels, retained);
-	for (uint32_t i = 0; i < labels; i++)
-		counting->counts[i].retained = retained[i];
+	counting->retained = calloc((size_t)labels + 1, sizeof(*counting->retained));
+	counting->err = counting->retained
+				? graph_retained_by_label(counting->analysis->graph, object_label,
+					  counting->analysis->typing, labels, counting->retained)
+				: error_no_memory();
 	return NULL;
 }
 
@@ -103,7 +76,7 @@ void type_counting_destroy(struct type_counting *counting)
 	if (counting->started)
 		pthread_join(counting->thread, NULL);
 	error_destroy(counting->err);
-	free(counting->counts);
+	free(counting->retained);
 	free(counting);
 }
 
@@ -120,15 +93,16 @@ struct error *report_types(
 		return error_no_memory();
 	for (uint32_t i = 0; i < labels; i++) {
 		enum type_source source = typing_label_source(analysis->typing, i);
+		const struct label_count *live = typing_label_live(analysis->typing, i);
 		struct report_type *type = &report->types[report->type_count];
-		if (!counting->counts[i].objects)
+		if (!live->objects)
 			continue;
 		*type = (struct report_type){
 			.name = clean_string(
 				&report->arena, typing_label_name(analysis->typing, i)),
-			.objects = counting->counts[i].objects,
-			.bytes = counting->counts[i].bytes,
-			.retained_bytes = counting->counts[i].retained,
+			.objects = live->objects,
+			.bytes = live->bytes,
+			.retained_bytes = counting->retained[i],
 			.guessed = source == TYPED_GUESS,
 			.untyped = source == TYPED_NOT,
 		};

@@ -257,13 +257,11 @@ static struct error *strings_report(struct strings *strings)
 struct error *rule_duplicate_strings(struct rule_run *run)
 {
 	_cleanup_(strings_deinit) struct strings strings = {.run = run};
-	uint64_t total = 0;
 
 	hw_map_init(&strings.index);
 	struct error *err = heap_reader_create(run->analysis->heap, &strings.reader);
-	if (!err)
-		err = objects_count(run, string_pick, &strings, &total);
-	for (uint64_t count = total; count > CLASSES_MAX; count /= 2)
+	for (uint64_t count = objects_count(run, string_pick, &strings); count > CLASSES_MAX;
+		count /= 2)
 		strings.sampled++;
 	if (!err)
 		err = objects_each(run, string_pick, string_classify, &strings);

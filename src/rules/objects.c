@@ -29,15 +29,6 @@ bool object_is_pooled(const struct rule_run *run, object_id object)
 	return !strcmp(name, "[]sync.eface") || !strcmp(name, "[]sync.poolLocal");
 }
 
-// What is alive of each label.
-struct live_labels {
-	uint32_t count;
-	struct live_label {
-		object_id first; // object
-		uint32_t count;  // of objects
-	} list[];
-};
-
 // Calls visit for each live object from `first` on, until that returns false.
 static void live_walk(const struct rule_run *run, object_id first,
 	bool (*visit)(void *context, object_id object, uint32_t label), void *context)
@@ -56,30 +47,8 @@ static void live_walk(const struct rule_run *run, object_id first,
 	}
 }
 
-static bool label_count(void *context, object_id object, uint32_t label)
-{
-	struct live_labels *labels = context;
-
-	if (label < labels->count && !labels->list[label].count++)
-		labels->list[label].first = object;
-	return true;
-}
-
-static struct error *labels_count(struct rule_run *run)
-{
-	uint32_t count = typing_label_count(run->analysis->typing);
-
-	run->labels = calloc(1, sizeof(*run->labels) + count * sizeof(*run->labels->list));
-	if (!run->labels)
-		return error_no_memory();
-	run->labels->count = count;
-	live_walk(run, 0, label_count, run->labels);
-	return NULL;
-}
-
 // Which labels are chosen, and how many of their objects are yet to be visited.
 struct choice {
-	const struct live_labels *labels;
 	bool *chosen; // by label
 	uint64_t left;
 	object_visit *visit;
@@ -91,7 +60,7 @@ static bool choice_visit(void *context, object_id object, uint32_t label)
 {
 	struct choice *choice = context;
 
-	if (label >= choice->labels->count || !choice->chosen[label])
+	if (!choice->chosen[label])
 		return true;
 	choice->err = choice->visit(choice->context, object);
 	return !choice->err && --choice->left;
@@ -100,42 +69,38 @@ static bool choice_visit(void *context, object_id object, uint32_t label)
 struct error *objects_each(
 	struct rule_run *run, object_pick *pick, object_visit *visit, void *context)
 {
-	struct error *err = run->labels ? NULL : labels_count(run);
+	const struct typing *typing = run->analysis->typing;
+	uint32_t labels = typing_label_count(typing);
 	object_id first = OBJECT_NONE;
+	_cleanup_free_ bool *chosen = calloc((size_t)labels + 1, sizeof(*chosen));
+	struct choice choice = {.chosen = chosen, .visit = visit, .context = context};
 
-	if (err)
-		return err;
-	_cleanup_free_ bool *chosen = calloc((size_t)run->labels->count + 1, sizeof(*chosen));
-	struct choice choice = {
-		.labels = run->labels, .chosen = chosen, .visit = visit, .context = context};
 	if (!chosen)
 		return error_no_memory();
-	for (uint32_t i = 0; i < run->labels->count; i++) {
-		const struct live_label *label = &run->labels->list[i];
-		chosen[i] = label->count && pick(context, label->first);
+	for (uint32_t i = 0; i < labels; i++) {
+		const struct label_count *live = typing_label_live(typing, i);
+		chosen[i] = live->objects && pick(context, live->first);
 		if (!chosen[i])
 			continue;
-		choice.left += label->count;
-		first = label->first < first ? label->first : first;
+		choice.left += live->objects;
+		first = live->first < first ? live->first : first;
 	}
 	if (choice.left)
 		live_walk(run, first, choice_visit, &choice);
 	return choice.err;
 }
 
-struct error *objects_count(struct rule_run *run, object_pick *pick, void *context, uint64_t *out)
+uint64_t objects_count(const struct rule_run *run, object_pick *pick, void *context)
 {
-	struct error *err = run->labels ? NULL : labels_count(run);
+	const struct typing *typing = run->analysis->typing;
 	uint64_t count = 0;
 
-	for (uint32_t i = 0; !err && i < run->labels->count; i++) {
-		const struct live_label *label = &run->labels->list[i];
-		if (label->count && pick(context, label->first))
-			count += label->count;
+	for (uint32_t i = 0; i < typing_label_count(typing); i++) {
+		const struct label_count *live = typing_label_live(typing, i);
+		if (live->objects && pick(context, live->first))
+			count += live->objects;
 	}
-	if (!err)
-		*out = count;
-	return err;
+	return count;
 }
 
 struct type_search {

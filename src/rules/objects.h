@@ -18,7 +18,7 @@ struct error *objects_each(
 	struct rule_run *run, object_pick *pick, object_visit *visit, void *context);
 
 // How many that would be.
-struct error *objects_count(struct rule_run *run, object_pick *pick, void *context, uint64_t *out);
+uint64_t objects_count(const struct rule_run *run, object_pick *pick, void *context);
 
 // Live objects of one type, or arrays of it.
 //

@@ -23,7 +23,6 @@
 #include "ledger/windows.h"
 
 struct goroutine_evidence;
-struct live_labels;
 struct waste;
 struct rule_run;
 struct timer_evidence;
@@ -72,7 +71,6 @@ struct rule_run {
 	struct findings *findings;             // rules add by finding_add() only
 	const struct rule *rule;               // the one that is being asked
 	struct goroutine_evidence *goroutines; // NULL until a rule asks (goroutines.h)
-	struct live_labels *labels;            // NULL until a rule asks (objects.h)
 	struct timer_evidence *timers;         // the same (timers.h)
 	struct waste *waste;                   // the same (waste.h)
 };

@@ -140,7 +140,6 @@ struct error *rules_run(
 	if (!err)
 		err = rules_ask(&run);
 	goroutine_evidence_destroy(run.goroutines);
-	free(run.labels);
 	timer_evidence_destroy(run.timers);
 	waste_destroy(run.waste);
 	if (err) {

@@ -1,0 +1,277 @@
+// When no claim changes any more, what objects are reported as is numbered, and the numbers take the claims' place: mostly
+// half of it.
+#include "goruntime/typing_labels.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "base/cleanup.h"
+#include "base/error.h"
+#include "base/pages.h"
+#include "base/text.h"
+
+struct label {
+	const char *name;
+	enum type_source source;
+	uint32_t claim; // without CLAIM_FIRM; 0: untyped
+	struct label_count count;
+};
+
+// Number 0 is for what is not alive.
+struct labels {
+	HW_VECTOR(struct label) list;
+	struct typing_statistics statistics;
+	size_t objects;
+	uint32_t *wide;   // by object; NULL when there are few enough numbers for
+	uint16_t *narrow; // these
+};
+
+struct labelling {
+	struct typing *typing;
+	struct labels *labels;
+	uint32_t *of_claim;    // by claim, without CLAIM_FIRM; 0: none yet
+	struct hw_map untyped; // untyped_key() -> number
+};
+
+enum { NARROW_MAX = 1 << 16 };
+
+// An untyped object of which a part is known: that part's type, or NULL.
+static const struct go_type *known_part(const struct typing *typing, object_id id)
+{
+	remote_addr address;
+	uint32_t type;
+
+	return typing_first_part(typing, id, &address, &type) ? type_by_id(typing->types, type)
+							      : NULL;
+}
+
+#define KEY_UNTYPED (UINT64_C(1) << 63)
+
+// What is labelled alike has the same key: objects of one claim, untyped ones of one size and known part.
+static uint64_t untyped_key(const struct typing *typing, const struct span *span, object_id id)
+{
+	const struct go_type *part = known_part(typing, id);
+	uint64_t size = span->size_class ? span->elem_size / 8 : 0;
+
+	return KEY_UNTYPED | (part ? (uint64_t)part->id + 1 : 0) << 16 | size << 1 | span->noscan;
+}
+
+static uint32_t claim_key(uint32_t claim)
+{
+	return claim & ~(uint32_t)CLAIM_FIRM;
+}
+
+static void label_name(const struct typing *typing, uint64_t key, struct text *name)
+{
+	if (!(key & KEY_UNTYPED)) {
+		const struct go_type *type = type_by_id(typing->types, claim_type_id(key));
+		bool bytes = type == typing->known.string_bytes;
+		if (key & CLAIM_MIXED)
+			text_append(name, "tiny objects");
+		else
+			text_printf(
+				name, "%s%s", key & CLAIM_ARRAY && !bytes ? "[]" : "", type->name);
+		return;
+	}
+	uint64_t size = (key >> 1 & 0x7fff) * 8, part = (key & ~KEY_UNTYPED) >> 16;
+	if (size)
+		text_printf(name, "untyped %" PRIu64 " B", size);
+	else
+		text_append(name, "untyped, large");
+	if (key & 1)
+		text_append(name, ", no pointers");
+	if (part)
+		text_printf(name, ", holds %s", type_by_id(typing->types, part - 1)->name);
+}
+
+static enum type_source key_source(uint64_t key)
+{
+	if (key & KEY_UNTYPED)
+		return TYPED_NOT;
+	return key & CLAIM_GUESS ? TYPED_GUESS : TYPED_EXACT;
+}
+
+static uint32_t label_add(struct labelling *labelling, uint64_t key)
+{
+	struct typing *typing = labelling->typing;
+	struct labels *labels = labelling->labels;
+	_cleanup_text_ struct text name = TEXT_INIT;
+
+	label_name(typing, key, &name);
+	struct label label = {
+		.name = name.failed ? NULL
+				    : hw_arena_strndup(&typing->arena, name.bytes, name.length),
+		.source = key_source(key),
+		.claim = key & KEY_UNTYPED ? 0 : (uint32_t)key,
+	};
+	if (!label.name || !hw_vector_push(&labels->list, label))
+		return 0;
+	uint32_t number = (uint32_t)labels->list.count - 1;
+	if (!(key & KEY_UNTYPED))
+		labelling->of_claim[key] = number;
+	else if (!hw_map_put(&labelling->untyped, key, number))
+		return 0;
+	return number;
+}
+
+// The number of a live object; 0: out of memory.
+static uint32_t label_find(struct labelling *labelling, const struct span *span, object_id id)
+{
+	uint32_t claim = claim_key(labelling->typing->claims[id]);
+	uint64_t key = claim ? claim : untyped_key(labelling->typing, span, id), number = 0;
+
+	if (claim)
+		number = labelling->of_claim[claim];
+	else
+		hw_map_get(&labelling->untyped, key, &number);
+	return number ? (uint32_t)number : label_add(labelling, key);
+}
+
+static void label_count(struct labels *labels, uint32_t number, object_id id, uint64_t bytes)
+{
+	struct label_count *count = &labels->list.items[number].count;
+
+	if (!count->objects++)
+		count->first = id;
+	count->bytes += bytes;
+}
+
+// Numbers what is alive, in the place of the claims.
+static bool labels_number(struct labelling *labelling)
+{
+	struct typing *typing = labelling->typing;
+	const struct heap *heap = typing->heap;
+
+	for (uint32_t i = 0; i < heap->span_count; i++) {
+		const struct span *span = &heap->spans[i];
+		for (object_id id = span->first; id < span->first + span->count; id++) {
+			uint32_t number = 0;
+			if (typing_is_live(typing, id)) {
+				number = label_find(labelling, span, id);
+				if (!number)
+					return false;
+				label_count(labelling->labels, number, id, span->elem_size);
+			}
+			typing->claims[id] = number;
+		}
+	}
+	return true;
+}
+
+static void labels_sum(struct labels *labels)
+{
+	struct typing_statistics *sum = &labels->statistics;
+
+	for (size_t i = 1; i < labels->list.count; i++) {
+		const struct label *label = &labels->list.items[i];
+		bool exact = label->source == TYPED_EXACT, guess = label->source == TYPED_GUESS;
+		*(exact         ? &sum->exact_objects
+			: guess ? &sum->guessed_objects
+				: &sum->untyped_objects) += label->count.objects;
+		*(exact         ? &sum->exact_bytes
+			: guess ? &sum->guessed_bytes
+				: &sum->untyped_bytes) += label->count.bytes;
+	}
+}
+
+// In place, from the first to the last: what is written lies before what is still to be read.
+static void labels_narrow(struct labels *labels)
+{
+	uint16_t *narrow = (uint16_t *)labels->wide;
+
+	for (size_t i = 0; i < labels->objects; i++)
+		narrow[i] = (uint16_t)labels->wide[i];
+	void *shrunk = pages_resize(
+		narrow, labels->objects * sizeof(*labels->wide), labels->objects * sizeof(*narrow));
+	labels->narrow = shrunk ? shrunk : narrow;
+	labels->wide = NULL;
+}
+
+static bool labels_make(struct labelling *labelling)
+{
+	struct typing *typing = labelling->typing;
+	struct labels *labels = labelling->labels;
+
+	hw_map_init(&labelling->untyped);
+	labelling->of_claim =
+		calloc(((size_t)type_table_count(typing->types) + 1) << CLAIM_TYPE_SHIFT,
+			sizeof(uint32_t));
+	return labelling->of_claim &&
+	       hw_vector_push(&labels->list, ((struct label){.name = "", .source = TYPED_NOT})) &&
+	       labels_number(labelling);
+}
+
+struct error *labels_create(struct typing *typing, struct labels **out)
+{
+	struct labels *labels = calloc(1, sizeof(*labels));
+	struct labelling labelling = {.typing = typing, .labels = labels};
+
+	if (!labels)
+		return error_no_memory();
+	bool made = labels_make(&labelling);
+	free(labelling.of_claim);
+	hw_map_deinit(&labelling.untyped);
+	if (!made) {
+		labels_destroy(labels);
+		return error_no_memory();
+	}
+	labels_sum(labels);
+	labels->objects = typing->heap->object_count;
+	labels->wide = take_pointer(typing->claims);
+	if (labels->list.count <= NARROW_MAX)
+		labels_narrow(labels);
+	*out = labels;
+	return NULL;
+}
+
+void labels_destroy(struct labels *labels)
+{
+	if (!labels)
+		return;
+	pages_free(labels->wide, labels->objects * sizeof(*labels->wide));
+	pages_free(labels->narrow, labels->objects * sizeof(*labels->narrow));
+	hw_vector_deinit(&labels->list);
+	free(labels);
+}
+
+uint32_t labels_of(const struct labels *labels, object_id id)
+{
+	return labels->narrow ? labels->narrow[id] : labels->wide[id];
+}
+
+uint32_t labels_claim(const struct labels *labels, object_id id)
+{
+	return labels->list.items[labels_of(labels, id)].claim;
+}
+
+void typing_statistics(const struct typing *typing, struct typing_statistics *out)
+{
+	*out = typing->labels->statistics;
+}
+
+uint32_t typing_label_of(const struct typing *typing, object_id id)
+{
+	return id < typing->labels->objects ? labels_of(typing->labels, id) : 0;
+}
+
+uint32_t typing_label_count(const struct typing *typing)
+{
+	return (uint32_t)typing->labels->list.count;
+}
+
+const char *typing_label_name(const struct typing *typing, uint32_t label)
+{
+	return label < typing->labels->list.count ? typing->labels->list.items[label].name : "";
+}
+
+enum type_source typing_label_source(const struct typing *typing, uint32_t label)
+{
+	return label < typing->labels->list.count ? typing->labels->list.items[label].source
+						  : TYPED_NOT;
+}
+
+const struct label_count *typing_label_live(const struct typing *typing, uint32_t label)
+{
+	BUG_ON(label >= typing->labels->list.count);
+	return &typing->labels->list.items[label].count;
+}
