@@ -37,6 +37,7 @@ static void find_known_types(struct typing *typing)
 	known->hmap = type_by_name(types, "runtime.hmap");
 	known->swiss_map = type_by_name(types, "internal/runtime/maps.Map");
 	known->hchan = type_by_name(types, "runtime.hchan");
+	known->scase = type_by_name(types, "runtime.scase");
 	known->any = type_by_name(types, "interface {}");
 	known->pool_local = type_by_name(types, "sync.poolLocal");
 	known->bmap = type_by_name(types, "runtime.bmap");

@@ -259,9 +259,10 @@ static void claim_outside(
 //
 // A time.Timer or Ticker from 1.23 on is the head of a runtime.timeTimer (runtime/time.go, newTimer), and the runtime
 // keeps pointers to the runtime.timer within; up to 1.22 it keeps pointers into the time.Timer itself, 8 bytes behind
-// its start (time/sleep.go). A channel whose elements have no pointers lies in memory without pointers.
+// its start (time/sleep.go). A channel whose elements have no pointers lies in memory without pointers. The heap has
+// scases as arrays only (reflect_rselect in runtime/select.go), to whose start selectgo() keeps a pointer.
 static void claim_resolve(const struct typing *typing, const struct span *span, remote_addr start,
-	remote_addr *address, const struct go_type **type)
+	remote_addr *address, const struct go_type **type, uint64_t *count)
 {
 	const struct known_types *known = &typing->known;
 
@@ -280,6 +281,8 @@ static void claim_resolve(const struct typing *typing, const struct span *span, 
 	} else if (*type == known->runtime_timer && known->some_timer && *address - start == 8) {
 		*type = known->some_timer;
 		*address = start;
+	} else if (*type == known->scase && *address == start) {
+		*count = span->elem_size / (*type)->size;
 	}
 }
 
@@ -301,7 +304,7 @@ void typing_claim_as(struct typing *typing, enum claim_kind kind, remote_addr ad
 	remote_addr start = span_object(span, id) + header;
 	remote_addr end = span_object(span, id) + span->elem_size;
 	if (count == 1)
-		claim_resolve(typing, span, start, &address, &type);
+		claim_resolve(typing, span, start, &address, &type, &count);
 	bool array = kind == CLAIM_BY_SLICE || kind == CLAIM_BY_STRING || count > 1;
 	uint32_t claim = typing->claims[id];
 	if (claim && claim_type_id(claim) == type->id && (claim & CLAIM_ARRAY || !array))

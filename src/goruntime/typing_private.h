@@ -69,7 +69,8 @@ struct typing {
 	struct hw_map closures;      // closure code -> struct go_type that is only its name
 	struct hw_map headers; // map or chan type's id -> synthetic type of the object it points to
 	struct known_types {   // NULL where the program has no such type
-		const struct go_type *hmap, *swiss_map, *hchan, *any, *pool_local, *weak_handle;
+		const struct go_type *hmap, *swiss_map, *hchan, *scase, *any, *pool_local,
+			*weak_handle;
 		const struct go_type *runtime_timer, *timer,
 			*ticker;                  // runtime.timer, time.Timer, time.Ticker
 		const struct go_type *time_timer; // runtime.timeTimer, 1.23 on

@@ -229,12 +229,26 @@ static bool builder_add_special(
 	return false;
 }
 
+// iter.coro is an empty struct that stands for the runtime's own (iter/iter.go, 1.23 on).
+static const struct go_type *pointed_to(struct typing *typing, const struct go_type *pointer)
+{
+	const struct go_type *elem = pointer->elem;
+
+	if (elem && !elem->size && !strcmp(elem->name, "iter.coro") &&
+		!strcmp(elem->package, "iter"))
+		return type_by_name(typing->types, "runtime.coro");
+	return elem;
+}
+
 static void builder_add_leaf(struct builder *builder, const struct go_type *leaf, uint64_t offset)
 {
+	const struct go_type *elem;
+
 	switch (leaf->kind) {
 	case GO_POINTER:
-		if (leaf->elem)
-			builder_add(builder, OP_POINTER, offset, leaf->elem, 1);
+		elem = pointed_to(builder->typing, leaf);
+		if (elem)
+			builder_add(builder, OP_POINTER, offset, elem, 1);
 		break;
 	case GO_SLICE:
 		if (leaf->elem)
