@@ -226,7 +226,8 @@ def judge(report):
 def summary(name, report):
     heap, agreement = report["heap"], report["agreement"]
     return (f"{name}: {report['target']['go_version']} live {heap['live_bytes'] / 2**20:.1f} MiB in {heap['live_objects']} "
-            f"objects, typed {100 * heap['typed_bytes'] / max(heap['live_bytes'], 1):.1f} % of bytes, pause "
+            f"objects, typed {100 * heap['typed_objects'] / max(heap['live_objects'], 1):.1f} % of objects and "
+            f"{100 * heap['typed_bytes'] / max(heap['live_bytes'], 1):.1f} % of bytes, pause "
             f"{report['capture']['pause_ns'] / 1e6:.2f} ms, agreement "
             + (f"{agreement['missing']}/{agreement['extra']}/{agreement['impossible']}" if agreement["comparable"]
                else f"not comparable ({agreement['why']}), {agreement['impossible']} impossible"))
