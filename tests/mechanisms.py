@@ -3,8 +3,8 @@
 
     tests/mechanisms.py
 
-User arenas and green tea switched the other way (GOEXPERIMENT), plugins, which are modules of their own, and Go as a
-library in a C program. TAP; a line
+User arenas and green tea switched the other way (GOEXPERIMENT), plugins, which are modules of their own, and Go in a C
+program, linked with it or loaded later. TAP; a line
 holds when heapwhy exits with 0, misses and adds no object, and calls as many bytes alive as runtime.MemStats.HeapAlloc.
 """
 import os
@@ -27,6 +27,8 @@ CELLS = [
     ('1.27', '', 'plugin', []),
     ('1.19', '', 'library', []),
     ('1.27', '', 'library', []),
+    ('1.19', '', 'shared', []),
+    ('1.26', '', 'shared', []),
 ]
 
 
@@ -40,10 +42,14 @@ def build(version, experiment, program, directory):
         os.environ.get('XDG_CACHE_HOME') or os.path.expanduser('~/.cache'), 'heapwhy')
     environment = dict(os.environ, GOEXPERIMENT=experiment, GO111MODULE='on', GOFLAGS='-mod=mod', GOPROXY='off',
                        GOTOOLCHAIN='local', GOCACHE=os.path.join(cache, 'gocache'),
-                       CGO_ENABLED='1' if program in ('plugin', 'library') else '0')
+                       CGO_ENABLED='1' if program in ('plugin', 'library', 'shared') else '0')
     path = os.path.join(directory, program)
     go = os.path.join(go_root(version), 'bin', 'go')
-    source = os.path.join(corpus.TOP, 'corpus', program)
+    source = os.path.join(corpus.TOP, 'corpus', 'library' if program == 'shared' else program)
+    if program == 'shared':
+        subprocess.run([go, 'build', '-buildmode=c-shared', '-o', path + '.so', '.'], cwd=source, env=environment, check=True)
+        subprocess.run(['cc', '-DSHARED', '-o', path, 'host/main.c'], cwd=source, check=True)
+        return path
     if program == 'library':
         subprocess.run([go, 'build', '-buildmode=c-archive', '-o', path + '.a', '.'], cwd=source, env=environment,
                        check=True)
@@ -74,6 +80,7 @@ def differences(examination, ready):
 def run_cell(version, experiment, program, arguments):
     with tempfile.TemporaryDirectory() as directory:
         path = build(version, experiment, program, directory)
+        arguments = [path + '.so'] if program == 'shared' else arguments
         with corpus.Subject([path] + arguments) as subject:
             return differences(corpus.Examination(subject.pid, '--json'), subject.ready)
 

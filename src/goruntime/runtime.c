@@ -74,11 +74,39 @@ remote_addr go_arena(const struct go_runtime *runtime, struct memory *memory, re
 	return table ? memory_u64(memory, table + index * 8) : 0;
 }
 
+// Go as a shared library in a program of another language (-buildmode=c-shared): the first mapped file that carries
+// build information. `missing` is what the executable lacks; it stays the answer when no library has it either.
+static struct error *library_find(
+	struct go_runtime *runtime, struct error *missing, struct buildinfo **info)
+{
+	struct target *target = runtime->target;
+	const char *tried = "";
+
+	for (size_t i = 0; i < target->region_count; i++) {
+		const struct region *region = &target->regions[i];
+
+		if (!region->is_file || !region->executable || !strcmp(region->path, tried))
+			continue;
+		tried = region->path;
+		target_set_library(target, tried);
+		_cleanup_error_ struct error *err = buildinfo_read(target, info);
+		if (!err) {
+			runtime_note(runtime, "Go is in the library %s.", tried);
+			error_destroy(missing);
+			return NULL;
+		}
+	}
+	target_set_library(target, NULL);
+	return missing;
+}
+
 static struct error *version_find(struct go_runtime *runtime)
 {
 	struct buildinfo *info;
 	struct error *err = buildinfo_read(runtime->target, &info);
 
+	if (err && error_kind(err) == ERROR_TARGET)
+		err = library_find(runtime, err, &info);
 	if (err)
 		return err;
 	snprintf(runtime->version, sizeof(runtime->version), "%s", info->go_version);

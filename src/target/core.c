@@ -126,6 +126,10 @@ static int core_open_exe(struct target *target)
 {
 	char path[48];
 
+	if (target->library) { // a core does not lead to the file of that
+		errno = ENOENT;
+		return -1;
+	}
 	// Opened anew, so that the caller has a file position of its own.
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", core_of(target)->exe_fd);
 	return open(path, O_RDONLY | O_CLOEXEC);

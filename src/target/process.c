@@ -200,10 +200,15 @@ static bool process_map(struct target *target, struct target_piece *piece)
 static int process_open_exe(struct target *target)
 {
 	struct process *process = process_of(target);
+	int fd = target->library ? -1 : process->exe_fd;
 	char path[48];
 
+	for (size_t i = 0; i < target->region_count && fd < 0; i++) {
+		if (target->regions[i].is_exe && process->region_files[i] >= 0)
+			fd = process->files[process->region_files[i]].fd;
+	}
 	// Opened anew, so that the caller has a file position of its own.
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", process->exe_fd);
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
 	return open(path, O_RDONLY | O_CLOEXEC);
 }
 
@@ -323,7 +328,6 @@ static struct error *process_regions(struct process *process)
 	struct target *target = &process->target;
 	struct maps_line line;
 	size_t length, lines = 0, count = 0;
-	remote_addr exe_end = 0;
 	struct error *err = read_maps(process, &process->maps, &length);
 
 	if (err)
@@ -345,11 +349,6 @@ static struct error *process_regions(struct process *process)
 		path[line.path_length] = '\0';
 		*region = line.region;
 		region->path = path;
-		// bss lies right behind the data, in a mapping without a name.
-		region->is_exe = region->is_file ? !strcmp(path, target->exe_path)
-						 : !*path && region->start == exe_end;
-		if (region->is_exe)
-			exe_end = region->end;
 		process->region_files[count] = -1;
 		if (region->is_file && !region->shared && region->readable)
 			process->region_files[count] = process_file(process, &line, path);
@@ -357,6 +356,7 @@ static struct error *process_regions(struct process *process)
 	}
 	target->region_count = count;
 	target_sort_regions(target);
+	target_set_library(target, NULL);
 	return NULL;
 }
 

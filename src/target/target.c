@@ -195,6 +195,24 @@ struct error *target_map(struct target *target, remote_addr address, size_t size
 	return NULL;
 }
 
+void target_set_library(struct target *target, const char *path)
+{
+	remote_addr end = 0;
+
+	target->library = path;
+	if (!path)
+		path = target->exe_path ? target->exe_path : "";
+	for (size_t i = 0; i < target->region_count; i++) {
+		struct region *region = &target->regions[i];
+
+		// bss lies right behind the data, in a mapping without a name.
+		region->is_exe = region->is_file ? !strcmp(region->path, path)
+						 : !*region->path && region->start == end;
+		if (region->is_exe)
+			end = region->end;
+	}
+}
+
 int target_open_exe(struct target *target)
 {
 	if (!target->ops->open_exe) {

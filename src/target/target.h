@@ -31,7 +31,7 @@ struct region {
 	uint64_t file_offset; // of `start`, when `path` is a file
 	bool readable, writable, executable, shared;
 	bool is_file;     // backed by a file: `path` names it
-	bool is_exe;      // ... which is the main executable
+	bool is_exe;      // ... which is the program that is examined: see target_set_library()
 	const char *path; // as the kernel names it ("" when anonymous); the target owns it
 };
 
@@ -80,6 +80,7 @@ struct target {
 	enum target_arch arch;
 	pid_t pid;              // 0 when there is none
 	char *exe_path;         // as the target calls it; may no longer exist
+	const char *library;    // see target_set_library(); NULL: the main executable is examined
 	struct region *regions; // by address, disjoint
 	size_t region_count;
 	struct target_thread *threads;
@@ -108,7 +109,7 @@ struct target_ops {
 	// Whether a range within one region that names a file still holds what that file holds.
 	// Optional: unknown is no.
 	bool (*is_file_data)(struct target *target, remote_addr address, size_t size);
-	// A file descriptor on the main executable's file, to be closed by the caller, or -1
+	// A file descriptor on the file of what is examined, to be closed by the caller, or -1
 	// (errno).
 	int (*open_exe)(struct target *target);
 	// The bytes are needed no longer: lets the process go (kills and reaps the copy, or
@@ -140,6 +141,11 @@ uint64_t target_absent(const struct target *target, remote_addr start, remote_ad
 // struct target point to is freed by destroy() with this.
 void target_sort_regions(struct target *target);
 void target_deinit(struct target *target);
+
+// Takes a shared library that the program has loaded for the program itself, from here on: its mappings, with the bss
+// behind them, are those of the executable, and target_open_exe() opens it. `path`: one of the regions'; NULL goes
+// back to the main executable.
+void target_set_library(struct target *target, const char *path);
 
 int target_open_exe(struct target *target);
 void target_release(struct target *target);
