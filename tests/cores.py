@@ -334,18 +334,39 @@ def killed():
         return undisturbed(subject.pid)
 
 
+def written(path):
+    """(start, size) of the parts of a sparse file that hold something, the last one up to its end."""
+    parts, end = [], os.path.getsize(path)
+    with open(path, 'rb') as file:
+        at = 0
+        while at < end:
+            try:
+                start = os.lseek(file.fileno(), at, os.SEEK_DATA)
+            except OSError:  # nothing but holes
+                break
+            at = os.lseek(file.fileno(), start, os.SEEK_HOLE)
+            parts.append((start, at - start))
+    return parts
+
+
 def damage(path, copy, seed, cut_only):
-    """Cut the copy off or flip bits of it; says what it did."""
+    """Cut the copy off or flip bits of it, where something was written; says what it did."""
     chance = random.Random(seed)
     subprocess.run(['cp', '--sparse=always', path, copy], check=True)
-    size = os.path.getsize(path)
+    parts = written(copy)
+
+    def place():
+        start, size = chance.choices(parts, [size for _, size in parts])[0]
+        return start + chance.randrange(size)
+
     if cut_only or seed % 2:
         # Others' tables are at the end.
-        os.truncate(copy, size - chance.randrange(chance.choice([size, size // 50]) if cut_only else size))
+        size = os.path.getsize(path)
+        os.truncate(copy, size - chance.randrange(size // 50) if cut_only and seed % 2 else place())
         return 'cut off'
     with open(copy, 'r+b') as file:
         for _ in range(chance.choice([1, 8, 200])):
-            at = chance.randrange(chance.choice([4096, size, size]))
+            at = chance.choice([chance.randrange(4096), place(), place()])
             file.seek(at)
             byte = file.read(1)[0] ^ 1 << chance.randrange(8)
             file.seek(at)

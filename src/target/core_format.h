@@ -113,8 +113,8 @@ struct core_note_mapping {
 
 // Checksums by zlib's crc32, so that damage is noticed: `header` is that of the file up to this note's
 // contents; after it come `count` uint32_t, one for each CORE_CHECKED bytes of the file from `offset`
-// on (and for what is left of them at the end). The last note of a plain core; a compressed one has
-// checksums of its own.
+// on (and for what is left of them at the end). The last note of a plain core; a compressed one is
+// frames of about as many bytes, with checksums of their own.
 struct core_note_checksums {
 	uint64_t offset, size, count;
 	uint32_t header, unused;

@@ -27,7 +27,9 @@ static const uint8_t zstd_magic[] = {0x28, 0xb5, 0x2f, 0xfd};
 struct spool {
 	int from, to;
 	uint64_t size, stored, room;
-	uint64_t most; // less than there is room for; 0: no such limit
+	uint64_t verified; // of size: what the checksums so far have shown to be right
+	bool damaged;      // what comes behind that is not what was packed
+	uint64_t most;     // less than there is room for; 0: no such limit
 	const char *path;
 	uint8_t *in, *out; // CHUNK_BYTES each
 };
@@ -140,10 +142,13 @@ static struct error *unpack_gzip(struct spool *spool, bool *cut)
 			stream.avail_out = CHUNK_BYTES;
 			status = inflate(&stream, Z_NO_FLUSH);
 			err = spool_write(spool, spool->out, CHUNK_BYTES - stream.avail_out);
+			if (status == Z_STREAM_END)
+				spool->verified = spool->size;
 		}
 	}
 	inflateEnd(&stream);
 	*cut = status != Z_STREAM_END;
+	spool->damaged = status != Z_STREAM_END && status != Z_OK && status != Z_BUF_ERROR;
 	return err;
 }
 
@@ -163,6 +168,8 @@ static struct error *unpack_zstd(struct spool *spool, bool *cut)
 			out.pos = 0;
 			status = ZSTD_decompressStream(stream, &out, &in);
 			err = spool_write(spool, spool->out, out.pos);
+			if (!status)
+				spool->verified = spool->size;
 			// Status 0: the frame is complete. To go on without input would begin another one,
 			// which then seems cut off.
 		} while (!err && !ZSTD_isError(status) &&
@@ -170,6 +177,7 @@ static struct error *unpack_zstd(struct spool *spool, bool *cut)
 	}
 	ZSTD_freeDStream(stream);
 	*cut = status != 0;
+	spool->damaged = ZSTD_isError(status);
 	return err;
 }
 
@@ -210,6 +218,13 @@ struct error *core_spool(int *fd, const char *path, uint64_t most, bool *cut)
 	spool.room = room_left(spool.to);
 	spool.most = most && most < spool.room ? most : 0;
 	struct error *err = unpack(&spool, cut);
+	if (!err && spool.damaged) {
+		// A wrong bit unpacks to wrong bytes, long before anything notices.
+		spool.size = spool.verified;
+		if (!spool.size)
+			err = error_create(ERROR_TARGET,
+				"%s is damaged: it does not unpack to what was packed", path);
+	}
 	if (!err && ftruncate(spool.to, (off_t)spool.size))
 		err = spool_error(&spool);
 	if (err) {

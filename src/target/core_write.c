@@ -401,7 +401,10 @@ static struct error *emit(struct writer *writer, const uint8_t *bytes, size_t si
 	struct error *err = NULL;
 
 	if (writer->zstd) {
-		err = pack(writer, bytes, size, ZSTD_e_continue);
+		// Frames of their own have checksums of their own: all is good in front of damage.
+		bool full = writer->offset / CORE_CHECKED != (writer->offset + size) / CORE_CHECKED;
+
+		err = pack(writer, bytes, size, full ? ZSTD_e_end : ZSTD_e_continue);
 		writer->offset += size;
 		return err;
 	}
