@@ -138,12 +138,13 @@ def dying(folder):
     limits, before = resource.getrlimit(resource.RLIMIT_CORE), os.getcwd()
     os.chdir(folder)
     os.environ['GOTRACEBACK'] = 'crash'
+    os.environ['GOGC'] = 'off'  # else Go collects every two minutes, which a busy machine may take for one process
     resource.setrlimit(resource.RLIMIT_CORE, (limits[1], limits[1]))
     try:
         yield
     finally:
         os.chdir(before)
-        del os.environ['GOTRACEBACK']
+        del os.environ['GOTRACEBACK'], os.environ['GOGC']
         resource.setrlimit(resource.RLIMIT_CORE, limits)
 
 
