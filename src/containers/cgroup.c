@@ -4,7 +4,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,19 +26,16 @@ const char *hw_cgroup_words(enum hw_cgroup_status status)
 	return (unsigned)status < sizeof(words) / sizeof(words[0]) ? words[status] : "unknown";
 }
 
-// False, with errno, when the path would be too long.
-__attribute__((format(printf, 2, 3))) static bool path_print(char *path, const char *format, ...)
+// `length` as snprintf returned it. False, with errno, when the path is too long.
+static bool path_fits(int length)
 {
-	va_list arguments;
-
-	va_start(arguments, format);
-	int length = vsnprintf(path, HW_CGROUP_PATH_MAX, format, arguments);
-	va_end(arguments);
 	if (length >= 0 && length < HW_CGROUP_PATH_MAX)
 		return true;
 	errno = ENAMETOOLONG;
 	return false;
 }
+
+#define PATH_PRINT(path, ...) path_fits(snprintf((path), HW_CGROUP_PATH_MAX, __VA_ARGS__))
 
 // The file's first bytes as a string. Returns 0 or an error number.
 static int file_read(const char *directory, const char *name, char *text, size_t size)
@@ -48,7 +44,7 @@ static int file_read(const char *directory, const char *name, char *text, size_t
 	size_t length = 0;
 	ssize_t got;
 
-	if (!path_print(path, "%s/%s", directory, name))
+	if (!PATH_PRINT(path, "%s/%s", directory, name))
 		return errno;
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
@@ -87,7 +83,7 @@ static bool lines_visit(
 	const char *root, const char *name, bool (*visit)(char *line, void *context), void *context)
 {
 	char path[HW_CGROUP_PATH_MAX], line[LINE_BYTES];
-	FILE *file = path_print(path, "%s%s", root, name) ? fopen(path, "re") : NULL;
+	FILE *file = PATH_PRINT(path, "%s%s", root, name) ? fopen(path, "re") : NULL;
 	bool whole = true, stop = false;
 
 	if (!file)
@@ -137,7 +133,7 @@ static bool membership_visit(char *line, void *context)
 	if (list_has(controllers, "memory"))
 		finding->version_1 = true;
 	else if (!*controllers && !strcmp(line, "0"))
-		path_print(finding->path, "%s", path);
+		PATH_PRINT(finding->path, "%s", path); // a longer one is cut, and not found
 	return finding->version_1;
 }
 
@@ -172,8 +168,8 @@ static bool mount_visit(char *line, void *context)
 	}
 	octal_decode(fields[3]);
 	octal_decode(fields[4]);
-	return path_print(finding->top, "%s", fields[3]) &&
-	       path_print(finding->point, "%s", fields[4]);
+	return PATH_PRINT(finding->top, "%s", fields[3]) &&
+	       PATH_PRINT(finding->point, "%s", fields[4]);
 }
 
 // The group's path as seen from the mount point; NULL when it lies outside.
@@ -192,7 +188,7 @@ enum hw_cgroup_status hw_cgroup_open(struct hw_cgroup *group, const char *direct
 	struct hw_cgroup opened;
 	uint64_t bytes;
 
-	if (!path_print(opened.directory, "%s", directory))
+	if (!PATH_PRINT(opened.directory, "%s", directory))
 		return HW_CGROUP_UNREADABLE;
 	int error = hw_cgroup_read(&opened, HW_CGROUP_CURRENT, &bytes);
 	if (error == ENOENT)
@@ -222,7 +218,7 @@ enum hw_cgroup_status hw_cgroup_find(struct hw_cgroup *group, const char *root)
 	const char *below = path_below(finding.path, finding.top);
 	if (!below)
 		return HW_CGROUP_HIDDEN;
-	if (!path_print(directory, "%s%s%s", root, finding.point, below))
+	if (!PATH_PRINT(directory, "%s%s%s", root, finding.point, below))
 		return HW_CGROUP_UNREADABLE;
 	return hw_cgroup_open(group, directory);
 }
@@ -262,7 +258,7 @@ int hw_cgroup_write(const struct hw_cgroup *group, enum hw_cgroup_value value, u
 
 	if (value == HW_CGROUP_CURRENT)
 		return EINVAL;
-	if (!path_print(path, "%s/%s", group->directory, value_files[value]))
+	if (!PATH_PRINT(path, "%s/%s", group->directory, value_files[value]))
 		return errno;
 	if (bytes != UINT64_MAX)
 		snprintf(text, sizeof(text), "%llu\n", (unsigned long long)bytes);

@@ -173,7 +173,8 @@ void span_queue_done(struct span_queue *queue)
 	uint64_t head = atomic_load_explicit(&queue->head, memory_order_relaxed);
 	uint32_t number;
 
-	hw_ring_pop(&queue->spans, &number);
+	if (!hw_ring_pop(&queue->spans, &number))
+		return;
 	queue->waiting[number] = 0;
 	atomic_store_explicit(&queue->head, head + 1, memory_order_release);
 	ask(queue);
