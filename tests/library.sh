@@ -58,6 +58,13 @@ from_cpp() {
 }
 check "a program in C++" from_cpp
 
+# Containers look and behave the same; nobody is in the register.
+without_register() {
+	gcc -std=gnu11 -D_GNU_SOURCE -DHW_NO_REGISTRY=1 -O1 -Iinclude -Isrc tests/registered.c src/containers/*.c \
+		-lpthread -o "$work/unregistered" && [ "$("$work/unregistered" < /dev/null)" = ready ]
+}
+check "a build without the register" without_register
+
 only_ours() {
 	! nm -D --defined-only "$build/libheapwhy.so" | grep -vE ' hw_| HEAPWHY_'
 }
