@@ -160,3 +160,11 @@ clean_under_valgrind() {
 	done
 }
 check "valgrind has nothing to say about the examples" clean_under_valgrind
+
+# Nor about the torture of the containers for many threads, which takes minutes there.
+if [ "${HEAPWHY_TEST_LONG:-}" = 1 ]; then
+	for name in cache concurrent_list concurrent_rings epoch object_pool read_map sharded_map; do
+		check "valgrind has nothing to say about the tests of $name" \
+			valgrind -q --error-exitcode=9 "$build/tests/test_$name"
+	done
+fi
