@@ -85,7 +85,7 @@ static void map_walks_while_entries_go(void **state)
 {
 	struct hw_map map;
 	uint64_t random = 31, value;
-	const struct hw_map_entry *entry;
+	const struct hw_map_walk *entry;
 
 	hw_map_init(&map);
 	for (uint64_t i = 0; i < 5000; i++)

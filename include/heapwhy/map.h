@@ -37,25 +37,27 @@ struct hw_map_entry {
 	uint64_t key, value;
 };
 
-enum { HW_MAP_GROUP_SLOTS = 15 };
+enum { HW_MAP_LINE_SLOTS = 4 };
 
-// 16 bytes, at a multiple of 16. src/containers/map.c says how the table works.
-struct hw_map_group {
-	uint8_t tags[HW_MAP_GROUP_SLOTS]; // a byte of the key's hash; 0: the slot is free
-	uint8_t overflow;                 // keys that went past this full group
+// A cache line of entries; src/containers/map.c says how the table works.
+struct hw_map_line {
+	uint64_t keys[HW_MAP_LINE_SLOTS], values[HW_MAP_LINE_SLOTS];
 };
 
 struct hw_map {
 	struct hw_registration registration;
-	struct hw_map_group *groups; // NULL when empty; the entries follow them in the same block
-	struct hw_map_entry *entries;
+	uint64_t *filters; // NULL when empty; a bit is set for each key whose home the line is
+	uint8_t *states;   // these and the lines follow in the same block
+	struct hw_map_line *lines;
+	uint64_t multiplier; // odd
+	uint64_t scale;      // 64 * lines
 	size_t count;
-	size_t group_count;
-	size_t grow_at;    // the count at which the map grows
-	size_t shrink_at;  // the count below which it shrinks
-	size_t held_bytes; // taken from the allocator
-	uint64_t seed;
-	uint64_t changes; // since init: keys inserted and deleted
+	size_t grow_at;     // the count at which the map grows
+	size_t shrink_at;   // the count below which it shrinks
+	size_t held_bytes;  // taken from the allocator
+	uint64_t foreign;   // a key that is not at home in line 0
+	uint64_t changes;   // since init: keys inserted and deleted
+	uint64_t mend_from; // of the changes, from which on deletions mend filters
 	struct hw_allocator *allocator;
 };
 
@@ -65,78 +67,73 @@ void hw_map_init(struct hw_map *map);
 void hw_map_init_with(struct hw_map *map, struct hw_allocator *allocator);
 void hw_map_deinit(struct hw_map *map);
 
-// Keys are mixed with `seed` from now on. The map must be empty.
+// Chooses one of 2^63 ways to spread keys, by `seed`. The map must be empty.
 void hw_map_seed(struct hw_map *map, uint64_t seed);
 
-struct hw_map_place_ {
-	size_t group; // the home group
-	uint8_t tag;
-};
-
-// The full product of the key and an odd constant (the golden ratio's fraction), folded: every bit of the key reaches
-// both the group number and the tag.
-static inline struct hw_map_place_ hw_map_place_(const struct hw_map *map, uint64_t key)
+// 64 * the home line + a bit of its filter: the key's product with an odd number, as a fraction of 2^64, scaled. The
+// product's upper bits are the well mixed ones.
+static inline uint64_t hw_map_spot_(const struct hw_map *map, uint64_t key)
 {
-	unsigned __int128 product =
-		(unsigned __int128)(key ^ map->seed) * UINT64_C(0x9e3779b97f4a7c15);
-	uint64_t hash = (uint64_t)product ^ (uint64_t)(product >> 64);
-	uint8_t tag = (uint8_t)hash;
-	struct hw_map_place_ place = {
-		(size_t)((unsigned __int128)hash * map->group_count >> 64), (uint8_t)(tag + !tag)};
-
-	return place;
+	return (uint64_t)((unsigned __int128)(key * map->multiplier) * map->scale >> 64);
 }
 
-// The slots of the group whose tag is `tag`, a bit each.
-static inline unsigned hw_map_match_(const struct hw_map_group *group, uint8_t tag)
+static inline bool hw_map_may_have_(const struct hw_map *map, uint64_t spot)
 {
-	unsigned match = 0;
+	return map->filters[spot / 64] >> (spot % 64) & 1;
+}
 
+static inline struct hw_map_line *hw_map_line_(const struct hw_map *map, uint64_t spot)
+{
+	return (struct hw_map_line *)((char *)map->lines + (spot & ~UINT64_C(63)));
+}
+
+// The slots whose key is `key`, a bit each. No branches on what is still on its way from memory, and few instructions
+// that wait for it: they keep later lookups from starting. Vector units have the most room for those that wait.
+static inline unsigned long hw_map_match_(const struct hw_map_line *line, uint64_t key)
+{
 #ifdef __SSE2__
-	__m128i tags = _mm_load_si128((const __m128i *)group);
-	match = (unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(tags, _mm_set1_epi8((char)tag)));
+	__m128i sought = _mm_set1_epi64x((long long)key);
+	__m128i first = _mm_cmpeq_epi32(sought, *(const __m128i *)line->keys);
+	__m128i second = _mm_cmpeq_epi32(sought, *((const __m128i *)line->keys + 1));
+	__m128i halves = _mm_packs_epi32(first, second);
+	__m128i whole = _mm_cmpeq_epi32(halves, _mm_set1_epi32(-1));
+
+	return (unsigned long)(unsigned)_mm_movemask_ps(_mm_castsi128_ps(whole));
 #else
-	for (unsigned i = 0; i < HW_MAP_GROUP_SLOTS; i++)
-		match |= (unsigned)(group->tags[i] == tag) << i;
+	unsigned long match = 0;
+
+	for (unsigned i = 0; i < HW_MAP_LINE_SLOTS; i++)
+		match |= (unsigned long)(line->keys[i] == key) << i;
+	return match;
 #endif
-	return match & ((1u << HW_MAP_GROUP_SLOTS) - 1);
 }
 
-struct hw_map_entry *hw_map_find_on_(
-	const struct hw_map *map, uint64_t key, struct hw_map_place_ place);
-
-// Nearly always the home group has one slot with the tag, and it is the key's, or none and no overflow. All else goes
-// the long way: two candidates, too, because the branch on an entry that is still on its way from memory, mispredicted,
-// would hold up the lookups that follow.
-static inline struct hw_map_entry *hw_map_find_(const struct hw_map *map, uint64_t key)
-{
-	if (!map->count)
-		return NULL;
-	struct hw_map_place_ place = hw_map_place_(map, key);
-	const struct hw_map_group *group = &map->groups[place.group];
-	unsigned match = hw_map_match_(group, place.tag);
-	if (__builtin_expect(!(match & (match - 1)), 1)) {
-		if (!match && __builtin_expect(!group->overflow, 1))
-			return NULL;
-		if (__builtin_expect(match, 1)) {
-			struct hw_map_entry *entry =
-				&map->entries[place.group * HW_MAP_GROUP_SLOTS +
-					      (size_t)__builtin_ctzll(match)];
-			if (__builtin_expect(entry->key == key, 1))
-				return entry;
-		}
-	}
-	return hw_map_find_on_(map, key, place);
-}
+// The place of a key's value, or NULL, however far the key is from home.
+uint64_t *hw_map_find_(const struct hw_map *map, uint64_t key, uint64_t spot);
 
 // False when `key` is absent; `value` (may be NULL) is then untouched.
+//
+// Nearly always the filter says no, or the key is in its home line. That line is asked for before the filter has come,
+// because the branch on the filter is predicted.
 static inline bool hw_map_get(const struct hw_map *map, uint64_t key, uint64_t *value)
 {
-	const struct hw_map_entry *entry = hw_map_find_(map, key);
-
-	if (entry && value)
-		*value = entry->value;
-	return entry;
+	if (!map->count)
+		return false;
+	uint64_t spot = hw_map_spot_(map, key);
+	if (!hw_map_may_have_(map, spot))
+		return false;
+	const struct hw_map_line *line = hw_map_line_(map, spot);
+	__builtin_prefetch(line);
+	unsigned long match = hw_map_match_(line, key);
+	if (__builtin_expect(match != 0, 1)) {
+		if (value)
+			*value = line->values[__builtin_ctzl(match)];
+		return true;
+	}
+	const uint64_t *place = hw_map_find_(map, key, spot);
+	if (place && value)
+		*value = *place;
+	return place;
 }
 
 // Looks up many keys: values[i] becomes the value of keys[i], or `absent`. Returns how many were found. On a map that is
@@ -157,12 +154,18 @@ bool hw_map_reserve(struct hw_map *map, size_t count);
 // True when `key` was there.
 bool hw_map_delete(struct hw_map *map, uint64_t key);
 
-// Walks the entries in no particular order; the map must not change meanwhile.
-#define hw_map_each(map, entry)                                                \
-	for (const struct hw_map_entry *entry = hw_map_next(map, NULL); entry; \
-		entry = hw_map_next(map, entry))
+// Walks the entries in no particular order; the map must not change meanwhile. `entry` is a pointer to a copy of each.
+#define hw_map_each(map, entry)                                                   \
+	for (struct hw_map_walk entry##_walk = {0, 0, 0}, *entry = &entry##_walk; \
+		hw_map_walk_on(map, entry);)
 
-const struct hw_map_entry *hw_map_next(const struct hw_map *map, const struct hw_map_entry *entry);
+struct hw_map_walk {
+	uint64_t key, value;
+	size_t next_slot; // 0 to begin with
+};
+
+// False at the end.
+bool hw_map_walk_on(const struct hw_map *map, struct hw_map_walk *walk);
 
 // A walk during which entries may go, through it only: any other insertion or deletion ends it and sets `failed`. What
 // the removals leave over is given back by hw_map_shrink() or by the next deletion.
@@ -174,21 +177,21 @@ const struct hw_map_entry *hw_map_next(const struct hw_map *map, const struct hw
 //	hw_map_shrink(&map);
 struct hw_map_iterator {
 	struct hw_map *map;
-	const struct hw_map_entry *place; // the last entry returned
-	bool removed;                     // it was removed
+	struct hw_map_walk walk; // at the last entry returned
+	bool removed;            // there is none, or it was removed
 	bool failed;
 	uint64_t changes;
 };
 
 static inline struct hw_map_iterator hw_map_iterate(struct hw_map *map)
 {
-	struct hw_map_iterator iterator = {map, NULL, true, false, map->changes};
+	struct hw_map_iterator iterator = {map, {0, 0, 0}, true, false, map->changes};
 
 	return iterator;
 }
 
 // NULL at the end, or when the map was changed by others.
-const struct hw_map_entry *hw_map_iterator_next(struct hw_map_iterator *iterator);
+const struct hw_map_walk *hw_map_iterator_next(struct hw_map_iterator *iterator);
 
 // Removes the entry that was returned last. False when there is none, or when the map was changed by others.
 bool hw_map_iterator_remove(struct hw_map_iterator *iterator);

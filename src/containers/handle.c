@@ -141,7 +141,7 @@ void *hw_weak_map_get(struct hw_weak_map *weak, uint64_t key)
 size_t hw_weak_map_sweep(struct hw_weak_map *weak)
 {
 	struct hw_map_iterator it = hw_map_iterate(&weak->map);
-	const struct hw_map_entry *entry;
+	const struct hw_map_walk *entry;
 	size_t dropped = 0;
 
 	while ((entry = hw_map_iterator_next(&it)))

@@ -1,14 +1,16 @@
-// Slots come in groups of 15. A group's 15 tags, a byte of each key's hash (0: the slot is free), and its overflow
-// count share 16 bytes, so one vector comparison finds the candidates among 15 slots, and a lookup that misses touches
-// nothing but those 16 bytes, as a rule. The entries lie apart, 16 bytes each.
+// A line of the cache holds four keys and their values. Every key has a home line, by its hash. A key whose home is full
+// becomes a stray: it goes to the next line that has room, and every full line that it passed counts it.
 //
-// A key belongs into its home group, or, where that is full, into the next group that has room.
-// The overflow count of a group says how many keys went past it: a lookup ends at the first group whose count is 0.
-// Deleting a key counts down along its way, so nothing is left behind. A count that reaches 255 stays there until the
-// next rebuild; that only costs time.
+// The lines' summaries, 8 bytes each, lie together. Two small filters in them, a bit a key, say whether a key at home
+// there can be in the line or among the strays. So a lookup that misses touches nothing but a summary, as a rule, and one
+// that hits a summary and a line. Both are known from the hash alone and come from memory at the same time.
 //
-// The home group is hash * groups / 2^64, for any number of groups. So keys keep their order of hashes when the table
-// grows or shrinks: a rebuild reads and writes memory in ascending order, and is cheap.
+// A lookup ends at the first line that no key has passed. Deleting a key counts down along its way and mends the home's
+// filter, so nothing is left behind. Two things may be: a count that has reached 255 stays there, and the bit of a stray
+// stays until no key passes its home any more. Both only cost time, until the next rebuild.
+//
+// The home line is hash * lines / 2^64, for any number of lines. So keys keep their order of hashes when the table grows
+// or shrinks: a rebuild reads and writes memory in ascending order, and is cheap.
 //
 // Where the table is larger than the caches, the speed is that of memory, and what counts is how many lookups wait for
 // it at the same time. The usual cases are therefore short and without branches that could be mispredicted late.
@@ -18,12 +20,19 @@
 #include <string.h>
 
 enum {
-	GROUP_SLOTS = HW_MAP_GROUP_SLOTS,
-	ALL_SLOTS = (1 << GROUP_SLOTS) - 1,
-	OVERFLOW_STUCK = 255,
-	BLOCK_ALIGNMENT = 64,
+	LINE_SLOTS = HW_MAP_LINE_SLOTS,
+	ALL_USED = (1 << LINE_SLOTS) - 1,
+	PASSED_ONE = 1 << LINE_SLOTS, // in a state
+	PASSED_STUCK = 15 * PASSED_ONE,
+	CHANGES_A_MENDING = 4,
+	FILTER_BITS = 64,
+	LINES_MIN = 2,
+	PREPARED_AHEAD = 64,
 	BATCH = 32,
 };
+
+// The golden ratio's fraction: consecutive keys fall as far apart as can be.
+#define MULTIPLIER UINT64_C(0x9e3779b97f4a7c15)
 
 static const struct hw_measure map_measures[] = {
 	HW_MEASURE(HW_COUNT, struct hw_map, count),
@@ -32,104 +41,186 @@ static const struct hw_measure map_measures[] = {
 };
 static const struct hw_kind map_kind = HW_KIND("map", map_measures);
 
-static inline size_t group_next(const struct hw_map *map, size_t group)
+static inline size_t line_count(const struct hw_map *map)
 {
-	return ++group == map->group_count ? 0 : group;
+	return map->scale / sizeof(struct hw_map_line);
 }
 
-struct hw_map_entry *hw_map_find_on_(
-	const struct hw_map *map, uint64_t key, struct hw_map_place_ place)
+static inline size_t line_after(const struct hw_map *map, size_t line)
 {
-	for (;;) {
-		const struct hw_map_group *group = &map->groups[place.group];
-		unsigned match = hw_map_match_(group, place.tag);
-		for (; match; match &= match - 1) {
-			size_t slot = place.group * GROUP_SLOTS + (unsigned)__builtin_ctz(match);
-			if (map->entries[slot].key == key)
-				return &map->entries[slot];
-		}
-		if (!group->overflow)
+	return ++line == line_count(map) ? 0 : line;
+}
+
+// A state: a bit for each slot that is used, and above them how many keys went past the line when it was full.
+static inline unsigned slots_used(const struct hw_map *map, size_t line)
+{
+	return map->states[line] & ALL_USED;
+}
+
+static inline unsigned keys_passed(const struct hw_map *map, size_t line)
+{
+	return map->states[line] & ~(unsigned)ALL_USED;
+}
+
+// What the free slots of a line hold: a key that is at home elsewhere, so that no lookup finds it.
+static inline uint64_t filler(const struct hw_map *map, size_t line)
+{
+	return line ? 0 : map->foreign;
+}
+
+uint64_t *hw_map_find_(const struct hw_map *map, uint64_t key, uint64_t spot)
+{
+	for (size_t line = spot / FILTER_BITS;; line = line_after(map, line)) {
+		unsigned long match = hw_map_match_(&map->lines[line], key) & slots_used(map, line);
+		if (match)
+			return &map->lines[line].values[__builtin_ctzl(match)];
+		if (!keys_passed(map, line))
 			return NULL;
-		place.group = group_next(map, place.group);
 	}
 }
 
-// A batch goes through in three rounds, each of which asks for the memory that the next one needs: the groups, then the
-// first candidates in them.
+// A batch goes through in three rounds, each of which asks for the memory that the next one needs: the filters, then
+// the lines.
 size_t hw_map_get_many(const struct hw_map *map, const uint64_t *keys, size_t count,
 	uint64_t *values, uint64_t absent)
 {
-	struct hw_map_place_ places[BATCH];
-	const struct hw_map_entry *candidates[BATCH];
+	uint64_t spots[BATCH];
 	size_t found = 0;
 
 	for (size_t start = 0; start < count; start += BATCH) {
 		size_t batch = count - start < BATCH ? count - start : BATCH;
 		for (size_t i = 0; map->count && i < batch; i++) {
-			places[i] = hw_map_place_(map, keys[start + i]);
-			__builtin_prefetch(&map->groups[places[i].group]);
+			spots[i] = hw_map_spot_(map, keys[start + i]);
+			__builtin_prefetch(&map->filters[spots[i] / FILTER_BITS]);
 		}
-		for (size_t i = 0; map->count && i < batch; i++) {
-			size_t group = places[i].group;
-			unsigned match = hw_map_match_(&map->groups[group], places[i].tag);
-			candidates[i] = match ? &map->entries[group * GROUP_SLOTS +
-							      (size_t)__builtin_ctz(match)]
-					      : NULL;
-			__builtin_prefetch(candidates[i]);
-		}
-		for (size_t i = 0; i < batch; i++) {
-			const struct hw_map_entry *entry = map->count ? candidates[i] : NULL;
-			if (!entry || entry->key != keys[start + i])
-				entry = hw_map_find_(map, keys[start + i]);
-			values[start + i] = entry ? entry->value : absent;
-			found += entry != NULL;
+		for (size_t i = 0; map->count && i < batch; i++)
+			if (hw_map_may_have_(map, spots[i]))
+				__builtin_prefetch(hw_map_line_(map, spots[i]));
+		for (size_t i = start; i < start + batch; i++) {
+			values[i] = absent;
+			found += hw_map_get(map, keys[i], &values[i]);
 		}
 	}
 	return found;
 }
 
-// Takes a free slot for a key that is not in the map.
-static inline size_t map_claim(struct hw_map *map, struct hw_map_place_ place)
+// Fills a slot of a line that has a free one.
+static inline uint64_t *slot_fill(struct hw_map *map, size_t line, uint64_t key, uint64_t value)
 {
-	for (;;) {
-		struct hw_map_group *group = &map->groups[place.group];
-		unsigned free_slots = hw_map_match_(group, 0);
-		if (__builtin_expect(free_slots != 0, 1)) {
-			unsigned slot = (unsigned)__builtin_ctz(free_slots);
-			group->tags[slot] = place.tag;
-			return place.group * GROUP_SLOTS + slot;
-		}
-		if (group->overflow != OVERFLOW_STUCK)
-			group->overflow++;
-		place.group = group_next(map, place.group);
+	unsigned slot = (unsigned)__builtin_ctz(~(unsigned)map->states[line]);
+
+	map->states[line] |= (uint8_t)(1u << slot);
+	map->lines[line].keys[slot] = key;
+	map->lines[line].values[slot] = value;
+	return &map->lines[line].values[slot];
+}
+
+// The line for a key that is not in the map, which has room.
+static inline size_t line_choose(struct hw_map *map, uint64_t spot)
+{
+	size_t line = spot / FILTER_BITS;
+
+	map->filters[line] |= UINT64_C(1) << spot % FILTER_BITS;
+	while (__builtin_expect(slots_used(map, line) == ALL_USED, 0)) {
+		if (keys_passed(map, line) != PASSED_STUCK)
+			map->states[line] += PASSED_ONE;
+		line = line_after(map, line);
 	}
+	return line;
 }
 
-static size_t block_bytes(size_t groups)
+// The filters, then the states: where the block lies on huge pages, its end does not.
+static size_t summary_bytes(size_t lines)
 {
-	return groups * (sizeof(struct hw_map_group) + GROUP_SLOTS * sizeof(struct hw_map_entry));
+	size_t bytes = lines * (sizeof(uint64_t) + sizeof(uint8_t));
+
+	return (bytes + sizeof(struct hw_map_line) - 1) & ~(sizeof(struct hw_map_line) - 1);
 }
 
-// Moves everything into a block of `groups` groups. False when out of memory; the map is then as it was.
-static bool map_rebuild(struct hw_map *map, size_t groups)
+// Marks the slots of the lines from `line` to beyond `end` as free. Returns where it stopped.
+static size_t lines_prepare(struct hw_map *map, size_t line, size_t end)
 {
-	struct hw_map old = *map;
-	size_t bytes = block_bytes(groups);
-	struct hw_map_group *block =
-		groups > UINT32_MAX ? NULL : hw_alloc(map->allocator, bytes, BLOCK_ALIGNMENT);
+	end = end + PREPARED_AHEAD < line_count(map) ? end + PREPARED_AHEAD : line_count(map);
+	for (; line < end; line++)
+		for (unsigned i = 0; i < LINE_SLOTS; i++)
+			map->lines[line].keys[i] = filler(map, line);
+	return end;
+}
 
+// A table that has just grown is given some time: the next deletions may be followed by more insertions.
+static size_t shrink_limit(size_t count, size_t lines)
+{
+	size_t limit = lines * LINE_SLOTS * 2 / 5, later = count - count / 4;
+
+	if (lines < 2 * LINES_MIN)
+		return 0;
+	return count && later < limit ? later : limit;
+}
+
+// Gives the map a block of `lines` lines, all free, in place of the one it has. NULL when out of memory.
+static bool map_renew(struct hw_map *map, size_t lines)
+{
+	if (lines > UINT32_MAX)
+		return false;
+	size_t summaries = summary_bytes(lines), bytes = summaries + lines * sizeof(*map->lines);
+	char *block = hw_alloc(map->allocator, bytes, sizeof(*map->lines));
 	if (!block)
 		return false;
-	memset(block, 0, groups * sizeof(*block));
-	map->groups = block;
-	map->entries = (struct hw_map_entry *)(block + groups);
-	map->group_count = groups;
-	map->grow_at = groups * GROUP_SLOTS * 7 / 8;
-	map->shrink_at = groups > 1 ? groups * GROUP_SLOTS * 3 / 8 : 0;
+	memset(block, 0, summaries);
+	map->filters = (uint64_t *)block;
+	map->states = (uint8_t *)(map->filters + lines);
+	map->lines = (struct hw_map_line *)(block + summaries);
+	if (!map->multiplier)
+		map->multiplier = MULTIPLIER;
+	map->scale = lines * sizeof(struct hw_map_line);
+	for (map->foreign = 1; hw_map_spot_(map, map->foreign) < FILTER_BITS;)
+		map->foreign++;
+	map->grow_at = lines * LINE_SLOTS * 5 / 6;
+	map->shrink_at = shrink_limit(map->count, lines);
+	map->mend_from = map->changes + 2 * lines * LINE_SLOTS;
 	map->held_bytes = bytes;
-	hw_map_each (&old, entry)
-		map->entries[map_claim(map, hw_map_place_(map, entry->key))] = *entry;
-	hw_free(map->allocator, old.groups, old.held_bytes, BLOCK_ALIGNMENT);
+	return true;
+}
+
+// Copies what is in a line, and has room for as much as could be in it. Returns how many entries it was; without branches,
+// for they would go wrong half of the time.
+static inline size_t line_read(const struct hw_map *map, size_t line, struct hw_map_entry *entries)
+{
+	size_t count = 0;
+
+	for (unsigned i = 0; i < LINE_SLOTS; i++) {
+		entries[count].key = map->lines[line].keys[i];
+		entries[count].value = map->lines[line].values[i];
+		count += map->states[line] >> i & 1;
+	}
+	return count;
+}
+
+// Moves everything into a block of `lines` lines. False when out of memory; the map is then as it was.
+//
+// New lines are filled in ascending order, but for strays. Their free slots are prepared just before, while they are in
+// the cache.
+static bool map_rebuild(struct hw_map *map, size_t lines)
+{
+	struct hw_map old = *map;
+	size_t prepared = 0;
+
+	if (!map_renew(map, lines))
+		return false;
+	for (size_t from = 0; from < line_count(&old);) {
+		struct hw_map_entry entries[BATCH + LINE_SLOTS];
+		size_t count = 0;
+		for (; from < line_count(&old) && count < BATCH; from++)
+			count += line_read(&old, from, entries + count);
+		for (size_t i = 0; i < count; i++) {
+			size_t line = line_choose(map, hw_map_spot_(map, entries[i].key));
+			if (line >= prepared)
+				prepared = lines_prepare(map, prepared, line + 1);
+			slot_fill(map, line, entries[i].key, entries[i].value);
+		}
+	}
+	lines_prepare(map, prepared, lines);
+	hw_free(map->allocator, old.filters, old.held_bytes, sizeof(*old.lines));
 	return true;
 }
 
@@ -148,64 +239,45 @@ void hw_map_init_with(struct hw_map *map, struct hw_allocator *allocator)
 void hw_map_deinit(struct hw_map *map)
 {
 	hw_unregister(&map->registration);
-	hw_free(map->allocator, map->groups, map->held_bytes, BLOCK_ALIGNMENT);
+	hw_free(map->allocator, map->filters, map->held_bytes, sizeof(*map->lines));
 	hw_map_init(map);
 }
 
 void hw_map_seed(struct hw_map *map, uint64_t seed)
 {
-	map->seed = seed;
+	seed = (seed ^ (seed >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
+	seed = (seed ^ (seed >> 27)) * UINT64_C(0x94d049bb133111eb);
+	map->multiplier = (MULTIPLIER + (seed ^ (seed >> 31))) | 1;
 }
 
 // So that a map with `count` entries need not grow.
-static size_t groups_for(size_t count)
+static size_t lines_for(size_t count)
 {
-	return count / (GROUP_SLOTS * 7 / 8) + 1;
+	return count / LINE_SLOTS * 6 / 5 + LINES_MIN;
 }
 
 bool hw_map_reserve(struct hw_map *map, size_t count)
 {
-	size_t groups = groups_for(count);
-
-	return groups <= map->group_count || map_rebuild(map, groups);
-}
-
-// A key that is not in the map, whose home group is full, or which the map may be too small for.
-static struct hw_map_entry *map_insert_slowly(struct hw_map *map, uint64_t key)
-{
-	size_t groups = map->group_count * 2 + 1;
-
-	if (map->count >= map->grow_at && !map_rebuild(map, groups))
-		return NULL;
-	return &map->entries[map_claim(map, hw_map_place_(map, key))];
+	return count <= map->grow_at || map_rebuild(map, lines_for(count));
 }
 
 uint64_t *hw_map_at(struct hw_map *map, uint64_t key, uint64_t initial)
 {
-	struct hw_map_place_ place = hw_map_place_(map, key);
-	struct hw_map_group *group = &map->groups[place.group];
-	struct hw_map_entry *entry;
-	unsigned none;
+	uint64_t spot = hw_map_spot_(map, key), *place;
 
-	if (__builtin_expect(map->count >= map->grow_at || group->overflow ||
-				     hw_map_match_(group, place.tag) ||
-				     !(none = hw_map_match_(group, 0)),
-		    0)) {
-		entry = hw_map_find_(map, key);
-		if (entry)
-			return &entry->value;
-		entry = map_insert_slowly(map, key);
-		if (!entry)
-			return NULL;
-	} else {
-		unsigned slot = (unsigned)__builtin_ctz(none);
-		group->tags[slot] = place.tag;
-		entry = &map->entries[place.group * GROUP_SLOTS + slot];
+	if (map->count) {
+		__builtin_prefetch(hw_map_line_(map, spot), 1);
+		if (hw_map_may_have_(map, spot) && (place = hw_map_find_(map, key, spot)))
+			return place;
 	}
-	*entry = (struct hw_map_entry){key, initial};
+	if (__builtin_expect(map->count >= map->grow_at, 0)) {
+		if (!map_rebuild(map, map->scale ? line_count(map) * 2 : LINES_MIN))
+			return NULL;
+		spot = hw_map_spot_(map, key);
+	}
 	map->count++;
 	map->changes++;
-	return &entry->value;
+	return slot_fill(map, line_choose(map, spot), key, initial);
 }
 
 bool hw_map_put(struct hw_map *map, uint64_t key, uint64_t value)
@@ -217,61 +289,90 @@ bool hw_map_put(struct hw_map *map, uint64_t key, uint64_t value)
 	return place;
 }
 
-// Frees the entry's slot, which may lie behind its home group.
-static void entry_clear(
-	struct hw_map *map, const struct hw_map_entry *entry, struct hw_map_place_ place)
+// Makes the filter say what is in the line, which none of the keys at home there went past.
+static void filter_mend(struct hw_map *map, size_t line)
 {
-	size_t slot = (size_t)(entry - map->entries), group = slot / GROUP_SLOTS;
-	map->groups[group].tags[slot % GROUP_SLOTS] = 0;
-	for (size_t at = place.group; at != group; at = group_next(map, at))
-		if (map->groups[at].overflow != OVERFLOW_STUCK)
-			map->groups[at].overflow--;
+	uint64_t filter = 0;
+
+	for (unsigned used = slots_used(map, line); used; used &= used - 1) {
+		uint64_t spot = hw_map_spot_(map, map->lines[line].keys[__builtin_ctz(used)]);
+		if (spot / FILTER_BITS == line)
+			filter |= UINT64_C(1) << spot % FILTER_BITS;
+	}
+	map->filters[line] = filter;
 }
 
-// An entry that is not in its home group, or where the group has several candidates.
-static bool map_delete_slowly(struct hw_map *map, uint64_t key, struct hw_map_place_ place)
+// `match` has the bit of one used slot. The key's bit in the filter may be another's, too. To find out is dear, and a few
+// bits too many do little harm: it is done now and then, where keys come and go and so many bits would be left over.
+static inline void slot_clear(struct hw_map *map, size_t line, unsigned long match)
 {
-	const struct hw_map_entry *entry = hw_map_find_on_(map, key, place);
+	map->states[line] &= (uint8_t)~match;
+	map->lines[line].keys[__builtin_ctzl(match)] = filler(map, line);
+	map->count--;
+	map->changes++;
+	if (__builtin_expect(map->changes >= map->mend_from, 0) &&
+		map->changes % CHANGES_A_MENDING == 0 && !keys_passed(map, line))
+		filter_mend(map, line);
+}
 
-	if (entry)
-		entry_clear(map, entry, place);
-	return entry;
+// The same for a key that may be a stray.
+static void entry_clear(struct hw_map *map, uint64_t key, size_t line, unsigned long match)
+{
+	size_t at = hw_map_spot_(map, key) / FILTER_BITS;
+
+	slot_clear(map, line, match);
+	for (; at != line; at = line_after(map, at))
+		if (keys_passed(map, at) != PASSED_STUCK) {
+			map->states[at] -= PASSED_ONE;
+			if (!keys_passed(map, at))
+				filter_mend(map, at);
+		}
+}
+
+static bool map_delete_stray(struct hw_map *map, uint64_t key, uint64_t spot)
+{
+	const uint64_t *place = hw_map_find_(map, key, spot);
+
+	if (!place)
+		return false;
+	size_t slot = (size_t)(place - map->lines[0].values);
+	entry_clear(map, key, slot / (2 * LINE_SLOTS), 1ul << slot % (2 * LINE_SLOTS));
+	return true;
 }
 
 bool hw_map_delete(struct hw_map *map, uint64_t key)
 {
-	if (!map->count)
-		return false;
-	struct hw_map_place_ place = hw_map_place_(map, key);
-	struct hw_map_group *group = &map->groups[place.group];
-	unsigned match = hw_map_match_(group, place.tag);
-	size_t slot = match ? (size_t)__builtin_ctzll(match) : 0;
+	uint64_t spot = hw_map_spot_(map, key);
 
-	if (__builtin_expect(match && !(match & (match - 1)) &&
-				     map->entries[place.group * GROUP_SLOTS + slot].key == key,
-		    1))
-		group->tags[slot] = 0;
-	else if (!map_delete_slowly(map, key, place))
+	if (!map->count || !hw_map_may_have_(map, spot))
 		return false;
-	map->changes++;
-	if (--map->count < map->shrink_at)
-		map_rebuild(map, map->group_count / 2 + 1); // failing is no failure
+	const struct hw_map_line *line = hw_map_line_(map, spot);
+	__builtin_prefetch(line, 1);
+	unsigned long match = hw_map_match_(line, key);
+	if (__builtin_expect(match != 0, 1))
+		slot_clear(map, spot / FILTER_BITS, match);
+	else if (!map_delete_stray(map, key, spot))
+		return false;
+	if (map->count < map->shrink_at)
+		map_rebuild(map, lines_for(map->count + map->count / 24)); // failing is no failure
 	return true;
 }
 
-const struct hw_map_entry *hw_map_next(const struct hw_map *map, const struct hw_map_entry *entry)
+bool hw_map_walk_on(const struct hw_map *map, struct hw_map_walk *walk)
 {
-	if (!map->groups)
-		return NULL;
-	size_t slot = entry ? (size_t)(entry - map->entries) + 1 : 0;
-	unsigned skip = slot % GROUP_SLOTS;
+	unsigned skip = walk->next_slot % LINE_SLOTS;
 
-	for (size_t group = slot / GROUP_SLOTS; group < map->group_count; group++, skip = 0) {
-		unsigned used = ~hw_map_match_(&map->groups[group], 0) & ALL_SLOTS & (~0u << skip);
-		if (used)
-			return &map->entries[group * GROUP_SLOTS + (unsigned)__builtin_ctz(used)];
+	for (size_t line = walk->next_slot / LINE_SLOTS; line < line_count(map); line++, skip = 0) {
+		unsigned used = slots_used(map, line) & (~0u << skip);
+		if (used) {
+			unsigned slot = (unsigned)__builtin_ctz(used);
+			walk->key = map->lines[line].keys[slot];
+			walk->value = map->lines[line].values[slot];
+			walk->next_slot = line * LINE_SLOTS + slot + 1;
+			return true;
+		}
 	}
-	return NULL;
+	return false;
 }
 
 static bool iterator_is_valid(struct hw_map_iterator *iterator)
@@ -281,13 +382,12 @@ static bool iterator_is_valid(struct hw_map_iterator *iterator)
 	return !iterator->failed;
 }
 
-const struct hw_map_entry *hw_map_iterator_next(struct hw_map_iterator *iterator)
+const struct hw_map_walk *hw_map_iterator_next(struct hw_map_iterator *iterator)
 {
 	if (!iterator_is_valid(iterator))
 		return NULL;
-	iterator->place = hw_map_next(iterator->map, iterator->place);
-	iterator->removed = !iterator->place;
-	return iterator->place;
+	iterator->removed = !hw_map_walk_on(iterator->map, &iterator->walk);
+	return iterator->removed ? NULL : &iterator->walk;
 }
 
 // The map is not rebuilt meanwhile: the walk goes by places.
@@ -297,9 +397,9 @@ bool hw_map_iterator_remove(struct hw_map_iterator *iterator)
 
 	if (iterator->removed || !iterator_is_valid(iterator))
 		return false;
-	entry_clear(map, iterator->place, hw_map_place_(map, iterator->place->key));
-	map->count--;
-	iterator->changes = ++map->changes;
+	size_t slot = iterator->walk.next_slot - 1;
+	entry_clear(map, iterator->walk.key, slot / LINE_SLOTS, 1ul << slot % LINE_SLOTS);
+	iterator->changes = map->changes;
 	iterator->removed = true;
 	return true;
 }
@@ -311,21 +411,21 @@ struct hw_map_entry *hw_map_snapshot(const struct hw_map *map, size_t *count)
 
 	if (entries)
 		hw_map_each (map, entry)
-			entries[filled++] = *entry;
+			entries[filled++] = (struct hw_map_entry){entry->key, entry->value};
 	*count = map->count;
 	return entries;
 }
 
 bool hw_map_shrink(struct hw_map *map)
 {
-	size_t groups = groups_for(map->count);
+	size_t lines = lines_for(map->count);
 
 	if (!map->count) {
-		hw_free(map->allocator, map->groups, map->held_bytes, BLOCK_ALIGNMENT);
-		map->groups = NULL;
-		map->entries = NULL;
-		map->group_count = map->grow_at = map->shrink_at = map->held_bytes = 0;
+		hw_free(map->allocator, map->filters, map->held_bytes, sizeof(*map->lines));
+		map->lines = NULL;
+		map->filters = NULL;
+		map->scale = map->grow_at = map->shrink_at = map->held_bytes = 0;
 		return true;
 	}
-	return groups >= map->group_count || map_rebuild(map, groups);
+	return lines >= line_count(map) || map_rebuild(map, lines);
 }

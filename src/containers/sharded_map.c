@@ -121,10 +121,10 @@ void hw_sharded_map_each(struct hw_sharded_map *map,
 
 	for (uint64_t i = 0; more && i < map->shard_count; i++) {
 		struct shard *shard = &map->shards[i];
-		const struct hw_map_entry *entry = NULL;
 		pthread_mutex_lock(&shard->lock);
-		while (more && (entry = hw_map_next(&shard->map, entry)))
-			more = visit(context, entry->key, entry->value);
+		hw_map_each (&shard->map, entry)
+			if (!(more = visit(context, entry->key, entry->value)))
+				break;
 		pthread_mutex_unlock(&shard->lock);
 	}
 }
