@@ -46,11 +46,11 @@ struct hw_map_line {
 
 struct hw_map {
 	struct hw_registration registration;
-	uint64_t *filters; // NULL when empty; a bit is set for each key whose home the line is
+	uint32_t *filters; // NULL when empty; two bits are 0 for each key whose home the line is
 	uint8_t *states;   // these and the lines follow in the same block
 	struct hw_map_line *lines;
 	uint64_t multiplier; // odd
-	uint64_t scale;      // 64 * lines
+	uint64_t scale; // 256 * lines
 	size_t count;
 	size_t grow_at;     // the count at which the map grows
 	size_t shrink_at;   // the count below which it shrinks
@@ -70,21 +70,24 @@ void hw_map_deinit(struct hw_map *map);
 // Chooses one of 2^63 ways to spread keys, by `seed`. The map must be empty.
 void hw_map_seed(struct hw_map *map, uint64_t seed);
 
-// 64 * the home line + a bit of its filter: the key's product with an odd number, as a fraction of 2^64, scaled. The
-// product's upper bits are the well mixed ones.
+// 256 * the home line + the key's pair of bits in its filter: the key's product with an odd number, as a fraction of
+// 2^64, scaled. The product's upper bits are the well mixed ones.
 static inline uint64_t hw_map_spot_(const struct hw_map *map, uint64_t key)
 {
 	return (uint64_t)((unsigned __int128)(key * map->multiplier) * map->scale >> 64);
 }
 
+// 256 different pairs of 32 bits.
+extern const uint32_t hw_map_pairs_[256];
+
 static inline bool hw_map_may_have_(const struct hw_map *map, uint64_t spot)
 {
-	return map->filters[spot / 64] >> (spot % 64) & 1;
+	return !(map->filters[spot >> 8] & hw_map_pairs_[(uint8_t)spot]);
 }
 
 static inline struct hw_map_line *hw_map_line_(const struct hw_map *map, uint64_t spot)
 {
-	return (struct hw_map_line *)((char *)map->lines + (spot & ~UINT64_C(63)));
+	return &map->lines[spot >> 8];
 }
 
 // The slots whose key is `key`, a bit each. No branches on what is still on its way from memory, and few instructions

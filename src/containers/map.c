@@ -25,7 +25,7 @@ enum {
 	PASSED_ONE = 1 << LINE_SLOTS, // in a state
 	PASSED_STUCK = 15 * PASSED_ONE,
 	CHANGES_A_MENDING = 4,
-	FILTER_BITS = 64,
+	SPOTS = 256, // in a line
 	LINES_MIN = 2,
 	PREPARED_AHEAD = 64,
 	BATCH = 32,
@@ -41,9 +41,17 @@ static const struct hw_measure map_measures[] = {
 };
 static const struct hw_kind map_kind = HW_KIND("map", map_measures);
 
+// A pair is a bit, and another one 1 to 8 bits above it.
+#define PAIR(n) (UINT32_C(1) << (n) % 32 | UINT32_C(1) << ((n) % 32 + (n) / 32 + 1) % 32)
+#define PAIRS_4(n) PAIR(n), PAIR((n) + 1), PAIR((n) + 2), PAIR((n) + 3)
+#define PAIRS_16(n) PAIRS_4(n), PAIRS_4((n) + 4), PAIRS_4((n) + 8), PAIRS_4((n) + 12)
+#define PAIRS_64(n) PAIRS_16(n), PAIRS_16((n) + 16), PAIRS_16((n) + 32), PAIRS_16((n) + 48)
+
+const uint32_t hw_map_pairs_[SPOTS] = {PAIRS_64(0), PAIRS_64(64), PAIRS_64(128), PAIRS_64(192)};
+
 static inline size_t line_count(const struct hw_map *map)
 {
-	return map->scale / sizeof(struct hw_map_line);
+	return map->scale / SPOTS;
 }
 
 static inline size_t line_after(const struct hw_map *map, size_t line)
@@ -70,7 +78,7 @@ static inline uint64_t filler(const struct hw_map *map, size_t line)
 
 uint64_t *hw_map_find_(const struct hw_map *map, uint64_t key, uint64_t spot)
 {
-	for (size_t line = spot / FILTER_BITS;; line = line_after(map, line)) {
+	for (size_t line = spot / SPOTS;; line = line_after(map, line)) {
 		unsigned long match = hw_map_match_(&map->lines[line], key) & slots_used(map, line);
 		if (match)
 			return &map->lines[line].values[__builtin_ctzl(match)];
@@ -91,7 +99,7 @@ size_t hw_map_get_many(const struct hw_map *map, const uint64_t *keys, size_t co
 		size_t batch = count - start < BATCH ? count - start : BATCH;
 		for (size_t i = 0; map->count && i < batch; i++) {
 			spots[i] = hw_map_spot_(map, keys[start + i]);
-			__builtin_prefetch(&map->filters[spots[i] / FILTER_BITS]);
+			__builtin_prefetch(&map->filters[spots[i] / SPOTS]);
 		}
 		for (size_t i = 0; map->count && i < batch; i++)
 			if (hw_map_may_have_(map, spots[i]))
@@ -118,9 +126,9 @@ static inline uint64_t *slot_fill(struct hw_map *map, size_t line, uint64_t key,
 // The line for a key that is not in the map, which has room.
 static inline size_t line_choose(struct hw_map *map, uint64_t spot)
 {
-	size_t line = spot / FILTER_BITS;
+	size_t line = spot / SPOTS;
 
-	map->filters[line] |= UINT64_C(1) << spot % FILTER_BITS;
+	map->filters[line] &= ~hw_map_pairs_[spot % SPOTS];
 	while (__builtin_expect(slots_used(map, line) == ALL_USED, 0)) {
 		if (keys_passed(map, line) != PASSED_STUCK)
 			map->states[line] += PASSED_ONE;
@@ -132,7 +140,7 @@ static inline size_t line_choose(struct hw_map *map, uint64_t spot)
 // The filters, then the states: where the block lies on huge pages, its end does not.
 static size_t summary_bytes(size_t lines)
 {
-	size_t bytes = lines * (sizeof(uint64_t) + sizeof(uint8_t));
+	size_t bytes = lines * (sizeof(uint32_t) + sizeof(uint8_t));
 
 	return (bytes + sizeof(struct hw_map_line) - 1) & ~(sizeof(struct hw_map_line) - 1);
 }
@@ -166,14 +174,15 @@ static bool map_renew(struct hw_map *map, size_t lines)
 	char *block = hw_alloc(map->allocator, bytes, sizeof(*map->lines));
 	if (!block)
 		return false;
-	memset(block, 0, summaries);
-	map->filters = (uint64_t *)block;
+	memset(block, 0xff, lines * sizeof(*map->filters));
+	memset(block + lines * sizeof(*map->filters), 0, lines);
+	map->filters = (uint32_t *)block;
 	map->states = (uint8_t *)(map->filters + lines);
 	map->lines = (struct hw_map_line *)(block + summaries);
 	if (!map->multiplier)
 		map->multiplier = MULTIPLIER;
-	map->scale = lines * sizeof(struct hw_map_line);
-	for (map->foreign = 1; hw_map_spot_(map, map->foreign) < FILTER_BITS;)
+	map->scale = lines * SPOTS;
+	for (map->foreign = 1; hw_map_spot_(map, map->foreign) < SPOTS;)
 		map->foreign++;
 	map->grow_at = lines * LINE_SLOTS * 5 / 6;
 	map->shrink_at = shrink_limit(map->count, lines);
@@ -292,12 +301,12 @@ bool hw_map_put(struct hw_map *map, uint64_t key, uint64_t value)
 // Makes the filter say what is in the line, which none of the keys at home there went past.
 static void filter_mend(struct hw_map *map, size_t line)
 {
-	uint64_t filter = 0;
+	uint32_t filter = UINT32_MAX;
 
 	for (unsigned used = slots_used(map, line); used; used &= used - 1) {
 		uint64_t spot = hw_map_spot_(map, map->lines[line].keys[__builtin_ctz(used)]);
-		if (spot / FILTER_BITS == line)
-			filter |= UINT64_C(1) << spot % FILTER_BITS;
+		if (spot / SPOTS == line)
+			filter &= ~hw_map_pairs_[spot % SPOTS];
 	}
 	map->filters[line] = filter;
 }
@@ -318,7 +327,7 @@ static inline void slot_clear(struct hw_map *map, size_t line, unsigned long mat
 // The same for a key that may be a stray.
 static void entry_clear(struct hw_map *map, uint64_t key, size_t line, unsigned long match)
 {
-	size_t at = hw_map_spot_(map, key) / FILTER_BITS;
+	size_t at = hw_map_spot_(map, key) / SPOTS;
 
 	slot_clear(map, line, match);
 	for (; at != line; at = line_after(map, at))
@@ -350,7 +359,7 @@ bool hw_map_delete(struct hw_map *map, uint64_t key)
 	__builtin_prefetch(line, 1);
 	unsigned long match = hw_map_match_(line, key);
 	if (__builtin_expect(match != 0, 1))
-		slot_clear(map, spot / FILTER_BITS, match);
+		slot_clear(map, spot / SPOTS, match);
 	else if (!map_delete_stray(map, key, spot))
 		return false;
 	if (map->count < map->shrink_at)
