@@ -1,6 +1,6 @@
 // A hash map from 64-bit keys to 64-bit values that gives memory back: it shrinks when a deletion leaves it less than
-// 3/8 full, and deletions leave nothing behind that would slow lookups down (no tombstones). 17 bytes a slot, of which
-// at most 7/8 are used and, after growing, half of that.
+// 2/5 full, and deletions leave nothing behind that would slow lookups down (no tombstones). 17.25 bytes a slot, of which
+// at most 5/6 are used and, after growing, half of that.
 //
 //	struct hw_map map;
 //	hw_map_init(&map);
@@ -13,8 +13,9 @@
 //		use(entry->key, entry->value);
 //	hw_map_deinit(&map);
 //
-// Any key may be used. Keys are mixed, not hashed with a secret: do not feed it keys that an adversary chooses to
-// collide without calling hw_map_seed() first. get, put, delete: expected O(1). Not thread-safe; concurrent gets are fine.
+// Any key may be used. When keys crowd together the map spreads them in another way, at the cost of a rebuild; where an
+// adversary chooses keys to provoke that, call hw_map_seed() first. get, put, delete: expected O(1). Memory that is all
+// zeros is a map, too. Not thread-safe; concurrent gets are fine.
 // A map that is not empty must stay at its address only if it was made by hw_map_init_with(), which registers it.
 #ifndef HEAPWHY_MAP_H
 #define HEAPWHY_MAP_H
@@ -39,6 +40,14 @@ struct hw_map_entry {
 
 enum { HW_MAP_LINE_SLOTS = 4 };
 
+// How keys are looked up. The filter spares those that miss the line; to those that hit it is a detour. The map learns
+// which of them prevail.
+enum hw_map_order_ {
+	HW_MAP_NO_TABLE_,
+	HW_MAP_FILTER_FIRST_,
+	HW_MAP_LINE_FIRST_,
+};
+
 // A cache line of entries; src/containers/map.c says how the table works.
 struct hw_map_line {
 	uint64_t keys[HW_MAP_LINE_SLOTS], values[HW_MAP_LINE_SLOTS];
@@ -50,14 +59,17 @@ struct hw_map {
 	uint8_t *states;   // these and the lines follow in the same block
 	struct hw_map_line *lines;
 	uint64_t multiplier; // odd
-	uint64_t scale; // 256 * lines
+	uint64_t scale;      // 256 * lines
 	size_t count;
-	size_t grow_at;     // the count at which the map grows
-	size_t shrink_at;   // the count below which it shrinks
-	size_t held_bytes;  // taken from the allocator
-	uint64_t foreign;   // a key that is not at home in line 0
-	uint64_t changes;   // since init: keys inserted and deleted
-	uint64_t mend_from; // of the changes, from which on deletions mend filters
+	size_t grow_at;    // the count at which the map grows
+	size_t shrink_at;  // the count below which it shrinks
+	size_t held_bytes; // taken from the allocator
+	uint64_t foreign;  // a key that is not at home in line 0
+	uint8_t order;     // enum hw_map_order_; it and the next one are only hints
+	uint8_t hits;      // in favour of HW_MAP_LINE_FIRST_
+	bool crowded;      // keys had to go far: the multiplier is not good for these keys
+	uint64_t changes;  // since init: keys inserted and deleted
+	uint64_t rebuilt;  // how many of the changes were before the last rebuild
 	struct hw_allocator *allocator;
 };
 
@@ -92,7 +104,7 @@ static inline struct hw_map_line *hw_map_line_(const struct hw_map *map, uint64_
 
 // The slots whose key is `key`, a bit each. No branches on what is still on its way from memory, and few instructions
 // that wait for it: they keep later lookups from starting. Vector units have the most room for those that wait.
-static inline unsigned long hw_map_match_(const struct hw_map_line *line, uint64_t key)
+static inline unsigned hw_map_match_(const struct hw_map_line *line, uint64_t key)
 {
 #ifdef __SSE2__
 	__m128i sought = _mm_set1_epi64x((long long)key);
@@ -101,39 +113,48 @@ static inline unsigned long hw_map_match_(const struct hw_map_line *line, uint64
 	__m128i halves = _mm_packs_epi32(first, second);
 	__m128i whole = _mm_cmpeq_epi32(halves, _mm_set1_epi32(-1));
 
-	return (unsigned long)(unsigned)_mm_movemask_ps(_mm_castsi128_ps(whole));
+	return (unsigned)_mm_movemask_ps(_mm_castsi128_ps(whole));
 #else
-	unsigned long match = 0;
+	unsigned match = 0;
 
 	for (unsigned i = 0; i < HW_MAP_LINE_SLOTS; i++)
-		match |= (unsigned long)(line->keys[i] == key) << i;
+		match |= (unsigned)(line->keys[i] == key) << i;
 	return match;
 #endif
 }
 
-// The place of a key's value, or NULL, however far the key is from home.
-uint64_t *hw_map_find_(const struct hw_map *map, uint64_t key, uint64_t spot);
+// The place of the value of a key that is not in its home line, or NULL.
+uint64_t *hw_map_find_stray_(const struct hw_map *map, uint64_t key, uint64_t spot);
+
+// The slots that match in the home line of a key, as a bit each. None is no answer unless `absent` became true.
+static inline unsigned hw_map_match_home_(
+	const struct hw_map *map, uint64_t key, uint64_t spot, bool *absent)
+{
+	int order = __atomic_load_n(&map->order, __ATOMIC_RELAXED);
+
+	if (__builtin_expect(order != HW_MAP_LINE_FIRST_, 0) &&
+		(order == HW_MAP_NO_TABLE_ || !hw_map_may_have_(map, spot))) {
+		*absent = true;
+		return 0;
+	}
+	return hw_map_match_(hw_map_line_(map, spot), key);
+}
 
 // False when `key` is absent; `value` (may be NULL) is then untouched.
-//
-// Nearly always the filter says no, or the key is in its home line. That line is asked for before the filter has come,
-// because the branch on the filter is predicted.
 static inline bool hw_map_get(const struct hw_map *map, uint64_t key, uint64_t *value)
 {
-	if (!map->count)
-		return false;
 	uint64_t spot = hw_map_spot_(map, key);
-	if (!hw_map_may_have_(map, spot))
+	bool absent = false;
+	unsigned match = hw_map_match_home_(map, key, spot, &absent);
+
+	if (absent)
 		return false;
-	const struct hw_map_line *line = hw_map_line_(map, spot);
-	__builtin_prefetch(line);
-	unsigned long match = hw_map_match_(line, key);
 	if (__builtin_expect(match != 0, 1)) {
 		if (value)
-			*value = line->values[__builtin_ctzl(match)];
+			*value = hw_map_line_(map, spot)->values[(unsigned)__builtin_ctz(match)];
 		return true;
 	}
-	const uint64_t *place = hw_map_find_(map, key, spot);
+	const uint64_t *place = hw_map_find_stray_(map, key, spot);
 	if (place && value)
 		*value = *place;
 	return place;

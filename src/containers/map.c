@@ -1,16 +1,20 @@
-// A line of the cache holds four keys and their values. Every key has a home line, by its hash. A key whose home is full
-// becomes a stray: it goes to the next line that has room, and every full line that it passed counts it.
+// A line of the cache holds four keys and their values. Every key has a home line. A key whose home is full becomes a
+// stray: it goes to the next line that has room, and every full line that it passed counts it. A lookup ends at the first
+// line that no key has passed.
 //
-// The lines' summaries, 8 bytes each, lie together. Two small filters in them, a bit a key, say whether a key at home
-// there can be in the line or among the strays. So a lookup that misses touches nothing but a summary, as a rule, and one
-// that hits a summary and a line. Both are known from the hash alone and come from memory at the same time.
+// Beside the lines lie their filters, 4 bytes each: two bits of 32 are 0 for each key at home there. A lookup that misses
+// touches nothing but a filter, as a rule, for one that hits the line alone is enough; which of them is asked first
+// depends on what prevails. Both places are known from the key, so that neither waits for the other.
 //
-// A lookup ends at the first line that no key has passed. Deleting a key counts down along its way and mends the home's
-// filter, so nothing is left behind. Two things may be: a count that has reached 255 stays there, and the bit of a stray
-// stays until no key passes its home any more. Both only cost time, until the next rebuild.
+// Deleting a key counts down along its way. Three things may be left behind, and only cost time until the next rebuild:
+// a count that has reached 15 stays there; the filter of a line that was passed keeps the bits of deleted keys; so does
+// any filter for a while.
 //
-// The home line is hash * lines / 2^64, for any number of lines. So keys keep their order of hashes when the table grows
-// or shrinks: a rebuild reads and writes memory in ascending order, and is cheap.
+// The home line is a fraction of 2^64 times the number of lines, which may be any. So keys keep their order when the
+// table grows or shrinks: a rebuild reads and writes memory in ascending order, and is cheap.
+//
+// The fraction is the key times an odd number, a cheap way to spread keys that is good for nearly all sets of keys with
+// nearly all numbers (Dietzfelbinger et al., 1997). Should keys of a set crowd together, the number is replaced.
 //
 // Where the table is larger than the caches, the speed is that of memory, and what counts is how many lookups wait for
 // it at the same time. The usual cases are therefore short and without branches that could be mispredicted late.
@@ -24,11 +28,14 @@ enum {
 	ALL_USED = (1 << LINE_SLOTS) - 1,
 	PASSED_ONE = 1 << LINE_SLOTS, // in a state
 	PASSED_STUCK = 15 * PASSED_ONE,
-	CHANGES_A_MENDING = 4,
+	DELETIONS_A_MENDING = 4,
 	SPOTS = 256, // in a line
 	LINES_MIN = 2,
 	PREPARED_AHEAD = 64,
+	LONG_WAY = 128, // lines; where keys are spread well, none goes half as far
 	BATCH = 32,
+	HITS_CONVINCE = 64, // so many in a row make the map look into the line first
+	MISS_COUNTS = 2,    // of them
 };
 
 // The golden ratio's fraction: consecutive keys fall as far apart as can be.
@@ -76,15 +83,47 @@ static inline uint64_t filler(const struct hw_map *map, size_t line)
 	return line ? 0 : map->foreign;
 }
 
-uint64_t *hw_map_find_(const struct hw_map *map, uint64_t key, uint64_t spot)
+// Learns from a lookup that took the long way, in either order a few of a hundred. Readers may do so at the same time: it
+// does not matter which of them is heard.
+static void order_learn(const struct hw_map *map, bool hit)
 {
-	for (size_t line = spot / SPOTS;; line = line_after(map, line)) {
-		unsigned long match = hw_map_match_(&map->lines[line], key) & slots_used(map, line);
+	uint8_t *order = (uint8_t *)&map->order, *hits = (uint8_t *)&map->hits;
+	uint8_t before = __atomic_load_n(hits, __ATOMIC_RELAXED), now = HITS_CONVINCE;
+	bool line_first = __atomic_load_n(order, __ATOMIC_RELAXED) == HW_MAP_LINE_FIRST_;
+
+	if (!hit)
+		now = line_first && before > MISS_COUNTS ? before - MISS_COUNTS : 0;
+	else if (before < HITS_CONVINCE)
+		now = before + 1;
+	if (now != before)
+		__atomic_store_n(hits, now, __ATOMIC_RELAXED);
+	if (line_first ? !now : now == HITS_CONVINCE)
+		__atomic_store_n(order, line_first ? HW_MAP_FILTER_FIRST_ : HW_MAP_LINE_FIRST_,
+			__ATOMIC_RELAXED);
+}
+
+uint64_t *hw_map_find_stray_(const struct hw_map *map, uint64_t key, uint64_t spot)
+{
+	uint64_t *place = NULL;
+
+	for (size_t line = spot / SPOTS; keys_passed(map, line) && !place;) {
+		line = line_after(map, line);
+		unsigned match = hw_map_match_(&map->lines[line], key) & slots_used(map, line);
 		if (match)
-			return &map->lines[line].values[__builtin_ctzl(match)];
-		if (!keys_passed(map, line))
-			return NULL;
+			place = &map->lines[line].values[(unsigned)__builtin_ctz(match)];
 	}
+	order_learn(map, place);
+	return place;
+}
+
+// The place of a key's value that the filter has not ruled out.
+static inline uint64_t *place_find(const struct hw_map *map, uint64_t key, uint64_t spot)
+{
+	struct hw_map_line *line = hw_map_line_(map, spot);
+	unsigned match = hw_map_match_(line, key);
+
+	return match ? &line->values[(unsigned)__builtin_ctz(match)]
+		     : hw_map_find_stray_(map, key, spot);
 }
 
 // A batch goes through in three rounds, each of which asks for the memory that the next one needs: the filters, then
@@ -126,14 +165,17 @@ static inline uint64_t *slot_fill(struct hw_map *map, size_t line, uint64_t key,
 // The line for a key that is not in the map, which has room.
 static inline size_t line_choose(struct hw_map *map, uint64_t spot)
 {
-	size_t line = spot / SPOTS;
+	size_t line = spot / SPOTS, way = 0;
 
 	map->filters[line] &= ~hw_map_pairs_[spot % SPOTS];
 	while (__builtin_expect(slots_used(map, line) == ALL_USED, 0)) {
 		if (keys_passed(map, line) != PASSED_STUCK)
 			map->states[line] += PASSED_ONE;
 		line = line_after(map, line);
+		way++;
 	}
+	if (__builtin_expect(way >= LONG_WAY, 0))
+		map->crowded = true;
 	return line;
 }
 
@@ -186,7 +228,10 @@ static bool map_renew(struct hw_map *map, size_t lines)
 		map->foreign++;
 	map->grow_at = lines * LINE_SLOTS * 5 / 6;
 	map->shrink_at = shrink_limit(map->count, lines);
-	map->mend_from = map->changes + 2 * lines * LINE_SLOTS;
+	if (map->order == HW_MAP_NO_TABLE_)
+		map->order = HW_MAP_FILTER_FIRST_;
+	map->rebuilt = map->changes;
+	map->crowded = false;
 	map->held_bytes = bytes;
 	return true;
 }
@@ -252,11 +297,29 @@ void hw_map_deinit(struct hw_map *map)
 	hw_map_init(map);
 }
 
-void hw_map_seed(struct hw_map *map, uint64_t seed)
+static uint64_t multiplier_from(uint64_t seed)
 {
 	seed = (seed ^ (seed >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
 	seed = (seed ^ (seed >> 27)) * UINT64_C(0x94d049bb133111eb);
-	map->multiplier = (MULTIPLIER + (seed ^ (seed >> 31))) | 1;
+	return (MULTIPLIER + (seed ^ (seed >> 31))) | 1;
+}
+
+void hw_map_seed(struct hw_map *map, uint64_t seed)
+{
+	map->multiplier = multiplier_from(seed);
+}
+
+// Tries another multiplier. Not again until the map has changed by a quarter, so that it costs O(1) a change, whatever
+// the keys.
+static void map_respread(struct hw_map *map)
+{
+	uint64_t before = map->multiplier;
+
+	if (map->changes - map->rebuilt < map->count / 4)
+		return;
+	map->multiplier = multiplier_from(before ^ (uintptr_t)map->lines);
+	if (!map_rebuild(map, line_count(map)))
+		map->multiplier = before;
 }
 
 // So that a map with `count` entries need not grow.
@@ -276,7 +339,7 @@ uint64_t *hw_map_at(struct hw_map *map, uint64_t key, uint64_t initial)
 
 	if (map->count) {
 		__builtin_prefetch(hw_map_line_(map, spot), 1);
-		if (hw_map_may_have_(map, spot) && (place = hw_map_find_(map, key, spot)))
+		if (hw_map_may_have_(map, spot) && (place = place_find(map, key, spot)))
 			return place;
 	}
 	if (__builtin_expect(map->count >= map->grow_at, 0)) {
@@ -286,7 +349,13 @@ uint64_t *hw_map_at(struct hw_map *map, uint64_t key, uint64_t initial)
 	}
 	map->count++;
 	map->changes++;
-	return slot_fill(map, line_choose(map, spot), key, initial);
+	place = slot_fill(map, line_choose(map, spot), key, initial);
+	if (__builtin_expect(map->crowded, 0)) {
+		map_respread(map);
+		spot = hw_map_spot_(map, key);
+		place = place_find(map, key, spot);
+	}
+	return place;
 }
 
 bool hw_map_put(struct hw_map *map, uint64_t key, uint64_t value)
@@ -311,26 +380,32 @@ static void filter_mend(struct hw_map *map, size_t line)
 	map->filters[line] = filter;
 }
 
-// `match` has the bit of one used slot. The key's bit in the filter may be another's, too. To find out is dear, and a few
-// bits too many do little harm: it is done now and then, where keys come and go and so many bits would be left over.
-static inline void slot_clear(struct hw_map *map, size_t line, unsigned long match)
+// Neither filling nor emptying a map takes so many changes.
+static inline bool keys_come_and_go(const struct hw_map *map)
+{
+	return map->changes - map->rebuilt > 2 * LINE_SLOTS * line_count(map);
+}
+
+// The key's bits in the filter may be others', too. To find out is dear, and a few bits too many do little harm: it is
+// done now and then, where keys come and go and so many bits would be left over.
+static inline void slot_clear(struct hw_map *map, uint64_t spot, size_t line, unsigned match)
 {
 	map->states[line] &= (uint8_t)~match;
-	map->lines[line].keys[__builtin_ctzl(match)] = filler(map, line);
+	map->lines[line].keys[(unsigned)__builtin_ctz(match)] = filler(map, line);
 	map->count--;
 	map->changes++;
-	if (__builtin_expect(map->changes >= map->mend_from, 0) &&
-		map->changes % CHANGES_A_MENDING == 0 && !keys_passed(map, line))
+	if (__builtin_expect(keys_come_and_go(map), 0) && spot % DELETIONS_A_MENDING == 0 &&
+		!keys_passed(map, line))
 		filter_mend(map, line);
 }
 
 // The same for a key that may be a stray.
-static void entry_clear(struct hw_map *map, uint64_t key, size_t line, unsigned long match)
+static void entry_clear(struct hw_map *map, uint64_t key, size_t line, unsigned match)
 {
-	size_t at = hw_map_spot_(map, key) / SPOTS;
+	uint64_t spot = hw_map_spot_(map, key);
 
-	slot_clear(map, line, match);
-	for (; at != line; at = line_after(map, at))
+	slot_clear(map, spot, line, match);
+	for (size_t at = spot / SPOTS; at != line; at = line_after(map, at))
 		if (keys_passed(map, at) != PASSED_STUCK) {
 			map->states[at] -= PASSED_ONE;
 			if (!keys_passed(map, at))
@@ -340,26 +415,25 @@ static void entry_clear(struct hw_map *map, uint64_t key, size_t line, unsigned 
 
 static bool map_delete_stray(struct hw_map *map, uint64_t key, uint64_t spot)
 {
-	const uint64_t *place = hw_map_find_(map, key, spot);
+	const uint64_t *place = hw_map_find_stray_(map, key, spot);
 
 	if (!place)
 		return false;
 	size_t slot = (size_t)(place - map->lines[0].values);
-	entry_clear(map, key, slot / (2 * LINE_SLOTS), 1ul << slot % (2 * LINE_SLOTS));
+	entry_clear(map, key, slot / (2 * LINE_SLOTS), 1u << slot % (2 * LINE_SLOTS));
 	return true;
 }
 
 bool hw_map_delete(struct hw_map *map, uint64_t key)
 {
 	uint64_t spot = hw_map_spot_(map, key);
+	bool absent = false;
+	unsigned match = hw_map_match_home_(map, key, spot, &absent);
 
-	if (!map->count || !hw_map_may_have_(map, spot))
+	if (absent)
 		return false;
-	const struct hw_map_line *line = hw_map_line_(map, spot);
-	__builtin_prefetch(line, 1);
-	unsigned long match = hw_map_match_(line, key);
 	if (__builtin_expect(match != 0, 1))
-		slot_clear(map, spot / SPOTS, match);
+		slot_clear(map, spot, spot / SPOTS, match);
 	else if (!map_delete_stray(map, key, spot))
 		return false;
 	if (map->count < map->shrink_at)
@@ -407,7 +481,7 @@ bool hw_map_iterator_remove(struct hw_map_iterator *iterator)
 	if (iterator->removed || !iterator_is_valid(iterator))
 		return false;
 	size_t slot = iterator->walk.next_slot - 1;
-	entry_clear(map, iterator->walk.key, slot / LINE_SLOTS, 1ul << slot % LINE_SLOTS);
+	entry_clear(map, iterator->walk.key, slot / LINE_SLOTS, 1u << slot % LINE_SLOTS);
 	iterator->changes = map->changes;
 	iterator->removed = true;
 	return true;
@@ -431,6 +505,7 @@ bool hw_map_shrink(struct hw_map *map)
 
 	if (!map->count) {
 		hw_free(map->allocator, map->filters, map->held_bytes, sizeof(*map->lines));
+		map->order = HW_MAP_NO_TABLE_;
 		map->lines = NULL;
 		map->filters = NULL;
 		map->scale = map->grow_at = map->shrink_at = map->held_bytes = 0;

@@ -1,0 +1,209 @@
+// The hash map where its table is: keys with patterns, keys chosen against it, keys that come and go, both orders of
+// looking things up. tests/test_containers.c and tests/test_entries.c have its interface.
+#include "containers_test.h"
+
+#include "heapwhy/map.h"
+
+// Times the golden ratio's fraction this is 1: its multiples are all at home in the first line of a new map.
+static const uint64_t against_us = UINT64_C(0xf1de83e19937733d);
+
+static uint64_t key_of(int pattern, uint64_t i)
+{
+	double number = (double)i;
+	uint64_t bits;
+
+	switch (pattern) {
+	case 0:
+		return i;
+	case 1:
+		return ~i;
+	case 2:
+		return i << 12;
+	case 3:
+		return i << 44;
+	case 4:
+		return (i / 100) << 32 | (i % 100);
+	case 5:
+		return i * against_us;
+	default:
+		memcpy(&bits, &number, sizeof(bits));
+		return bits;
+	}
+}
+
+enum { PATTERNS = 7, KEYS = 20000 };
+
+// Half of the keys come and go, and each lookup is right after hits as after misses.
+static void map_takes_any_pattern(void **state)
+{
+	static bool present[KEYS];
+	uint64_t random = 5, value;
+
+	for (int pattern = 0; pattern < PATTERNS; pattern++)
+		for (uint64_t seed = 0; seed < 2; seed++) {
+			struct hw_map map;
+			size_t count = 0;
+			hw_map_init(&map);
+			if (seed)
+				hw_map_seed(&map, seed);
+			memset(present, 0, sizeof(present));
+			for (int step = 0; step < 6 * KEYS; step++) {
+				uint64_t i = next_random(&random) % KEYS, key = key_of(pattern, i);
+				bool emptying = step / (2 * KEYS) == 1;
+				if (next_random(&random) % 4 < (emptying ? 3 : 1)) {
+					assert_int_equal(hw_map_delete(&map, key), present[i]);
+					count -= present[i];
+					present[i] = false;
+				} else {
+					assert_true(hw_map_put(&map, key, i));
+					count += !present[i];
+					present[i] = true;
+				}
+			}
+			assert_int_equal(map.count, count);
+			for (int hits = 1; hits >= 0; hits--)
+				for (uint64_t i = 0; i < KEYS; i++)
+					if (present[i] == hits) {
+						value = i + 1;
+						assert_int_equal(
+							hw_map_get(
+								&map, key_of(pattern, i), &value),
+							hits);
+						assert_int_equal(value, hits ? i : i + 1);
+					}
+			hw_map_deinit(&map);
+		}
+}
+
+// Lines from the keys' homes to where they are.
+static double mean_way(const struct hw_map *map, int pattern, uint64_t keys)
+{
+	size_t lines = map->scale / 256, way = 0;
+
+	for (uint64_t i = 0; i < keys; i++) {
+		uint64_t key = key_of(pattern, i);
+		size_t line = hw_map_spot_(map, key) / 256;
+		while (!(hw_map_match_(&map->lines[line], key) & map->states[line])) {
+			line = (line + 1) % lines;
+			way++;
+		}
+	}
+	return (double)way / (double)keys;
+}
+
+// Keys that would all be strays make the map spread them in another way, without being told. That way is a matter of
+// chance; next to all of them are good.
+static void map_spreads_what_crowds(void **state)
+{
+	int good = 0, checks = 0;
+	struct hw_map map;
+
+	hw_map_init(&map);
+	for (uint64_t i = 0; i < 5 * KEYS; i++) {
+		uint64_t *place = hw_map_at(&map, key_of(5, i), i);
+		assert_non_null(place);
+		assert_int_equal(*place, i);
+		if (i % 5000 == 4999) {
+			checks++;
+			good += mean_way(&map, 5, i + 1) < 16;
+		}
+	}
+	assert_true(good >= checks / 2);
+	hw_map_deinit(&map);
+}
+
+// Nobody asks a line for a key that was never there only because others have come and gone.
+static void map_forgets_what_was_deleted(void **state)
+{
+	enum { LIVE = 10000, ROUNDS = 40 };
+	uint64_t false_alarms = 0;
+	struct hw_map map;
+
+	hw_map_init(&map);
+	for (uint64_t i = 0; i < LIVE; i++)
+		assert_true(hw_map_put(&map, i, i));
+	for (uint64_t i = LIVE; i < ROUNDS * LIVE; i++) {
+		assert_true(hw_map_delete(&map, i - LIVE));
+		assert_true(hw_map_put(&map, i, i));
+	}
+	for (uint64_t i = 0; i < LIVE; i++) {
+		assert_false(hw_map_get(&map, i, NULL));
+		assert_true(hw_map_get(&map, (ROUNDS - 1) * LIVE + i, NULL));
+		false_alarms += hw_map_may_have_(&map, hw_map_spot_(&map, ~i));
+	}
+	assert_true(false_alarms < LIVE / 4);
+	hw_map_deinit(&map);
+}
+
+// The free slots of the first line hold another key than those of all others. None of them is ever found.
+static void map_finds_no_filler(void **state)
+{
+	struct hw_map map;
+
+	hw_map_init(&map);
+	for (uint64_t last = 1; last < 300; last++) {
+		for (uint64_t key = last; key < 2 * last; key++)
+			assert_true(hw_map_put(&map, key, key));
+		for (int hits = 0; hits < 200; hits++) // so that lines are asked first, too
+			assert_true(hw_map_get(&map, last + (uint64_t)hits % last, NULL));
+		assert_false(hw_map_get(&map, 0, NULL));
+		assert_int_equal(hw_map_get(&map, map.foreign, NULL),
+			map.foreign >= last && map.foreign < 2 * last);
+		for (uint64_t key = last; key < 2 * last; key++) {
+			assert_true(hw_map_delete(&map, key));
+			assert_false(hw_map_get(&map, key, NULL));
+			assert_false(hw_map_delete(&map, key));
+		}
+		assert_false(hw_map_get(&map, 0, NULL));
+		assert_false(hw_map_get(&map, map.foreign, NULL));
+	}
+	hw_map_deinit(&map);
+}
+
+static void map_gives_memory_back(void **state)
+{
+	for (uint64_t count = 100; count < 200000; count += count / 3) {
+		struct failing_allocator counting = failing_allocator(UINT64_MAX);
+		struct hw_map map;
+		uint64_t left = count - count / 10 * 9;
+		hw_map_init_with(&map, &counting.allocator);
+		for (uint64_t i = 0; i < count; i++)
+			assert_true(hw_map_put(&map, i, i));
+		for (uint64_t i = left; i < count; i++)
+			assert_true(hw_map_delete(&map, i));
+		assert_int_equal(counting.bytes, map.held_bytes);
+		assert_true(map.held_bytes <= left * 44 + 300);
+		assert_true(hw_map_shrink(&map));
+		assert_true(map.held_bytes <= left * 21 + 300);
+		for (uint64_t i = 0; i < left; i++)
+			assert_true(hw_map_delete(&map, i));
+		assert_true(hw_map_shrink(&map));
+		assert_int_equal(counting.bytes, 0);
+		hw_map_deinit(&map);
+	}
+}
+
+static void zeros_are_a_map(void **state)
+{
+	struct hw_map map = {0};
+
+	assert_false(hw_map_get(&map, 1, NULL));
+	assert_false(hw_map_delete(&map, 1));
+	assert_true(hw_map_put(&map, 1, 2));
+	assert_true(hw_map_get(&map, 1, NULL));
+	hw_map_deinit(&map);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(map_takes_any_pattern),
+		cmocka_unit_test(map_spreads_what_crowds),
+		cmocka_unit_test(map_forgets_what_was_deleted),
+		cmocka_unit_test(map_finds_no_filler),
+		cmocka_unit_test(map_gives_memory_back),
+		cmocka_unit_test(zeros_are_a_map),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
