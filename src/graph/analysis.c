@@ -90,19 +90,71 @@ static struct error *error_excuse(struct error *err, const struct target *target
 	return length ? error_wrap(err, "%.*s", (int)length - 1, target->notes) : err;
 }
 
-static struct error *run_read(struct pipeline *pipeline)
-{
-	struct analysis *analysis = pipeline->analysis;
-	struct error *err = go_runtime_open(analysis->target, &analysis->runtime);
+// Work in a thread of its own, where there may be one; without, it is done when it is waited for.
+struct beside {
+	struct error *(*run)(struct analysis *analysis);
+	struct analysis *analysis;
+	struct error *err;
+	uint64_t took; // ns
+	pthread_t thread;
+	bool started;
+};
 
+static void *beside_run(void *context)
+{
+	struct beside *beside = context;
+	uint64_t start = clock_ns();
+
+	beside->err = beside->run(beside->analysis);
+	beside->took = clock_ns() - start;
+	return NULL;
+}
+
+static void beside_start(struct beside *beside)
+{
+	beside->started = beside->analysis->threads > 1 &&
+			  !pthread_create(&beside->thread, NULL, beside_run, beside);
+}
+
+// `err`: of the work that was done meanwhile. Comes first.
+static struct error *beside_finish(struct beside *beside, struct error *err)
+{
+	if (beside->started)
+		pthread_join(beside->thread, NULL);
+	else if (!err)
+		beside_run(beside);
 	if (!err)
-		err = heap_open(analysis->runtime, &analysis->heap);
-	if (!err && analysis->target->kind == TARGET_PROCESS)
-		err = resident_ask(analysis->target);
+		return take_pointer(beside->err);
+	error_destroy(beside->err);
+	return err;
+}
+
+static struct error *ask_resident(struct analysis *analysis)
+{
+	return analysis->target->kind == TARGET_PROCESS ? resident_ask(analysis->target) : NULL;
+}
+
+static struct error *read_heap(struct analysis *analysis)
+{
+	struct error *err = heap_open(analysis->runtime, &analysis->heap);
+
 	if (!err)
 		err = goroutines_read(analysis->heap, &analysis->goroutines);
 	if (!err)
 		err = roots_collect(analysis->heap, analysis->goroutines, &analysis->roots);
+	return err;
+}
+
+static struct error *run_read(struct pipeline *pipeline)
+{
+	struct analysis *analysis = pipeline->analysis;
+	struct beside resident = {.run = ask_resident, .analysis = analysis};
+	struct error *err = go_runtime_open(analysis->target, &analysis->runtime);
+
+	if (!err) {
+		beside_start(&resident);
+		err = beside_finish(&resident, read_heap(analysis));
+	}
 	return error_excuse(err, analysis->target);
 }
 
@@ -133,52 +185,31 @@ static struct error *run_open_typing(struct pipeline *pipeline)
 	return err ? err : holders_group(analysis);
 }
 
-// Dominators and paths, beside the types.
-struct dominating {
-	struct graph *graph;
-	struct error *err;
-	uint64_t took; // ns
-};
-
-static void *dominating_run(void *context)
+static struct error *find_dominators(struct analysis *analysis)
 {
-	struct dominating *dominating = context;
-	uint64_t start = clock_ns();
+	struct error *err = graph_dominate(analysis->graph);
 
-	dominating->err = graph_dominate(dominating->graph);
-	if (!dominating->err)
-		dominating->err = graph_prepare_tree(dominating->graph);
-	if (!dominating->err)
-		dominating->err = graph_prepare_paths(dominating->graph);
-	dominating->took = clock_ns() - start;
-	return NULL;
+	if (!err)
+		err = graph_prepare_tree(analysis->graph);
+	return err ? err : graph_prepare_paths(analysis->graph);
 }
 
 // Neither needs the other, and spreading types is the work of one thread.
 static struct error *run_types_and_dominators(struct pipeline *pipeline)
 {
 	struct analysis *analysis = pipeline->analysis;
-	struct dominating dominating = {.graph = analysis->graph};
-	pthread_t thread;
-	bool beside = pipeline->analysis->threads > 1 &&
-		      !pthread_create(&thread, NULL, dominating_run, &dominating);
+	struct beside dominators = {.run = find_dominators, .analysis = analysis};
 	uint64_t start = clock_ns();
-	struct error *err = typing_spread(analysis->typing, graph_reached(analysis->graph));
 
+	beside_start(&dominators);
+	struct error *err = typing_spread(analysis->typing, graph_reached(analysis->graph));
 	heap_forget_pointer_bits(analysis->heap);
 	analysis->timings.typing += clock_ns() - start;
-	if (beside)
-		pthread_join(thread, NULL);
-	else if (!err)
-		dominating_run(&dominating);
-	analysis->timings.dominators = dominating.took;
-	if (err) {
-		error_destroy(dominating.err);
-		return err;
-	}
-	if (!dominating.err)
+	err = beside_finish(&dominators, err);
+	analysis->timings.dominators = dominators.took;
+	if (!err)
 		holders_name(analysis);
-	return dominating.err;
+	return err;
 }
 
 static struct error *analysis_run(struct pipeline *pipeline)
