@@ -3,7 +3,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-rooms="containers base target debuginfo goruntime graph ledger rules live probes trace lint output query server cli"
+rooms="containers base target debuginfo goruntime graph ledger rules live probes trace lint output diff query server cli"
 
 room_problems() {
 	local room=$1 above=$2 file header

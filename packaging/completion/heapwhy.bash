@@ -4,7 +4,7 @@ _heapwhy() {
 	local common="--json --exe= --fork --stop --color= --no-progress --verbose --help --usage"
 
 	[ "$COMP_CWORD" -gt 1 ] && case ${COMP_WORDS[1]} in
-	report | paths | rss | dump | snap | core-handler | version | help) command=${COMP_WORDS[1]} ;;
+	report | diff | paths | rss | dump | snap | core-handler | version | help) command=${COMP_WORDS[1]} ;;
 	esac
 	case $word in
 	--color=* | auto | always | never)
@@ -13,6 +13,7 @@ _heapwhy() {
 	-*)
 		case $command in
 		report) COMPREPLY=($(compgen -W "--top= --fail-on= --version $common" -- "$word")) ;;
+		diff) COMPREPLY=($(compgen -W "--top= --fail-on= $common" -- "$word")) ;;
 		paths) COMPREPLY=($(compgen -W "--count= $common" -- "$word")) ;;
 		rss) COMPREPLY=($(compgen -W "$common" -- "$word")) ;;
 		dump) COMPREPLY=($(compgen -W "--output= --zstd --redact --with-program --exe= --fork --stop --help --usage" -- "$word")) ;;
@@ -24,12 +25,12 @@ _heapwhy() {
 		return ;;
 	esac
 	case $command in
-	help) COMPREPLY=($(compgen -W "report paths rss dump snap core-handler version help" -- "$word")) ;;
+	help) COMPREPLY=($(compgen -W "report diff paths rss dump snap core-handler version help" -- "$word")) ;;
 	version) COMPREPLY=() ;;
 	*)
 		COMPREPLY=($(compgen -W "$(cd /proc && echo [0-9]*)" -- "$word"))
 		COMPREPLY+=($(compgen -f -- "$word"))
-		[ "$COMP_CWORD" -ne 1 ] || COMPREPLY+=($(compgen -W "report paths rss dump snap core-handler version help" -- "$word")) ;;
+		[ "$COMP_CWORD" -ne 1 ] || COMPREPLY+=($(compgen -W "report diff paths rss dump snap core-handler version help" -- "$word")) ;;
 	esac
 }
 complete -F _heapwhy heapwhy

@@ -18,6 +18,7 @@ struct command {
 };
 
 extern const struct command command_report;
+extern const struct command command_diff;
 extern const struct command command_paths;
 extern const struct command command_rss;
 extern const struct command command_dump;

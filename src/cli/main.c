@@ -17,6 +17,7 @@
 
 const struct command *const commands[] = {
 	&command_report,
+	&command_diff,
 	&command_paths,
 	&command_rss,
 	&command_dump,

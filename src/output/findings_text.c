@@ -55,7 +55,7 @@ static void write_line(struct text *text, struct text *line, const struct style 
 	text_clear(line);
 }
 
-static void write_finding(
+void finding_write(
 	const struct report_finding *finding, const struct style *style, struct text *text)
 {
 	_cleanup_text_ struct text line = TEXT_INIT;
@@ -102,7 +102,7 @@ void findings_text(const struct report *report, const struct style *style, struc
 	text_printf(text, "\n%s%s held for nothing:%s\n", style_bold(style),
 		format_bytes(buffer, sizeof(buffer), report->finding_bytes), style_reset(style));
 	for (uint32_t i = 0; i < shown; i++)
-		write_finding(&report->findings[i], style, text);
+		finding_write(&report->findings[i], style, text);
 	uint64_t left = report->finding_count - shown + report->findings_left_out;
 	if (left)
 		text_printf(text,

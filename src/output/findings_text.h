@@ -9,4 +9,8 @@
 // Appends nothing when there are no findings.
 void findings_text(const struct report *report, const struct style *style, struct text *text);
 
+// One of them.
+void finding_write(
+	const struct report_finding *finding, const struct style *style, struct text *text);
+
 #endif

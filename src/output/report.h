@@ -126,6 +126,9 @@ struct report {
 	int pid;
 	const char *exe, *go_version, *arch;
 	bool stripped, pie, debug_info;
+	const char *build_id; // "" when unknown
+	uint64_t run_id;   // the same for all targets taken of one run of the program; 0: unknown
+	uint64_t clock_ns; // when it was taken, by that machine's CLOCK_MONOTONIC; 0: unknown
 
 	const char *capture_method; // "fork", "stop"
 	const char *capture_reason; // why not the usual method, or ""

@@ -1,6 +1,8 @@
 // From an analysis to the plain data of a report. What needs the target (paths) comes first; then
 // the process is let go and the rest is counted.
 #include <stdlib.h>
+#include <string.h>
+#include <sys/auxv.h>
 #include <sys/resource.h>
 
 #include "base/cleanup.h"
@@ -24,6 +26,19 @@ static const char *build_notes(struct report *report, const char *target, const 
 	return text.failed ? NULL : clean_string(&report->arena, text.bytes);
 }
 
+// The kernel gives each program that it starts 16 random bytes.
+static uint64_t run_id(struct target *target)
+{
+	uint64_t entry[2], random[2] = {0};
+
+	for (size_t at = 0; at + sizeof(entry) <= target->auxv_size; at += sizeof(entry)) {
+		memcpy(entry, target->auxv + at, sizeof(entry));
+		if (entry[0] == AT_RANDOM)
+			target_read_sparse(target, entry[1], random, sizeof(random));
+	}
+	return random[0] ^ random[1];
+}
+
 static struct error *build_target(struct report *report, const struct analysis *analysis)
 {
 	const struct target *target = analysis->target;
@@ -43,13 +58,17 @@ static struct error *build_target(struct report *report, const struct analysis *
 	report->stripped = !runtime->executable || !executable_has_symbols(runtime->executable);
 	report->pie = runtime->executable && executable_is_pie(runtime->executable);
 	report->debug_info = runtime->executable && executable_has_dwarf(runtime->executable);
+	report->build_id = clean_string(&report->arena,
+		runtime->executable ? executable_build_id(runtime->executable) : "");
+	report->clock_ns = target->clock_ns;
 	report->notes = build_notes(report, target->notes, runtime->notes);
 	report->capture_method = methods[target->capture.method];
 	report->capture_reason = clean_string(&report->arena, target->capture.reason);
 	report->pause_ns = target->capture.pause_ns;
 	report->threads = target->thread_count;
 	report->agreement = analysis->agreement;
-	return report->exe && report->go_version && report->notes && report->capture_reason
+	return report->exe && report->go_version && report->build_id && report->notes &&
+			       report->capture_reason
 		       ? NULL
 		       : error_no_memory();
 }
@@ -142,6 +161,7 @@ static struct error *build_from_target(struct report *report, struct analysis *a
 	struct error *err = options->only_ledger ? NULL : report_holders(report, analysis, options);
 	uint64_t before = clock_ns();
 
+	report->run_id = run_id(analysis->target);
 	if (!err)
 		err = ledger_open(analysis, 0, ledger);
 	if (!err && !options->only_ledger && !(types = type_counting_start(analysis)))

@@ -5,8 +5,8 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "output/findings_json.h"
 #include "output/json.h"
-#include "output/path_nodes.h"
 
 static json_t *json_ms(double milliseconds)
 {
@@ -15,10 +15,10 @@ static json_t *json_ms(double milliseconds)
 
 static json_t *target_json(const struct report *report)
 {
-	return json_pack("{s:s, s:i, s:s, s:s, s:s, s:b, s:b, s:b}", "kind", report->target_kind,
-		"pid", report->pid, "exe", report->exe, "go_version", report->go_version, "arch",
-		report->arch, "stripped", report->stripped, "pie", report->pie, "debug_info",
-		report->debug_info);
+	return json_pack("{s:s, s:i, s:s, s:s, s:s, s:s, s:b, s:b, s:b}", "kind",
+		report->target_kind, "pid", report->pid, "build_id", report->build_id, "exe",
+		report->exe, "go_version", report->go_version, "arch", report->arch, "stripped",
+		report->stripped, "pie", report->pie, "debug_info", report->debug_info);
 }
 
 static json_t *capture_json(const struct report *report)
@@ -175,64 +175,6 @@ static json_t *goroutines_json(const struct report *report)
 	return list;
 }
 
-// "main.readBody (server.go:41)": how the contract writes a frame in one string.
-static json_t *place_json(const struct report_frame *frame)
-{
-	const char *slash = strrchr(frame->file, '/');
-
-	if (!*frame->file)
-		return json_string(frame->function);
-	return json_sprintf(
-		"%s (%s:%d)", frame->function, slash ? slash + 1 : frame->file, (int)frame->line);
-}
-
-static json_t *places_json(const struct report_frame *frames, uint32_t count)
-{
-	json_t *list = json_array();
-
-	for (uint32_t i = 0; i < count; i++)
-		list = json_array_with(list, place_json(&frames[i]));
-	return list;
-}
-
-static json_t *finding_path_json(const struct report_finding *finding)
-{
-	json_t *list = json_array();
-
-	for (uint32_t i = 0; i < finding->path_count; i++) {
-		const struct path_node *node = &finding->path[i];
-		list = json_array_with(list,
-			json_pack("{s:s, s:s, s:s, s:o}", "kind", node->kind, "name", node->name,
-				"type", node->type, "address", json_u64(node->address)));
-	}
-	return list;
-}
-
-static json_t *findings_json(const struct report *report)
-{
-	json_t *list = json_array();
-
-	for (uint32_t i = 0; i < report->finding_count; i++) {
-		const struct report_finding *finding = &report->findings[i];
-		const struct report_frame *creator = &finding->stack.created_by;
-		list = json_array_with(list,
-			json_pack("{s:s, s:s, s:o, s:o, s:s, s:b, s:s, s:o, s:o, s:s, s:o, s:s, "
-				  "s:s, s:o, s:o, s:o}",
-				"rule", finding->rule, "account", finding->account, "bytes",
-				json_u64(finding->bytes), "objects", json_u64(finding->objects),
-				"type", finding->type, "proven", finding->proven, "what",
-				finding->what, "path", finding_path_json(finding), "allocated_at",
-				places_json(finding->allocated_at, finding->allocated_at_count),
-				"remedy", finding->remedy, "remedy_bytes",
-				json_u64(finding->remedy_bytes), "condition", finding->condition,
-				"state", finding->state, "wait_ns",
-				json_u64(finding->longest_wait_ns), "stack",
-				places_json(finding->stack.frames, finding->stack.count),
-				"created_by", places_json(creator, *creator->function != '\0')));
-	}
-	return list;
-}
-
 static json_t *timings_json(const struct report_timings *timings)
 {
 	return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "capture",
@@ -251,7 +193,8 @@ struct error *report_json(const struct report *report, struct text *text)
 		json_u64(report->resident_bytes), "ledger", ledger_json(report), "memstats",
 		memstats_json(report), "heap", heap_json(&report->heap), "types",
 		types_json(report), "holders", holders_json(report), "goroutines",
-		goroutines_json(report), "findings", findings_json(report), "timings_ms",
+		goroutines_json(report), "findings",
+		findings_json(report->findings, report->finding_count), "timings_ms",
 		timings_json(&report->timings), "peak_memory_bytes",
 		json_u64(report->peak_memory_bytes), "notes", report->notes, "holders_left_out",
 		json_u64(report->holders_left_out), "finding_bytes",

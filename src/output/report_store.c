@@ -238,6 +238,9 @@ static const struct field report_fields[] = {
 	BOOL(report, stripped),
 	BOOL(report, pie),
 	BOOL(report, debug_info),
+	STRING(report, build_id),
+	U64(report, run_id),
+	U64(report, clock_ns),
 	STRING(report, capture_method),
 	STRING(report, capture_reason),
 	U64(report, pause_ns),
@@ -259,7 +262,7 @@ static const struct field report_fields[] = {
 	STRUCT(report, timings, &report_timings_shape),
 	U64(report, peak_memory_bytes),
 };
-SHAPE(report, 840);
+SHAPE(report, 864);
 
 // Packing.
 

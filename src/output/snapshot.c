@@ -123,6 +123,17 @@ static bool edges_fit(const struct snapshot *snapshot, uint64_t starts)
 	return true;
 }
 
+static bool maps_fit(const struct snapshot *snapshot)
+{
+	for (uint64_t i = 0; i < snapshot->map_count; i++) {
+		const struct snapshot_map *map = &snapshot->maps[i];
+
+		if (map->object >= snapshot->object_count || (i && map[-1].object >= map->object))
+			return false;
+	}
+	return true;
+}
+
 static bool tables_fit(const struct snapshot *snapshot, uint64_t starts)
 {
 	if (!snapshot->string_bytes || snapshot->strings[snapshot->string_bytes - 1] ||
@@ -133,7 +144,7 @@ static bool tables_fit(const struct snapshot *snapshot, uint64_t starts)
 		if (snapshot->labels[i] >= snapshot->string_bytes)
 			return false;
 	}
-	return objects_fit(snapshot) && edges_fit(snapshot, starts) &&
+	return objects_fit(snapshot) && edges_fit(snapshot, starts) && maps_fit(snapshot) &&
 	       holders_fit(snapshot, snapshot->holders, snapshot->holder_count) &&
 	       holders_fit(snapshot, snapshot->groups, snapshot->group_count);
 }
@@ -159,6 +170,8 @@ struct error *snapshot_load(struct snapshot *snapshot)
 			(const void **)&snapshot->edge_starts, &starts},
 		{"edges", sizeof(*snapshot->edges), (const void **)&snapshot->edges,
 			&snapshot->edge_count},
+		{"maps", sizeof(*snapshot->maps), (const void **)&snapshot->maps,
+			&snapshot->map_count},
 		{"strings", 1, (const void **)&snapshot->strings, &snapshot->string_bytes},
 	};
 
@@ -327,40 +340,47 @@ static struct error *type_find(struct search *search, const char *subject)
 	return retained_by_meant(search);
 }
 
-static const char *string_clean(const struct search *search, uint32_t offset)
+static const char *string_clean(
+	const struct snapshot *snapshot, struct hw_arena *arena, uint32_t offset)
 {
-	return clean_string(&search->paths->arena, search->snapshot->strings + offset);
+	return clean_string(arena, snapshot->strings + offset);
 }
 
-static bool node_fill(
-	const struct search *search, uint32_t number, bool after_gap, struct path_node *out)
+const struct snapshot_holder *snapshot_holder(const struct snapshot *snapshot, uint32_t node)
 {
-	const struct snapshot *snapshot = search->snapshot;
+	uint64_t number = node - snapshot->object_count;
 
+	return number < snapshot->holder_count ? &snapshot->holders[number]
+					       : &snapshot->groups[number - snapshot->holder_count];
+}
+
+static bool node_fill(const struct snapshot *snapshot, struct hw_arena *arena, uint32_t number,
+	bool after_gap, struct path_node *out)
+{
 	if (number >= snapshot->object_count) {
-		const struct snapshot_holder *holder =
-			&snapshot->holders[number - snapshot->object_count];
+		const struct snapshot_holder *holder = snapshot_holder(snapshot, number);
 
-		*out = (struct path_node){string_clean(search, holder->kind),
-			string_clean(search, holder->name), string_clean(search, holder->type),
-			holder->address};
+		*out = (struct path_node){string_clean(snapshot, arena, holder->kind),
+			string_clean(snapshot, arena, holder->name),
+			string_clean(snapshot, arena, holder->type), holder->address};
 	} else {
 		const struct snapshot_object *object = &snapshot->objects[number];
 
 		*out = (struct path_node){"object",
-			after_gap ? "" : string_clean(search, object->edge),
-			string_clean(search, snapshot->labels[object->label]), object->address};
+			after_gap ? "" : string_clean(snapshot, arena, object->edge),
+			string_clean(snapshot, arena, snapshot->labels[object->label]),
+			object->address};
 	}
 	return out->kind && out->name && out->type;
 }
 
 // Parents are followed twice: to count them, and to fill in those that are shown. A ring of parents,
 // which no heap has, ends when it is longer than there are objects.
-static struct error *path_make(const struct search *search, uint32_t object, struct node_path *out)
+struct error *snapshot_path(const struct snapshot *snapshot, struct hw_arena *arena, uint32_t node,
+	uint32_t most, struct node_path *out)
 {
-	const struct snapshot *snapshot = search->snapshot;
 	uint64_t length = 1, nodes = snapshot->object_count;
-	uint32_t at = object;
+	uint32_t at = node;
 
 	while (at < nodes && snapshot->objects[at].parent != SNAPSHOT_ROOT && length <= nodes) {
 		at = snapshot->objects[at].parent;
@@ -369,21 +389,21 @@ static struct error *path_make(const struct search *search, uint32_t object, str
 	if (at < nodes)
 		return error_create(
 			ERROR_TARGET, "the snapshot is damaged: no root leads to an object");
-	uint64_t skipped = length > NODES_MAX ? length - NODES_MAX : 0;
+	uint64_t skipped = length > most ? length - most : 0;
 	struct node_path path = {
-		.nodes = hw_arena_calloc(
-			&search->paths->arena, length - skipped, sizeof(*path.nodes)),
+		.nodes = hw_arena_calloc(arena, length - skipped, sizeof(*path.nodes)),
 		.count = (uint32_t)(length - skipped),
-		.skip_at = skipped ? NODES_MAX / 2 : 0,
+		.skip_at = skipped ? most / 2 : 0,
 		.skipped = skipped,
 	};
 	bool done = path.nodes != NULL;
-	at = object;
+	at = node;
 	for (uint64_t depth = length; depth-- > 0 && done;) {
 		bool behind = depth >= path.skip_at + skipped;
 
 		if (behind || depth < path.skip_at)
-			done = node_fill(search, at, skipped && depth == path.skip_at + skipped,
+			done = node_fill(snapshot, arena, at,
+				skipped && depth == path.skip_at + skipped,
 				&path.nodes[behind ? depth - skipped : depth]);
 		if (depth)
 			at = snapshot->objects[at].parent;
@@ -411,10 +431,12 @@ static struct error *paths_fill(struct search *search, const char *subject)
 			.address = object->address,
 			.bytes = object->bytes,
 			.retained_bytes = object->retained_bytes,
-			.type = string_clean(search, search->snapshot->labels[object->label]),
+			.type = string_clean(search->snapshot, &paths->arena,
+				search->snapshot->labels[object->label]),
 		};
 		err = paths->list[i].type
-			      ? path_make(search, search->found[i], &paths->list[i].path)
+			      ? snapshot_path(search->snapshot, &paths->arena, search->found[i],
+					NODES_MAX, &paths->list[i].path)
 			      : error_no_memory();
 		paths->count++;
 	}

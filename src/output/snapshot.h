@@ -17,6 +17,7 @@
 #define OUTPUT_SNAPSHOT_H
 
 #include "graph/analysis.h"
+#include "output/path_nodes.h"
 #include "output/paths.h"
 #include "output/report.h"
 
@@ -39,6 +40,13 @@ struct snapshot_holder {
 	uint64_t retained_bytes;
 };
 
+// How many entries a map has that takes more than a few pages.
+struct snapshot_map {
+	uint64_t entries;
+	uint32_t object; // ascending
+	uint32_t unused;
+};
+
 struct snapshot {
 	struct sections *sections;
 	const struct snapshot_object *objects;
@@ -46,8 +54,10 @@ struct snapshot {
 	const uint32_t *labels;      // for each label, its name in `strings`
 	const uint64_t *edge_starts; // of each object and holder, and the end, in `edges`
 	const uint32_t *edges;       // objects
-	const char *strings;         // ends with a zero
-	uint64_t object_count, holder_count, group_count, label_count, edge_count, string_bytes;
+	const struct snapshot_map *maps;
+	const char *strings; // ends with a zero
+	uint64_t object_count, holder_count, group_count, label_count, edge_count, map_count,
+		string_bytes;
 };
 
 struct error *snapshot_write(struct analysis *analysis, int fd);
@@ -63,6 +73,13 @@ struct error *snapshot_report(const struct snapshot *snapshot, struct report **o
 
 // Fills in the tables and checks that every number in them leads somewhere.
 struct error *snapshot_load(struct snapshot *snapshot);
+
+// Of a node that is no object.
+const struct snapshot_holder *snapshot_holder(const struct snapshot *snapshot, uint32_t node);
+
+// As node_path_find(), for an object, a holder or a group. Needs loaded tables.
+struct error *snapshot_path(const struct snapshot *snapshot, struct hw_arena *arena, uint32_t node,
+	uint32_t most, struct node_path *out);
 
 // As paths_find(). Loads the tables.
 struct error *snapshot_paths(

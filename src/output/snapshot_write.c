@@ -6,13 +6,19 @@
 #include "base/cleanup.h"
 #include "base/error.h"
 #include "base/sections.h"
+#include "goruntime/map_occupancy.h"
 #include "heapwhy/map.h"
 #include "output/clean.h"
 #include "output/holder_names.h"
 #include "output/report_store.h"
 #include "output/snapshot.h"
 
-enum { REPORT_PATHS = 100, CANCEL_INTERVAL = 4096 };
+enum {
+	REPORT_PATHS = 100,
+	CANCEL_INTERVAL = 4096,
+	MAP_BYTES_MIN = 16 << 10,
+	MEMORY_CACHE_BYTES = 1 << 20
+};
 
 struct writing {
 	struct analysis *analysis;
@@ -22,6 +28,7 @@ struct writing {
 	HW_VECTOR(struct snapshot_holder) holders;
 	HW_VECTOR(struct snapshot_holder) groups;
 	HW_VECTOR(uint32_t) labels;
+	HW_VECTOR(struct snapshot_map) maps;
 	HW_VECTOR(uint64_t) edge_starts;
 	HW_VECTOR(uint32_t) edges;
 	struct text strings;
@@ -225,6 +232,32 @@ static void labels_add(struct writing *writing)
 	}
 }
 
+static struct error *maps_add(struct writing *writing)
+{
+	const struct analysis *analysis = writing->analysis;
+	struct memory memory;
+	struct error *err = memory_init(&memory, analysis->target, MEMORY_CACHE_BYTES);
+
+	for (object_id id = 0; !err && id < analysis->heap->object_count; id++) {
+		uint32_t number = writing->numbers[id];
+		struct object_type type;
+		struct map_occupancy map;
+
+		if (number == SNAPSHOT_ROOT ||
+			writing->objects.items[number].retained_bytes < MAP_BYTES_MIN)
+			continue;
+		typing_of(analysis->typing, id, &type);
+		if (type.source == TYPED_EXACT && !type.array && type.type &&
+			type_is_map_header(type.type) &&
+			map_occupancy(analysis->heap, analysis->typing, &memory, id, &map) &&
+			!hw_vector_push(&writing->maps,
+				((struct snapshot_map){.entries = map.entries, .object = number})))
+			err = error_no_memory();
+	}
+	memory_deinit(&memory);
+	return err;
+}
+
 static struct error *tables_make(struct writing *writing)
 {
 	if (!numbers_make(writing))
@@ -237,7 +270,7 @@ static struct error *tables_make(struct writing *writing)
 	holders_add(writing);
 	if (writing->failed || writing->strings.failed || !retained_sum(writing))
 		return error_no_memory();
-	return NULL;
+	return maps_add(writing);
 }
 
 static struct error *sections_write(
@@ -258,6 +291,7 @@ static struct error *sections_write(
 		{"labels", writing->labels.items, sizeof(uint32_t), writing->labels.count},
 		{"edge_starts", writing->edge_starts.items, sizeof(uint64_t),
 			writing->edge_starts.count},
+		{"maps", writing->maps.items, sizeof(struct snapshot_map), writing->maps.count},
 		{"edges", writing->edges.items, sizeof(uint32_t), writing->edges.count},
 		{"strings", writing->strings.bytes, 1, writing->strings.length},
 	};
@@ -293,6 +327,7 @@ struct error *snapshot_write(struct analysis *analysis, int fd)
 	hw_vector_deinit(&writing.holders);
 	hw_vector_deinit(&writing.groups);
 	hw_vector_deinit(&writing.labels);
+	hw_vector_deinit(&writing.maps);
 	hw_vector_deinit(&writing.edge_starts);
 	hw_vector_deinit(&writing.edges);
 	hw_map_deinit(&writing.known);

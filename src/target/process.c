@@ -373,7 +373,8 @@ static struct error *process_threads(struct process *process)
 	return NULL;
 }
 
-// Set when the program was started, and never changed by the kernel since. Nothing but dumps needs it.
+// Set when the program was started, and never changed by the kernel since. Dumps need it, and who compares two
+// looks at one process.
 static void process_auxv(struct target *target)
 {
 	enum { AUXV_MAX = 4096 };
