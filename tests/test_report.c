@@ -207,6 +207,7 @@ static const struct report sample = {
 	.stripped = false,
 	.pie = true,
 	.debug_info = true,
+	.build_id = "0123abcd",
 	.capture_method = "fork",
 	.capture_reason = "",
 	.pause_ns = 2400000,

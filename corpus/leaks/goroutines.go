@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"os/signal"
+	"runtime"
 	"sync"
 	"syscall"
 	"time"
@@ -25,6 +26,7 @@ func init() {
 	})
 
 	pair("backed-up", backUp, nil)
+	pair("slow-receiver", queueUp, nil)
 	pair("backed-up-lost", backUpLost, nil)
 
 	healthy("workers-idle", idleWorkers)
@@ -238,6 +240,27 @@ func backUpLost(cured bool) {
 		}
 	})
 	time.Sleep(50 * time.Millisecond)
+}
+
+// Ten thousand want to report to one that comes by once an hour. How long they wait is known from the first collection on.
+func queueUp(cured bool) {
+	reports := make(chan int)
+	spawn(func() {
+		for {
+			time.Sleep(time.Hour)
+			length += <-reports
+		}
+	})
+	count := 10000
+	if cured {
+		count = 20
+	}
+	for i := 0; i < count; i++ {
+		go func() { reports <- 1 }()
+	}
+	time.Sleep(50 * time.Millisecond)
+	runtime.GC()
+	time.Sleep(6 * time.Second)
 }
 
 // ---- healthy

@@ -18,10 +18,12 @@
 #include "heapwhy/map.h"
 #include "rules/goroutines.h"
 #include "rules/objects.h"
+#include "rules/suspects.h"
 
 enum {
 	ELEMENTS_MIN = 10,
-	OPERANDS_MAX = 4096, // of one function
+	CHANNEL_BYTES_MIN = 64 << 10, // of one; several that one holder keeps are told together
+	OPERANDS_MAX = 4096,          // of one function
 };
 
 struct backlog {
@@ -34,6 +36,7 @@ struct search {
 	HW_VECTOR(struct backlog) backlogs;
 	struct graph_walk *stacks;       // what goroutines' stacks lead to
 	HW_VECTOR(remote_addr) operands; // what functions that goroutines are in refer to
+	struct suspects suspects;
 };
 
 static void search_deinit(struct search *search)
@@ -41,6 +44,7 @@ static void search_deinit(struct search *search)
 	hw_vector_deinit(&search->backlogs);
 	hw_vector_deinit(&search->operands);
 	graph_walk_destroy(search->stacks);
+	suspects_deinit(&search->suspects);
 }
 
 // typing's name for a runtime.hchan.
@@ -101,7 +105,7 @@ static struct error *backlogs_find(struct search *search)
 		if (!backlog_read(run->analysis, channels.list.items[i], &backlog))
 			continue;
 		backlog.bytes = elements_bytes(run->analysis, backlog.channel);
-		if (backlog.bytes >= run->rule->least &&
+		if (backlog.bytes >= CHANNEL_BYTES_MIN &&
 			!hw_vector_push(&search->backlogs, backlog))
 			err = error_no_memory();
 	}
@@ -214,30 +218,57 @@ static bool is_looked_at(const struct search *search, object_id channel)
 	return false;
 }
 
+// `example` stands for `channels` of them.
 static struct error *backlog_report(
-	struct rule_run *run, const struct backlog *backlog, bool proven)
+	struct rule_run *run, const struct backlog *example, uint64_t channels, bool proven)
 {
-	const char *label = object_type_name(run, backlog->channel);
-	char elements[24], room[24];
+	const char *label = object_type_name(run, example->channel);
+	char elements[24], room[24], count[24];
+	const char *where = channels > 1
+				    ? finding_text(run, "%s × %s",
+					      format_count(count, sizeof(count), channels), label)
+				    : finding_text(run, "a %s", label);
 	struct finding finding = {
-		.bytes = backlog->bytes,
-		.objects = backlog->elements,
+		.bytes = example->bytes,
+		.objects = example->elements,
 		.type = label,
 		.proven = proven,
-		.what = finding_text(run, "%s elements lie in a %s with room for %s, and %s",
-			format_count(elements, sizeof(elements), backlog->elements), label,
-			format_count(room, sizeof(room), backlog->room),
-			proven ? "nobody who could receive them can reach it"
-			       : "no goroutine is to be seen that could receive them"),
+		.what = where ? finding_text(run, "%s elements lie in %s with room for %s, and %s",
+					format_count(elements, sizeof(elements), example->elements),
+					where, format_count(room, sizeof(room), example->room),
+					proven ? "nobody who could receive them can reach it"
+					       : "no goroutine is to be seen that could receive "
+						 "them")
+			      : NULL,
 		.remedy = "start the receiver, or do not send what nobody wants: a select with a "
 			  "default drops it",
-		.remedy_bytes = backlog->bytes,
+		.remedy_bytes = example->bytes,
 		.condition = "",
-		.subject = backlog->channel,
+		.subject = example->channel,
 		.goroutine = UINT32_MAX,
 	};
 
 	return finding_add(run, &finding);
+}
+
+// Subscribers that went away leave a channel each: those are one cause.
+static struct error *suspects_report(struct search *search)
+{
+	struct suspects *suspects = &search->suspects;
+	struct error *err = suspects_group(suspects, search->run);
+
+	for (size_t i = 0; i < suspects->groups.count && !err; i++) {
+		const struct suspect_group *group = &suspects->groups.items[i];
+		struct backlog all = {.channel = group->example->object, .bytes = group->bytes};
+		for (size_t k = group->first; k < group->first + group->count; k++) {
+			struct backlog one;
+			backlog_read(search->run->analysis, suspects->list.items[k].object, &one);
+			all.elements += one.elements;
+			all.room += one.room;
+		}
+		err = backlog_report(search->run, &all, group->count, false);
+	}
+	return err;
 }
 
 // Whether the goroutine sleeps for ever because it wants to send to the channel.
@@ -275,18 +306,27 @@ static struct error *backlog_prove(
 		err = goroutine_walk(evidence, i);
 	}
 	backlog->bytes = graph_walk_bytes(evidence->others) - before + stacks;
-	return err ? err : backlog_report(run, backlog, true);
+	return err ? err : backlog_report(run, backlog, 1, true);
 }
 
 static struct error *backlog_judge(
 	struct search *search, struct goroutine_evidence *evidence, struct backlog *backlog)
 {
+	struct rule_run *run = search->run;
+
+	// What is too small to be told here is told with its lost senders.
 	if (evidence->others && !graph_walk_met(evidence->others, backlog->channel))
-		return backlog_prove(search->run, evidence, backlog);
-	if (graph_walk_met(search->stacks, backlog->channel) ||
-		is_looked_at(search, backlog->channel))
-		return NULL;
-	return backlog_report(search->run, backlog, false);
+		return backlog->bytes < run->rule->least ? NULL
+							 : backlog_prove(run, evidence, backlog);
+	if (!graph_walk_met(search->stacks, backlog->channel) &&
+		!is_looked_at(search, backlog->channel))
+		suspects_add(&search->suspects,
+			(struct suspect){
+				.object = backlog->channel,
+				.kind = typing_label_of(run->analysis->typing, backlog->channel),
+				.bytes = backlog->bytes,
+			});
+	return NULL;
 }
 
 struct error *rule_channel_backlog(struct rule_run *run)
@@ -304,5 +344,5 @@ struct error *rule_channel_backlog(struct rule_run *run)
 		err = operands_find(&search);
 	for (size_t i = 0; i < search.backlogs.count && !err; i++)
 		err = backlog_judge(&search, evidence, &search.backlogs.items[i]);
-	return err;
+	return err ? err : suspects_report(&search);
 }

@@ -189,7 +189,10 @@ struct error *rule_context_children(struct rule_run *run)
 		err = labelled_objects_find(run, is_map_part, &search.parts);
 	if (!err)
 		err = others_walk(&search);
-	// A map that nobody has goes with its owner.
+	// A map that nobody has goes with its owner: it is no obstacle to a walk that gets there.
+	for (size_t i = 0; i < maps.list.count && !err; i++)
+		if (!graph_walk_met(search.walk, maps.list.items[i]))
+			err = map_search(&search, maps.list.items[i]);
 	for (size_t i = 0; i < maps.list.count && !err; i++)
 		if (graph_walk_met(search.walk, maps.list.items[i]))
 			err = map_report(&search, maps.list.items[i]);

@@ -1,0 +1,3 @@
+module cmemory
+
+go 1.19
