@@ -12,6 +12,7 @@ expected.
 import argparse
 import concurrent.futures
 import os
+import re
 import subprocess
 import sys
 
@@ -87,6 +88,29 @@ def run_case(program, case, expected):
         return [f'{type(error).__name__}: {error}']
 
 
+def facts_errors(names):
+    """What is wrong with facts.txt, a sentence each; `names` by program."""
+    wanted = {f'{letter}{number:02}' for letter, last in (('K', 38), ('A', 34)) for number in range(1, last + 1)}
+    wrong = []
+    with open(os.path.join(corpus.TOP, 'corpus', 'leaks', 'facts.txt')) as file:
+        for line in file:
+            if not line.strip() or line.startswith('#'):
+                continue
+            words = re.split(r'\s{2,}', line.strip())
+            wanted.discard(words[0])
+            for case in words[1].split():
+                program, _, name = ('leaks:' + case if ':' not in case else case).partition(':')
+                if case != '-' and name not in names[program]:
+                    wrong.append(f'{words[0]}: no case called {case}')
+            if len(words) != 3:
+                wrong.append(f'{words[0]}: what is it about?')
+    return wrong + [f'{identifier} is missing' for identifier in sorted(wanted)]
+
+
+def cases_of(program, version, way):
+    return subprocess.check_output([corpus.build(version, way, program)], text=True).split()
+
+
 def choose(names, versions, version, way):
     """The cases that are tried there."""
     if os.environ.get('HEAPWHY_TEST_LONG') or (way == 'plain' and version in (versions[0], versions[-1])):
@@ -95,16 +119,16 @@ def choose(names, versions, version, way):
     return names[turn % PART::PART]
 
 
-def run_cell(version, way, names, expected):
+def run_cell(version, way, names, expected, program_name='leaks'):
     """Runs the cases with one version, built one way. Returns how many failed."""
-    label = f'go {version} {way}'
+    label = f'{program_name} go {version} {way}'
 
     def run(case):
         line = expected.get(case)
         return run_case(program, case, line if line and line.holds_for(version) else None)
 
     try:
-        program = corpus.build(version, way, 'leaks')
+        program = corpus.build(version, way, program_name)
         with concurrent.futures.ThreadPoolExecutor(2) as pool:
             results = list(zip(names, pool.map(run, names)))
     except (RuntimeError, OSError) as error:
@@ -126,9 +150,10 @@ def main():
     options = parser.parse_args()
     versions = options.versions.split(',') if options.versions else corpus.versions()
     expected = expectations()
-    names = subprocess.check_output([corpus.build(versions[0], 'plain', 'leaks')], text=True).split()
+    names = cases_of('leaks', versions[0], 'plain')
+    c_names = cases_of('cmemory', versions[0], 'cgo')
     failed = 0
-    unknown = set(expected) - set(names)
+    unknown = set(expected) - set(names) - set(c_names)
     if unknown:
         print(f'not ok - expected.txt: no case called {", ".join(sorted(unknown))}')
         failed = 1
@@ -136,6 +161,13 @@ def main():
         for way in options.ways.split(','):
             cases = options.cases or (names if options.versions else choose(names, versions, version, way))
             failed += run_cell(version, way, cases, expected)
+    if not options.cases:
+        for version in (versions[0], versions[-1]):
+            failed += run_cell(version, 'cgo', c_names, expected, 'cmemory')
+        all_names = {'leaks': names, 'cmemory': c_names, 'growth': cases_of('growth', versions[0], 'plain')}
+        wrong = facts_errors(all_names)
+        print(f'not ok - facts: {"; ".join(wrong)}' if wrong else 'ok - each fact has its cases, or a reason why not')
+        failed += len(wrong)
     return 1 if failed else 0
 
 
