@@ -19,7 +19,7 @@ import (
 func init() {
 	pair("api-tokens", serveAPI, func() { api.compact() })
 	pair("lru-forgetful", cachePages, nil)
-	pair("event-bus", subscribeViews, func() { bus = newBus[orderEvent]() })
+	pair("event-bus", subscribeViews, func() { bus.subs = map[int]func(orderEvent){} })
 	pair("session-expiry", openSessions, nil)
 	pair("first-answer", askReplicas, nil)
 	pair("conn-writers", serveConns, nil)
