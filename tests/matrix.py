@@ -10,7 +10,8 @@
 The output is TAP.
 
 A cell holds when heapwhy exits with 0, calls the target comparable, misses no object that the collector marked,
-reaches none that it did not, and when the sum of what it calls alive is runtime.MemStats.HeapAlloc to the byte.
+reaches none that it did not, and when the sum of what it calls alive is runtime.MemStats.HeapAlloc to the byte. Of all
+cases together, built plainly, 99 % of the objects must have an exact type (docs/typing.md).
 """
 import argparse
 import json
@@ -21,6 +22,7 @@ import time
 
 import corpus
 
+TYPED_LEAST = 0.99
 WAYS = ['plain', 'stripped', 'pie', 'cgo', 'race', 'noinline']
 
 
@@ -62,6 +64,11 @@ def run_cell(version, way, cases, keep):
             examination = corpus.Examination(subject.pid, '--json')
             wrong = differences(examination, subject.ready, version, way)
             alive = subject.process.poll() is None
+            heap = (examination.report or {}).get('heap')
+            if heap and way == 'plain' and cases == ['all']:
+                typed = heap['typed_objects'] / heap['live_objects']
+                if typed < TYPED_LEAST:
+                    wrong.append(f'{100 * typed:.2f} % of the objects typed')
     except (RuntimeError, OSError, ValueError, KeyError) as error:
         return [f'{type(error).__name__}: {error}'], ''
     if not alive:
