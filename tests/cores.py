@@ -257,7 +257,7 @@ def program_lost():
     with tempfile.TemporaryDirectory() as folder:
         program = shutil.copy(corpus.build('1.26', 'plain', 'agreement'), f'{folder}/program')
         with corpus.Subject([program, 'closures'], stderr=subprocess.DEVNULL) as subject:
-            expected = essence(examined(subject.pid))
+            expected = settled(subject.pid)
             small = dump(subject.pid, f'{folder}/small')
             whole = dump(subject.pid, f'{folder}/whole', '--with-program')
         os.makedirs(f'{folder}/beside')
