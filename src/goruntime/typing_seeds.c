@@ -63,23 +63,60 @@ static void claim_queued(struct typing *typing, const struct root *root)
 		typing_claim(typing, root->value, pointer->elem, 1);
 }
 
-// The type of a cleanup's argument, whose only other trace is a pointer to it. runtime.AddCleanup[T, S] lets a closure
-// call the cleanup: its function, and the dictionary of callCleanup[S], which begins with func(S), *func(S), *S
-// (runtime/mcleanup.go; dictionaries: cmd/compile/internal/noder/reader.go; 1.26 and 1.27).
-static const struct go_type *cleanup_argument(struct typing *typing, remote_addr call)
+// What runtime.AddCleanup[T, S] does with an argument of type S is told by its closures (runtime/mcleanup.go) and the
+// dictionary that they capture (cmd/compile/internal/noder/reader.go): a table of types, among other things.
+static bool is_made_by_add_cleanup(struct typing *typing, remote_addr closure)
 {
-	struct memory *memory = &typing->memory;
-	const struct go_type *types[3]; // of the dictionary
 	const struct go_module *module;
 	struct pcln_function function;
-	remote_addr code = call ? memory_u64(memory, call) : 0;
+	remote_addr code = closure ? memory_u64(&typing->memory, closure) : 0;
 
-	if (!go_find_function(typing->heap->runtime, code, &module, &function) ||
-		function.entry != code || strncmp(function.name, "runtime.AddCleanup[", 19))
+	return go_find_function(typing->heap->runtime, code, &module, &function) &&
+	       function.entry == code && !strncmp(function.name, "runtime.AddCleanup[", 19);
+}
+
+static const struct go_type *dictionary_type(
+	struct typing *typing, remote_addr dictionary, unsigned index)
+{
+	return type_by_address(
+		typing->types, memory_u64(&typing->memory, dictionary + 8 * (uint64_t)index));
+}
+
+// 1.24 and 1.25: the closure holds its code, the cleanup, &arg, the dictionary of AddCleanup. In that func(S) and S follow
+// one another, and *S comes later.
+static void claim_cleanup_closure(struct typing *typing, remote_addr closure)
+{
+	enum { WORDS = 8, BEHIND = 3 };
+
+	if (!is_made_by_add_cleanup(typing, closure))
+		return;
+	remote_addr dictionary = memory_u64(&typing->memory, closure + 24);
+	for (unsigned i = 0; i < WORDS; i++) {
+		const struct go_type *type = dictionary_type(typing, dictionary, i);
+		if (!type || type->kind != GO_FUNC)
+			continue;
+		type = dictionary_type(typing, dictionary, i + 1);
+		for (unsigned later = 0; type && later < BEHIND; later++) {
+			const struct go_type *pointer =
+				dictionary_type(typing, dictionary, i + 2 + later);
+			if (pointer && pointer->kind == GO_POINTER && pointer->elem == type)
+				typing_claim(
+					typing, memory_u64(&typing->memory, closure + 16), type, 1);
+		}
+		return;
+	}
+}
+
+// 1.26 on: a closure with the dictionary of callCleanup[S] calls the cleanup. That begins with func(S), *func(S), *S.
+static const struct go_type *cleanup_argument(struct typing *typing, remote_addr call)
+{
+	const struct go_type *types[3];
+
+	if (!is_made_by_add_cleanup(typing, call))
 		return NULL;
-	remote_addr dictionary = memory_u64(memory, call + 8);
+	remote_addr dictionary = memory_u64(&typing->memory, call + 8);
 	for (unsigned i = 0; i < 3; i++) {
-		types[i] = type_by_address(typing->types, memory_u64(memory, dictionary + 8 * i));
+		types[i] = dictionary_type(typing, dictionary, i);
 		if (!types[i] || types[i]->kind != (i ? GO_POINTER : GO_FUNC))
 			return NULL;
 	}
@@ -110,6 +147,8 @@ void typing_claim_root_closures(struct typing *typing)
 		// The argument first: else it would be taken for a closure until that is read.
 		if (has_cleanups && root->slot && (queued || cleanup))
 			claim_cleanup(typing, root->slot - 16); // if this is the argument
+		else if (queued || cleanup)
+			claim_cleanup_closure(typing, root->value);
 		if (queued || cleanup || root->kind == ROOT_FINALIZER)
 			typing_claim_closure(typing, root->value);
 		if (queued)
