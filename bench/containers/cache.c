@@ -258,8 +258,13 @@ static void work(void *context, int number, uint64_t operations)
 static uint64_t race(void *context)
 {
 	struct contest *contest = context;
+	uint64_t operations = bench_quick() ? 100000 : 500000;
 
-	return bench_threads(contest->threads, bench_quick() ? 100000 : 500000, work, contest);
+	// The others have pushed this one out of the processor's caches.
+	bench_pause();
+	bench_threads(contest->threads, operations / 2, work, contest);
+	bench_resume();
+	return bench_threads(contest->threads, operations, work, contest);
 }
 
 int main(void)

@@ -244,39 +244,56 @@ void hw_read_map_destroy(struct hw_read_map *map)
 	hw_free(map->registration.allocator, map, sizeof(*map), _Alignof(struct hw_read_map));
 }
 
+enum look { FOUND, ABSENT, GO_ON, CHANGED };
+
+// What one bucket says of `key`.
+static inline enum look bucket_look(const struct bucket *bucket, uint64_t key, uint64_t *value)
+{
+	uint64_t state = atomic_load_explicit(&bucket->state, memory_order_acquire);
+
+	race_point();
+	unsigned match = bucket_match(bucket, state, key);
+	race_point();
+	if (!match)
+		return state & PASSED_MASK ? GO_ON : ABSENT;
+	*value = atomic_load_explicit(&bucket->values[__builtin_ctz(match)], memory_order_acquire);
+	race_point();
+	return bucket_state(bucket) == state ? FOUND : CHANGED;
+}
+
+// From the home bucket on; out of line, so that looking there alone is short.
+static __attribute__((noinline)) enum look table_look(
+	const struct table *table, uint64_t key, uint64_t *value)
+{
+	size_t at = bucket_home(table, key);
+
+	for (size_t left = table->bucket_count; left;) {
+		enum look look = bucket_look(&table->buckets[at], key, value);
+		if (look < GO_ON)
+			return look;
+		if (look == GO_ON) {
+			at = bucket_next(table, at);
+			left--;
+		}
+	}
+	return ABSENT;
+}
+
 bool hw_read_map_get(const struct hw_read_map *map, struct hw_epoch_reader *reader, uint64_t key,
 	uint64_t *value)
 {
-	bool found = false;
+	uint64_t read;
 
 	epoch_enter(reader);
 	const struct table *table = atomic_load_explicit(&map->table, memory_order_acquire);
 	race_point();
-	size_t at = bucket_home(table, key);
-	for (size_t left = table->bucket_count; left;) {
-		const struct bucket *bucket = &table->buckets[at];
-		uint64_t state = atomic_load_explicit(&bucket->state, memory_order_acquire);
-		race_point();
-		unsigned match = bucket_match(bucket, state, key);
-		race_point();
-		if (match) {
-			uint64_t read = atomic_load_explicit(
-				&bucket->values[__builtin_ctz(match)], memory_order_acquire);
-			race_point();
-			if (bucket_state(bucket) != state)
-				continue;
-			if (value)
-				*value = read;
-			found = true;
-			break;
-		}
-		if (!(state & PASSED_MASK))
-			break;
-		at = bucket_next(table, at);
-		left--;
-	}
+	enum look look = bucket_look(&table->buckets[bucket_home(table, key)], key, &read);
+	if (__builtin_expect(look >= GO_ON, 0))
+		look = table_look(table, key, &read);
 	epoch_exit(reader);
-	return found;
+	if (look == FOUND && value)
+		*value = read;
+	return look == FOUND;
 }
 
 static bool map_put_locked(struct hw_read_map *map, uint64_t key, uint64_t value)
