@@ -13,8 +13,8 @@
 
 struct hw_epoch_reader {
 	_Alignas(64) _Atomic uint64_t state;
-	unsigned depth; // of nested sections; the owner's
-	bool fences;    // it must order its announcements itself: there is no membarrier()
+	unsigned nested; // sections within the outermost one; the owner's
+	bool fences;     // it must order its announcements itself: there is no membarrier()
 	const _Atomic uint64_t *current; // the domain's epoch
 	_Alignas(64) uint64_t
 		blocked_ns; // when the state was first seen to hold up the next epoch; 0: it was not
@@ -25,10 +25,14 @@ struct hw_epoch_reader {
 	char name[24];
 };
 
+// Nothing that one section writes is needed to begin the next one: a thread that looks up one key after the other does
+// not wait for its own counting.
 static inline void epoch_enter(struct hw_epoch_reader *reader)
 {
-	if (reader->depth++)
+	if (atomic_load_explicit(&reader->state, memory_order_relaxed)) {
+		reader->nested++;
 		return;
+	}
 	uint64_t now = atomic_load_explicit(reader->current, memory_order_relaxed);
 	race_point();
 	// Release, so that who sees this section also sees the end of the one before.
@@ -43,7 +47,9 @@ static inline void epoch_enter(struct hw_epoch_reader *reader)
 
 static inline void epoch_exit(struct hw_epoch_reader *reader)
 {
-	if (--reader->depth == 0)
+	if (reader->nested)
+		reader->nested--;
+	else
 		atomic_store_explicit(&reader->state, 0, memory_order_release);
 }
 

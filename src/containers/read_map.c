@@ -261,39 +261,45 @@ static inline enum look bucket_look(const struct bucket *bucket, uint64_t key, u
 	return bucket_state(bucket) == state ? FOUND : CHANGED;
 }
 
-// From the home bucket on; out of line, so that looking there alone is short.
-static __attribute__((noinline)) enum look table_look(
-	const struct table *table, uint64_t key, uint64_t *value)
+static inline bool get_end(
+	struct hw_epoch_reader *reader, enum look look, uint64_t read, uint64_t *value)
 {
-	size_t at = bucket_home(table, key);
+	epoch_exit(reader);
+	if (look == FOUND && value)
+		*value = read;
+	return look == FOUND;
+}
 
-	for (size_t left = table->bucket_count; left;) {
-		enum look look = bucket_look(&table->buckets[at], key, value);
-		if (look < GO_ON)
-			return look;
+// From the home bucket on, in a read section, which it ends. Out of line and called last, so that hw_read_map_get()
+// needs no register saved: what the caller keeps in it would go through memory from one lookup to the next.
+static __attribute__((noinline)) bool table_get_slowly(const struct table *table,
+	struct hw_epoch_reader *reader, uint64_t key, uint64_t *value)
+{
+	size_t at = bucket_home(table, key), left = table->bucket_count;
+	uint64_t read = 0;
+	enum look look;
+
+	while ((look = bucket_look(&table->buckets[at], key, &read)) >= GO_ON && left) {
 		if (look == GO_ON) {
 			at = bucket_next(table, at);
 			left--;
 		}
 	}
-	return ABSENT;
+	return get_end(reader, look, read, value);
 }
 
 bool hw_read_map_get(const struct hw_read_map *map, struct hw_epoch_reader *reader, uint64_t key,
 	uint64_t *value)
 {
-	uint64_t read;
+	uint64_t read = 0;
 
 	epoch_enter(reader);
 	const struct table *table = atomic_load_explicit(&map->table, memory_order_acquire);
 	race_point();
 	enum look look = bucket_look(&table->buckets[bucket_home(table, key)], key, &read);
 	if (__builtin_expect(look >= GO_ON, 0))
-		look = table_look(table, key, &read);
-	epoch_exit(reader);
-	if (look == FOUND && value)
-		*value = read;
-	return look == FOUND;
+		return table_get_slowly(table, reader, key, value);
+	return get_end(reader, look, read, value);
 }
 
 static bool map_put_locked(struct hw_read_map *map, uint64_t key, uint64_t value)
