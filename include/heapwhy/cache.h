@@ -15,7 +15,7 @@
 // by (each looks at two more entries), and by hw_cache_sweep(). Time is monotonic; its resolution is a few ms.
 // Ownership: a value that is a pointer needs `retain`, which get calls for the caller while the entry cannot go, and
 // `release`, which is called once for each value that the cache lets go of.
-// Memory: 40 bytes an entry, 48 when entries can expire, in one block a shard, that grows and shrinks with the entries.
+// Memory: 44 bytes an entry, 52 when entries can expire, in one block a shard, that grows and shrinks with the entries.
 // The limits are divided among the shards evenly: a cache with few entries should have few shards.
 // Costs: get, put, delete expected O(1), under the lock of one shard. get, put and delete of a key are linearizable.
 // Callbacks: `retain` runs under that lock and must not use the cache; `release` runs without a lock.

@@ -1,4 +1,4 @@
-// Shards, each with a lock, two queues and an index.
+// Shards, each with a light lock, two queues and an index.
 //
 // S3-FIFO: a new entry joins the small queue, a tenth of the shard. When it comes to that queue's end, it joins the
 // main queue if it was used twice meanwhile; otherwise it goes, and its hash is kept for a while: should its key come
@@ -9,11 +9,11 @@
 // entries. The hashes are kept in sets of eight, where a new one pushes out the oldest.
 #include "heapwhy/cache.h"
 
-#include <pthread.h>
 #include <stdatomic.h>
 #include <string.h>
 #include <time.h>
 
+#include "containers/light_lock.h"
 #include "heapwhy/registry.h"
 
 enum {
@@ -21,6 +21,7 @@ enum {
 	SHARDS = 16,
 	SHARDS_MOST = 256,
 	CAPACITY_LEAST = 64,
+	INDEX_PARTS = 2,  // places in the index an entry
 	GHOSTS = 8,       // hashes in a set
 	USES_MOST = 3,    // that are counted
 	USES_TO_STAY = 2, // in the small queue
@@ -48,7 +49,7 @@ struct queue {
 };
 
 struct shard {
-	_Alignas(LINE) pthread_mutex_t lock;
+	_Alignas(LINE) struct light_lock lock;
 	uint32_t capacity; // entries that fit into the block
 	uint32_t free;     // the first free entry
 	uint32_t unused;   // entries from here on were never used
@@ -56,7 +57,7 @@ struct shard {
 	char *block;
 	struct entry *entries;
 	uint64_t *expiries; // NULL: nothing expires
-	uint32_t *index;    // `capacity` chains
+	uint32_t *index;    // INDEX_PARTS * `capacity` chains: most places have one entry or none
 	uint32_t *ghosts;   // `capacity` hashes, 0: none
 	struct queue queues[QUEUES];
 	struct hw_cache_stats stats;
@@ -126,7 +127,7 @@ static inline struct shard *hash_shard(struct hw_cache *cache, uint64_t hash)
 
 static inline uint32_t *hash_chain(const struct shard *shard, uint64_t hash)
 {
-	return &shard->index[(hash & UINT32_MAX) * shard->capacity >> 32];
+	return &shard->index[(hash & UINT32_MAX) * shard->capacity * INDEX_PARTS >> 32];
 }
 
 static inline uint32_t shard_find(const struct shard *shard, uint64_t key, uint64_t hash)
@@ -208,7 +209,7 @@ static bool ghost_take(struct shard *shard, uint64_t hash)
 static size_t block_bytes(const struct hw_cache *cache, uint64_t capacity)
 {
 	return capacity * (sizeof(struct entry) + (cache->options.ttl_ns ? sizeof(uint64_t) : 0) +
-				  2 * sizeof(uint32_t));
+				  (INDEX_PARTS + 1) * sizeof(uint32_t));
 }
 
 static void *carve(char **rest, size_t bytes)
@@ -252,9 +253,10 @@ static bool shard_rebuild(const struct hw_cache *cache, struct shard *shard, uin
 	shard->capacity = (uint32_t)capacity;
 	shard->entries = carve(&rest, capacity * sizeof(struct entry));
 	shard->expiries = cache->options.ttl_ns ? carve(&rest, capacity * sizeof(uint64_t)) : NULL;
-	shard->index = carve(&rest, capacity * sizeof(uint32_t));
+	size_t index_bytes = INDEX_PARTS * capacity * sizeof(uint32_t);
+	shard->index = carve(&rest, index_bytes);
 	shard->ghosts = carve(&rest, capacity * sizeof(uint32_t));
-	memset(shard->index, 0xff, capacity * sizeof(uint32_t));
+	memset(shard->index, 0xff, index_bytes);
 	memset(shard->ghosts, 0, capacity * sizeof(uint32_t));
 	shard->free = NONE;
 	shard->unused = shard->hand = 0;
@@ -314,6 +316,20 @@ static void drops_release(const struct hw_cache *cache, struct drops *drops)
 	drops->count = 0;
 }
 
+// Has the memory come that the next eviction from the small queue will need: until then it has time.
+static void shard_prefetch_oldest(const struct shard *shard)
+{
+	uint32_t at = shard->queues[SMALL].oldest;
+
+	if (at == NONE)
+		return;
+	uint64_t hash = key_hash(shard->entries[at].key);
+	__builtin_prefetch(hash_chain(shard, hash), 1);
+	__builtin_prefetch(ghost_set(shard, hash), 1);
+	if (shard->entries[at].newer != NONE)
+		__builtin_prefetch(&shard->entries[shard->entries[at].newer], 1);
+}
+
 // Makes room for one entry. The shard is not empty.
 static void shard_evict(
 	const struct hw_cache *cache, struct shard *shard, uint64_t now, struct drops *drops)
@@ -331,6 +347,7 @@ static void shard_evict(
 				drops);
 			if (from_small && !expired)
 				ghost_add(shard, hash);
+			shard_prefetch_oldest(shard);
 			return;
 		}
 		queue_remove(shard, at);
@@ -443,7 +460,6 @@ struct hw_cache *hw_cache_create(const struct hw_cache_options *options)
 		options->byte_limit ? (options->byte_limit + shards - 1) / shards : UINT64_MAX / 2;
 	for (uint64_t i = 0; i < shards; i++) {
 		struct shard *shard = &cache->shards[i];
-		pthread_mutex_init(&shard->lock, NULL);
 		shard->free = NONE;
 		for (unsigned name = SMALL; name < QUEUES; name++)
 			shard->queues[name] = (struct queue){NONE, NONE, 0};
@@ -462,7 +478,6 @@ void hw_cache_destroy(struct hw_cache *cache)
 	for (uint64_t i = 0; i < cache->shard_count; i++) {
 		struct shard *shard = &cache->shards[i];
 		hw_free(allocator, shard->block, block_bytes(cache, shard->capacity), LINE);
-		pthread_mutex_destroy(&shard->lock);
 	}
 	hw_free(allocator, cache, sizeof(*cache) + cache->shard_count * sizeof(struct shard),
 		_Alignof(struct hw_cache));
@@ -475,7 +490,7 @@ bool hw_cache_get(struct hw_cache *cache, uint64_t key, uint64_t *value)
 	struct drops drops;
 
 	drops.count = 0;
-	pthread_mutex_lock(&shard->lock);
+	light_lock_take(&shard->lock);
 	uint32_t at = shard_find(shard, key, hash);
 	if (at != NONE && entry_expired(shard, at, now)) {
 		entry_drop(cache, shard, at, HW_CACHE_EXPIRED, &drops);
@@ -494,7 +509,7 @@ bool hw_cache_get(struct hw_cache *cache, uint64_t key, uint64_t *value)
 	} else {
 		shard->stats.misses++;
 	}
-	pthread_mutex_unlock(&shard->lock);
+	light_lock_release(&shard->lock);
 	drops_release(cache, &drops);
 	return at != NONE;
 }
@@ -512,12 +527,12 @@ bool hw_cache_put(
 	if (__builtin_add_overflow(now, ttl_ns ? ttl_ns : cache->options.ttl_ns, &expiry))
 		expiry = UINT64_MAX;
 	do {
-		pthread_mutex_lock(&shard->lock);
+		light_lock_take(&shard->lock);
 		outcome = bytes > BYTES_MOST
 				  ? REFUSED
 				  : shard_put(cache, shard, hash, &wanted, expiry, now, &drops);
 		shard->stats.refused += outcome == REFUSED;
-		pthread_mutex_unlock(&shard->lock);
+		light_lock_release(&shard->lock);
 		drops_release(cache, &drops);
 	} while (outcome == DROPS_FULL);
 	return outcome == TAKEN;
@@ -531,14 +546,14 @@ bool hw_cache_delete(struct hw_cache *cache, uint64_t key)
 	struct drops drops;
 
 	drops.count = 0;
-	pthread_mutex_lock(&shard->lock);
+	light_lock_take(&shard->lock);
 	uint32_t at = shard_find(shard, key, hash);
 	if (at != NONE) {
 		expired = entry_expired(shard, at, now);
 		entry_drop(cache, shard, at, expired ? HW_CACHE_EXPIRED : HW_CACHE_DELETED, &drops);
 		shard_shrink(cache, shard);
 	}
-	pthread_mutex_unlock(&shard->lock);
+	light_lock_release(&shard->lock);
 	drops_release(cache, &drops);
 	return at != NONE && !expired;
 }
@@ -554,21 +569,21 @@ size_t hw_cache_sweep(struct hw_cache *cache, size_t entries)
 		shards--) {
 		struct shard *shard =
 			&cache->shards[atomic_load(&cache->sweep_shard) % cache->shard_count];
-		pthread_mutex_lock(&shard->lock);
+		light_lock_take(&shard->lock);
 		size_t left = entries < shard->unused ? entries : shard->unused;
 		entries -= left;
 		while (left) {
 			uint64_t before = shard->stats.expired;
 			left -= shard_sweep(cache, shard, left, now, &drops);
 			expired += shard->stats.expired - before;
-			pthread_mutex_unlock(&shard->lock);
+			light_lock_release(&shard->lock);
 			drops_release(cache, &drops);
-			pthread_mutex_lock(&shard->lock);
+			light_lock_take(&shard->lock);
 			// Others may have shrunk it meanwhile.
 			left = left < shard->unused ? left : shard->unused;
 		}
 		shard_shrink(cache, shard);
-		pthread_mutex_unlock(&shard->lock);
+		light_lock_release(&shard->lock);
 		if (entries)
 			atomic_fetch_add(&cache->sweep_shard, 1);
 	}
@@ -584,14 +599,14 @@ void hw_cache_clear(struct hw_cache *cache)
 		struct shard *shard = &cache->shards[i];
 		bool more = true;
 		while (more) {
-			pthread_mutex_lock(&shard->lock);
+			light_lock_take(&shard->lock);
 			for (unsigned name = SMALL; name < QUEUES; name++)
 				while (shard->queues[name].count && drops.count < DROPS)
 					entry_drop(cache, shard, shard->queues[name].oldest,
 						HW_CACHE_CLEARED, &drops);
 			more = shard->stats.entries;
 			shard_shrink(cache, shard);
-			pthread_mutex_unlock(&shard->lock);
+			light_lock_release(&shard->lock);
 			drops_release(cache, &drops);
 		}
 	}
@@ -603,7 +618,7 @@ struct hw_cache_stats hw_cache_stats(struct hw_cache *cache)
 
 	for (uint64_t i = 0; i < cache->shard_count; i++) {
 		struct shard *shard = &cache->shards[i];
-		pthread_mutex_lock(&shard->lock);
+		light_lock_take(&shard->lock);
 		sum.entries += shard->stats.entries;
 		sum.bytes += shard->stats.bytes;
 		sum.held_bytes += shard->stats.held_bytes;
@@ -612,7 +627,7 @@ struct hw_cache_stats hw_cache_stats(struct hw_cache *cache)
 		sum.evicted += shard->stats.evicted;
 		sum.expired += shard->stats.expired;
 		sum.refused += shard->stats.refused;
-		pthread_mutex_unlock(&shard->lock);
+		light_lock_release(&shard->lock);
 	}
 	return sum;
 }
