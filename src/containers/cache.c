@@ -243,8 +243,13 @@ static void entry_index(struct shard *shard, uint32_t at)
 static bool shard_rebuild(const struct hw_cache *cache, struct shard *shard, uint64_t capacity)
 {
 	struct hw_allocator *allocator = cache->registration.allocator;
-	struct shard old = *shard;
+	const struct entry *old_entries = shard->entries;
+	const uint64_t *old_expiries = shard->expiries;
+	char *old_block = shard->block;
+	uint64_t old_capacity = shard->capacity;
+	struct queue old_queues[QUEUES];
 
+	memcpy(old_queues, shard->queues, sizeof(old_queues));
 	capacity = (capacity + GHOSTS - 1) / GHOSTS * GHOSTS;
 	char *block = hw_alloc(allocator, block_bytes(cache, capacity), LINE), *rest = block;
 	if (!block)
@@ -262,18 +267,18 @@ static bool shard_rebuild(const struct hw_cache *cache, struct shard *shard, uin
 	shard->unused = shard->hand = 0;
 	for (unsigned name = SMALL; name < QUEUES; name++) {
 		shard->queues[name] = (struct queue){NONE, NONE, 0};
-		for (uint32_t from = old.queues[name].oldest; from != NONE;
-			from = old.entries[from].newer) {
+		for (uint32_t from = old_queues[name].oldest; from != NONE;
+			from = old_entries[from].newer) {
 			uint32_t at = entry_claim(shard);
-			shard->entries[at] = old.entries[from];
+			shard->entries[at] = old_entries[from];
 			if (shard->expiries)
-				shard->expiries[at] = old.expiries[from];
+				shard->expiries[at] = old_expiries[from];
 			queue_push(shard, name, at);
 			entry_index(shard, at);
 		}
 	}
 	shard->stats.held_bytes = block_bytes(cache, capacity);
-	hw_free(allocator, old.block, block_bytes(cache, old.capacity), LINE);
+	hw_free(allocator, old_block, block_bytes(cache, old_capacity), LINE);
 	return true;
 }
 
