@@ -273,7 +273,7 @@ struct growing {
 	atomic_uint number, wrong;
 };
 
-enum { GROWING = 20000 }; // of each thread that appends
+enum { GROWING = 10000 }; // of each thread that appends
 
 // Fresh memory, all 0, must not look complete.
 static struct event event_make(uint64_t number)

@@ -351,7 +351,7 @@ static void *torture_both(void *argument)
 	return NULL;
 }
 
-enum { PASSED = 40000 }; // objects from each taker to the givers
+enum { PASSED = 10000 }; // objects from each taker to the givers
 
 static void *torture_take(void *argument)
 {
