@@ -3,7 +3,8 @@
 
 #include <time.h>
 
-enum { TRIES = 200, SLEEP_NS = 20000 };
+// So many tries take as long as going to sleep would: what is held for longer is worth it.
+enum { TRIES = 4000, SLEEP_NS = 20000 };
 
 // Looks before it tries: trying alone would take the line away from the holder.
 void light_lock_wait(struct light_lock *lock)
