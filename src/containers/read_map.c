@@ -272,8 +272,8 @@ static inline bool get_end(
 
 // From the home bucket on, in a read section, which it ends. Out of line and called last, so that hw_read_map_get()
 // needs no register saved: what the caller keeps in it would go through memory from one lookup to the next.
-static __attribute__((noinline)) bool table_get_slowly(const struct table *table,
-	struct hw_epoch_reader *reader, uint64_t key, uint64_t *value)
+static __attribute__((noinline)) bool table_get_slowly(
+	const struct table *table, struct hw_epoch_reader *reader, uint64_t key, uint64_t *value)
 {
 	size_t at = bucket_home(table, key), left = table->bucket_count;
 	uint64_t read = 0;
