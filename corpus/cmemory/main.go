@@ -21,7 +21,7 @@ var passed int
 // Text is handed to a C library, and nobody frees the copy.
 func passStrings(cured bool) {
 	text := strings.Repeat("a line for the library\n", 50000)
-	for i := 0; i < 96; i++ {
+	for i := 0; i < 192; i++ {
 		copied := C.CString(text)
 		passed += int(C.strlen(copied))
 		if cured {
@@ -39,7 +39,7 @@ func main() {
 		// A library that takes much beside a program that has as much itself.
 		"c-library": func() {
 			passStrings(false)
-			for i := 0; i < 80; i++ {
+			for i := 0; i < 160; i++ {
 				kept = append(kept, make([]byte, 1<<20))
 			}
 		},

@@ -155,7 +155,7 @@ static struct error *pile_suspect(struct piles *piles, uint32_t label)
 struct error *suspicions_shared(struct suspicions *suspicions)
 {
 	const struct lineage *lineage = suspicions->lineage;
-	_cleanup_free_ uint32_t *holder = malloc(lineage->count * sizeof(*holder));
+	_cleanup_free_ uint32_t *holder = calloc(lineage->count, sizeof(*holder));
 	_cleanup_free_ struct pile *items = calloc(lineage->new->label_count + 1, sizeof(*items));
 	struct piles piles = {suspicions, holder, items};
 
