@@ -188,7 +188,11 @@ static void split_runtime(struct process *process)
 		take(process, ACCOUNT_HEAP_PROFILE, counters->profile);
 		take(process, ACCOUNT_GC_METADATA, gc);
 	}
-	take(process, ACCOUNT_OTHER_RUNTIME, process->runtime);
+	// The kernel puts what malloc maps next to what the runtime has mapped, and makes one mapping of both.
+	bool mixed = process->has_libraries && counters->others_known;
+	if (mixed)
+		take(process, ACCOUNT_OTHER_RUNTIME, counters->other);
+	take(process, mixed ? ACCOUNT_C_HEAP : ACCOUNT_OTHER_RUNTIME, process->runtime);
 }
 
 struct error *ledger_count_process(struct ledger *ledger, const struct analysis *analysis)
