@@ -23,7 +23,7 @@ import time
 import corpus
 from hostile import start_go, undisturbed
 
-COMMANDS = ['report', 'paths', 'rss', 'dump', 'snap', 'core-handler', 'version', 'help']
+COMMANDS = ['report', 'diff', 'paths', 'rss', 'dump', 'snap', 'core-handler', 'version', 'help']
 
 
 def run(*arguments, **options):
