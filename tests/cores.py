@@ -70,13 +70,17 @@ def essence(report):
         return sorted(tuple(row[field] for field in fields) for row in report[name]
                       if not any('runtime.' in str(row[field]) for field in fields))
     return {
-        'live': [report['heap'][key] for key in ('live_bytes', 'live_objects', 'garbage_bytes')],
+        # Not garbage: the runtime itself makes some, whenever it likes.
+        'live': [report['heap'][key] for key in ('live_bytes', 'live_objects')],
         'types': rows('types', 'type', 'objects', 'bytes'),
-        'holders': rows('holders', 'name', 'kind', 'retained_bytes', 'objects'),
+        # The runtime forgets stopped timers when it comes across them; until then it holds them, too.
+        'holders': [row for row in rows('holders', 'name', 'kind', 'retained_bytes', 'objects')
+                    if row[0] != 'main.armed'],
         'findings': sorted((row['rule'], row['bytes'], row['objects'], row['type']) for row in report['findings']),
         'agreement': [report['agreement'][key] for key in ('comparable', 'missing', 'extra', 'impossible')],
         'notes': report['notes'],
-        'ledger': {row['account']: row['bytes'] for row in report['ledger']},
+        # Nor idle spans: the runtime gives their pages back in the background.
+        'ledger': {row['account']: row['bytes'] for row in report['ledger'] if row['account'] != 'idle spans'},
     }
 
 
