@@ -39,6 +39,13 @@ static bool mark_words(void *context, const struct word_group *group)
 	return true;
 }
 
+static void mark_queued(struct marker *marker)
+{
+	while (marker->work.count && !marker->no_memory)
+		heap_scan_object(marker->reader, marker->work.items[--marker->work.count],
+			mark_words, marker);
+}
+
 static void mark_all(struct marker *marker, bool precise, root_filter filter)
 {
 	const struct observation *observation = marker->observation;
@@ -47,9 +54,7 @@ static void mark_all(struct marker *marker, bool precise, root_filter filter)
 		const struct root *root = &observation->roots.list.items[i];
 		if (root->precise == precise && (!filter || filter(observation, root)))
 			mark(marker, root->value, precise);
-		while (marker->work.count && !marker->no_memory)
-			heap_scan_object(marker->reader, marker->work.items[--marker->work.count],
-				mark_words, marker);
+		mark_queued(marker);
 	}
 }
 
@@ -69,20 +74,58 @@ static struct error *marker_finish(struct marker *marker)
 	return marker->no_memory ? error_no_memory() : NULL;
 }
 
+// Hands the bitmap over, unless it failed.
+static struct error *marker_result(struct marker *marker, uint64_t **out)
+{
+	struct error *err = marker_finish(marker);
+
+	if (err)
+		free(marker->bits);
+	else
+		*out = marker->bits;
+	return err;
+}
+
 struct error *observation_reach(struct observation *observation, root_filter filter, uint64_t **out)
 {
 	struct marker marker;
 	struct error *err = marker_init(&marker, observation);
 
-	if (!err) {
-		mark_all(&marker, true, filter);
-		err = marker_finish(&marker);
-	}
-	if (err)
+	if (err) {
 		free(marker.bits);
-	else
-		*out = marker.bits;
-	return err;
+		return err;
+	}
+	mark_all(&marker, true, filter);
+	return marker_result(&marker, out);
+}
+
+// Stacks lie in spans that are managed by hand, as other things do, but only they have elements
+// (runtime/stack.go, stackpoolalloc and stackalloc).
+struct error *observation_reach_from_stacks(struct observation *observation, uint64_t **out)
+{
+	const struct heap *heap = observation->heap;
+	struct marker marker;
+	struct error *err = marker_init(&marker, observation);
+
+	if (err) {
+		free(marker.bits);
+		return err;
+	}
+	for (uint32_t s = 0; s < heap->span_count; s++) {
+		const struct span *span = &heap->spans[s];
+		uint64_t words[GO_PAGE_SIZE / 8];
+
+		if (span->state != SPAN_MANUAL || !span->elem_size)
+			continue;
+		for (uint32_t page = 0; page < span->pages; page++) {
+			target_read_sparse(observation->target,
+				span->base + (uint64_t)page * GO_PAGE_SIZE, words, sizeof(words));
+			for (size_t i = 0; i < ARRAY_COUNT(words); i++)
+				mark(&marker, words[i], false);
+			mark_queued(&marker);
+		}
+	}
+	return marker_result(&marker, out);
 }
 
 struct error *observation_mark(struct observation *observation)

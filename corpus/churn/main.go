@@ -103,6 +103,20 @@ func init() {
 			pause(i * 8)
 		}
 	}
+	workers["leftovers"] = func() { // each is preempted with its predecessor's pointers still in its frame
+		for {
+			done := make(chan *node)
+			go func() {
+				for start := time.Now(); time.Since(start) < 100*time.Millisecond; {
+					for j := 0; j < 10000000; j++ {
+						sinks[3]++
+					}
+				}
+				done <- tree(1)
+			}()
+			<-done
+		}
+	}
 	workers["channels"] = func() {
 		requests, replies := make(chan *node, 8), make(chan wide)
 		for k := 0; k < 4; k++ {

@@ -64,17 +64,17 @@ var planted, never = make(chan bool), make(chan bool)
 // drop makes objects that nothing refers to: linked, so that one false reference would be seen many times over.
 // It runs in a goroutine of its own, whose stack is gone before anybody looks.
 func drop() {
-	done := make(chan bool)
+	others := runtime.NumGoroutine()
 	go func() {
 		var list *leaver
 		for i := 0; i < leavers; i++ {
 			list = &leaver{id: i, next: list}
 		}
 		list = nil
-		done <- true
 	}()
-	<-done
-	time.Sleep(20 * time.Millisecond) // until that goroutine has left its stack
+	for runtime.NumGoroutine() > others {
+		time.Sleep(time.Millisecond)
+	}
 }
 
 //go:noinline
