@@ -35,6 +35,19 @@ static bool type_is_runtimes(const char *type)
 	return !strncmp(type_element(type), "runtime.", 8);
 }
 
+// Maps and channels whose own types are not known are called after what the runtime makes them of (runtime/map.go, up to
+// 1.23; runtime/chan.go), and belong to the program all the same.
+static bool type_is_kept_by_runtime(const char *type)
+{
+	static const char *const programs[] = {
+		"runtime.hmap", "runtime.bmap", "runtime.mapextra", "runtime.hchan"};
+
+	for (size_t i = 0; i < ARRAY_COUNT(programs); i++)
+		if (!strcmp(type_element(type), programs[i]))
+			return false;
+	return type_is_runtimes(type);
+}
+
 bool snapshot_is_part(const struct snapshot *snapshot, uint32_t object)
 {
 	static const char *const prefixes[] = {
@@ -311,7 +324,7 @@ static enum keeper_kind holder_keeper(const struct snapshot *snapshot, uint32_t 
 	// Variables of stripped programs are called after their type and the functions that use them.
 	if (strcmp(kind, "global") != 0 || !strncmp(name, "runtime.", 8) ||
 		!strncmp(name, "sync.", 5) || strstr(name, " used by runtime.") ||
-		type_is_runtimes(snapshot_type(snapshot, holder)))
+		type_is_kept_by_runtime(snapshot_type(snapshot, holder)))
 		return KEEPER_RUNTIME;
 	return KEEPER_GLOBAL;
 }
@@ -326,7 +339,7 @@ static struct error *keepers_fill(struct lineage *lineage)
 		if (i >= lineage->new->object_count)
 			keeper[i] = holder_keeper(lineage->new, i);
 		else
-			keeper[i] = type_is_runtimes(snapshot_type(lineage->new, i))
+			keeper[i] = type_is_kept_by_runtime(snapshot_type(lineage->new, i))
 					    ? (uint32_t)KEEPER_RUNTIME
 					    : NODE_UNKNOWN;
 	}
