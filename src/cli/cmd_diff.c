@@ -3,25 +3,15 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "base/units.h"
 #include "cli/common.h"
 #include "diff/diff.h"
 
-enum { TARGETS_MAX = 32, TOP_DEFAULT = 6, TOP_MAX = 1000 };
+enum { TARGETS_MAX = 32, TOP_DEFAULT = 6 };
 
 struct diff_arguments {
 	struct common_arguments common;
 	const char *targets[TARGETS_MAX];
 	uint32_t count;
-	unsigned top;     // 0: not said
-	uint64_t fail_on; // UINT64_MAX: never
-};
-
-static const struct argp_option option_list[] = {
-	{"top", 'n', "N", 0, "Rows in each table (6)", 0},
-	{"fail-on", 'f', "BYTES", 0,
-		"Exit with 1 when findings amount to BYTES (64K, 10M, 1G) or more", 0},
-	{0},
 };
 
 static error_t target_add(
@@ -49,13 +39,6 @@ static error_t parse(int key, char *argument, struct argp_state *state)
 	case ARGP_KEY_INIT:
 		state->child_inputs[0] = &arguments->common;
 		return 0;
-	case 'n':
-		return command_number(state, "--top", argument, TOP_MAX, &arguments->top);
-	case 'f':
-		if (!parse_bytes(argument, &arguments->fail_on))
-			return 0;
-		return command_mistake(state,
-			error_create(ERROR_USAGE, "--fail-on takes a size such as 64K, 10M or 1G"));
 	case ARGP_KEY_ARG:
 		return target_add(arguments, argument, state);
 	case ARGP_KEY_END:
@@ -69,13 +52,12 @@ static error_t parse(int key, char *argument, struct argp_state *state)
 }
 
 static const struct argp argp = {
-	.options = option_list,
 	.parser = parse,
 	.args_doc = "OLD [...] NEW",
 	.doc = "What grew between looks at a program, what appeared, who holds it?\v"
 	       "Each is a snapshot, a core file or the id of a running process, the oldest first. "
 	       "Three looks or more tell growth that goes on from warming up.",
-	.children = common_children,
+	.children = findings_children,
 };
 
 // A process or core is analysed and written to a file in memory.
@@ -115,11 +97,9 @@ static struct error *looks_take(
 
 static struct error *write_diff(const struct diff_arguments *arguments, const struct diff *diff)
 {
-	struct style style = terminal_style(
-		arguments->common.color, arguments->top ? arguments->top : TOP_DEFAULT);
+	struct style style = common_style(&arguments->common, TOP_DEFAULT);
 	_cleanup_text_ struct text text = TEXT_INIT;
 
-	style.everything = arguments->top != 0;
 	struct error *err =
 		arguments->common.json ? diff_json(diff, &text) : diff_text(diff, &style, &text);
 
@@ -128,7 +108,7 @@ static struct error *write_diff(const struct diff_arguments *arguments, const st
 
 static struct error *run(const struct command *command, int argc, char **argv, int *status)
 {
-	struct diff_arguments arguments = {.fail_on = UINT64_MAX};
+	struct diff_arguments arguments = {0};
 	struct snapshot *looks[TARGETS_MAX] = {NULL};
 	struct diff *diff = NULL;
 	struct error *err = command_parse(command, argc, argv, &arguments);
@@ -141,9 +121,8 @@ static struct error *run(const struct command *command, int argc, char **argv, i
 	if (err)
 		return err;
 	err = write_diff(&arguments, diff);
-	uint64_t bytes = diff_held_for_nothing(diff);
-	if (!err && bytes && bytes >= arguments.fail_on)
-		*status = 1;
+	if (!err)
+		*status = common_verdict(&arguments.common, diff_held_for_nothing(diff));
 	diff_destroy(diff);
 	return err;
 }

@@ -1,12 +1,13 @@
 // What the commands that examine a target have in common. See common.h.
 #include "cli/common.h"
 
-#include "output/snapshot.h"
-
 #include <stdio.h>
 
 #include "base/log.h"
+#include "base/units.h"
+#include "output/snapshot.h"
 
+enum { TOP_MAX = 1000 };
 enum { KEY_JSON = 0x100, KEY_STOP, KEY_FORK, KEY_COLOR, KEY_NO_PROGRESS, KEY_EXE };
 
 static const struct argp_option source_options[] = {
@@ -32,6 +33,13 @@ static const struct argp_option display_options[] = {
 	{0},
 };
 
+static const struct argp_option findings_options[] = {
+	{"top", 'n', "N", 0, "Rows in each table (10; of diff 6), also such as hardly matter", 0},
+	{"fail-on", 'f', "BYTES", 0,
+		"Exit with 1 when findings amount to BYTES (64K, 10M, 1G) or more", 0},
+	{0},
+};
+
 static const struct argp_option file_options[] = {
 	{"output", 'o', "FILE", 0, "Where it goes", 0},
 	{0},
@@ -43,6 +51,7 @@ error_t common_parse(int key, char *argument, struct argp_state *state)
 
 	switch (key) {
 	case ARGP_KEY_INIT:
+		arguments->fail_on = UINT64_MAX;
 		if (state->child_inputs)
 			state->child_inputs[0] = arguments;
 		return 0;
@@ -56,6 +65,13 @@ error_t common_parse(int key, char *argument, struct argp_state *state)
 	case 'o':
 		arguments->file = argument;
 		return 0;
+	case 'n':
+		return command_number(state, "--top", argument, TOP_MAX, &arguments->top);
+	case 'f':
+		if (!parse_bytes(argument, &arguments->fail_on))
+			return 0;
+		return command_mistake(state,
+			error_create(ERROR_USAGE, "--fail-on takes a size such as 64K, 10M or 1G"));
 	case KEY_JSON:
 		arguments->json = true;
 		arguments->json_file = argument;
@@ -112,6 +128,10 @@ static const struct argp_child watch_children[] = {{&watch_argp, 0, NULL, 0}, {0
 static const struct argp display_argp = {
 	.options = display_options, .parser = common_parse, .children = watch_children};
 const struct argp_child common_children[] = {{&display_argp, 0, NULL, 0}, {0}};
+
+static const struct argp findings_argp = {
+	.options = findings_options, .parser = common_parse, .children = common_children};
+const struct argp_child findings_children[] = {{&findings_argp, 0, NULL, 0}, {0}};
 
 static const struct argp snap_argp = {
 	.options = file_options, .parser = parse_file, .children = watch_children};
@@ -181,6 +201,20 @@ struct error *common_report(const struct common_arguments *arguments,
 	err = report_build(analysis, options, out);
 	analysis_close(analysis);
 	return err;
+}
+
+struct style common_style(const struct common_arguments *arguments, unsigned top)
+{
+	struct style style =
+		terminal_style(arguments->color, arguments->top ? arguments->top : top);
+
+	style.everything = arguments->top != 0;
+	return style;
+}
+
+int common_verdict(const struct common_arguments *arguments, uint64_t bytes)
+{
+	return bytes && bytes >= arguments->fail_on;
 }
 
 struct error *common_output(const struct common_arguments *arguments, const struct text *text)
