@@ -1,11 +1,14 @@
 """Go programs of the corpus as subjects of tests: build them, start them, examine them, stop them."""
+import concurrent.futures
 import json
 import os
 import select
 import subprocess
+import sys
 import time
 
 TOP = os.path.join(os.path.dirname(os.path.abspath(__file__)), '..')
+MIB = 1 << 20
 HEAPWHY = os.environ.get('HEAPWHY', os.path.join(TOP, 'build', 'heapwhy'))
 
 
@@ -29,6 +32,44 @@ def build(version, variant, program):
     if done.returncode:
         raise RuntimeError(f'{program} does not build with go {version} {variant}: {done.stderr.strip()[-500:]}')
     return done.stdout.strip()
+
+
+def lines(program):
+    """The lines of corpus/PROGRAM/expected.txt, without comments."""
+    with open(os.path.join(TOP, 'corpus', program, 'expected.txt')) as file:
+        return [line for line in file if line.strip() and not line.startswith('#')]
+
+
+def describe(findings):
+    return ', '.join(f'{f["rule"]} {f["bytes"] / MIB:.2f} MiB of {f["type"] or "?"}' for f in findings) or 'nothing'
+
+
+def run_cell(version, way, program_name, names, run):
+    """Has cases judged of a program built with that version, that way; prints what is wrong. Returns how many fail.
+
+    run(program, case) returns what is wrong with it, a sentence each.
+    """
+    label = f'{program_name} go {version} {way}'
+
+    def attempt(program, case):
+        try:
+            return run(program, case)
+        except (RuntimeError, OSError, ValueError, KeyError) as error:
+            return [f'{type(error).__name__}: {error}']
+
+    try:
+        program = build(version, way, program_name)
+        with concurrent.futures.ThreadPoolExecutor(2) as pool:
+            results = list(zip(names, pool.map(lambda case: attempt(program, case), names)))
+    except (RuntimeError, OSError) as error:
+        results = [('build', [str(error)])]
+    bad = [(case, wrong) for case, wrong in results if wrong]
+    for case, wrong in bad:
+        print(f'not ok - {label} {case}: {"; ".join(wrong)}')
+    if not bad:
+        print(f'ok - {label}: {len(results)} cases, nothing missed, no false alarm')
+    sys.stdout.flush()
+    return len(bad)
 
 
 class Subject:

@@ -10,7 +10,6 @@ each; otherwise a line says how many cases of a version hold. The output is TAP.
 expected.
 """
 import argparse
-import concurrent.futures
 import os
 import re
 import subprocess
@@ -18,7 +17,6 @@ import sys
 
 import corpus
 
-MIB = 1 << 20
 WAYS = ['plain', 'stripped']
 PART = 4  # of the versions in between a quarter of the cases is tried, another one for each
 
@@ -27,31 +25,35 @@ def number(version):
     return tuple(int(part) for part in version.split('.'))
 
 
+class Versions:
+    """From one version of Go to another: "1.22..1.23", "..1.23", "1.26..", "1.21", "all"."""
+
+    def __init__(self, text):
+        first, dots, last = text.partition('..')
+        self.first, self.last = ('', '') if text == 'all' else (first, last if dots else first)
+
+    def __contains__(self, version):
+        return ((not self.first or number(version) >= number(self.first))
+                and (not self.last or number(version) <= number(self.last)))
+
+
 class Expectation:
     """A line of expected.txt."""
 
     def __init__(self, line):
         self.case, rules, size, versions, remedy = line.split()
         self.rules = rules.split('|')
-        self.low, self.high = (float(value) * MIB for value in size.split('..'))
-        self.first, self.last = versions.split('..') if versions != 'all' else ('', '')
-        self.proved = remedy.startswith('proved')
-        self.named = remedy.endswith(',named')
-        self.fleeting = remedy.endswith(',fleeting')
-
-    def holds_for(self, version):
-        return ((not self.first or number(version) >= number(self.first))
-                and (not self.last or number(version) <= number(self.last)))
+        self.low, self.high = (float(value) * corpus.MIB for value in size.split('..'))
+        self.versions = Versions(versions)
+        self.proved = remedy == 'proved'
 
 
 def expectations():
-    with open(os.path.join(corpus.TOP, 'corpus', 'leaks', 'expected.txt')) as file:
-        lines = [Expectation(line) for line in file if line.strip() and not line.startswith('#')]
-    return {line.case: line for line in lines}
-
-
-def describe(findings):
-    return ', '.join(f'{f["rule"]} {f["bytes"] / MIB:.2f} MiB of {f["type"] or "?"}' for f in findings) or 'nothing'
+    """For each case its lines, of which the first that is about the version counts."""
+    lines = {}
+    for line in map(Expectation, corpus.lines('leaks')):
+        lines.setdefault(line.case, []).append(line)
+    return lines
 
 
 def remedy_error(subject, findings):
@@ -64,30 +66,31 @@ def remedy_error(subject, findings):
     return []
 
 
+def finding_errors(subject, report, expected):
+    """What is wrong with the findings of a leak."""
+    right = [f for f in report['findings'] if f['rule'] in expected.rules]
+    others = [f for f in report['findings'] if f['rule'] not in expected.rules]
+    wrong = []
+    if not expected.low <= sum(f['bytes'] for f in right) <= expected.high:
+        wrong.append(f'{"|".join(expected.rules)} of {expected.low / corpus.MIB:.1f} to {expected.high / corpus.MIB:.1f} MiB '
+                     f'expected, found {corpus.describe(right)}')
+    if others:
+        wrong.append(f'false alarm: {corpus.describe(others)}')
+    if expected.proved and not wrong:
+        wrong += remedy_error(subject, right)
+    return wrong
+
+
 def run_case(program, case, expected):
-    """What is wrong with the findings of one case, a sentence each."""
-    try:
-        with corpus.Subject([program, case]) as subject:
-            examination = corpus.Examination(subject.pid, '--json')
-            if examination.status != 0 or not examination.report:
-                return [f'exit {examination.status}: {examination.errors.strip()[-200:]}']
-            findings = examination.report['findings']
-            if not expected:
-                return [f'false alarm: {describe(findings)}'] if findings else []
-            right = [f for f in findings if f['rule'] in expected.rules]
-            others = [f for f in findings if f['rule'] not in expected.rules]
-            total = sum(f['bytes'] for f in right)
-            wrong = []
-            if not expected.low <= total <= expected.high:
-                wrong.append(f'{"|".join(expected.rules)} of {expected.low / MIB:.1f} to {expected.high / MIB:.1f} MiB '
-                             f'expected, found {describe(right)}')
-            if others:
-                wrong.append(f'false alarm: {describe(others)}')
-            if expected.proved and not wrong:
-                wrong += remedy_error(subject, right)
-            return wrong
-    except (RuntimeError, OSError, ValueError, KeyError) as error:
-        return [f'{type(error).__name__}: {error}']
+    """What is wrong with the report on one case, a sentence each."""
+    with corpus.Subject([program, case]) as subject:
+        examination = corpus.Examination(subject.pid, '--json')
+        report = examination.report
+        if examination.status != 0 or not report:
+            return [f'exit {examination.status}: {examination.errors.strip()[-200:]}']
+        if not expected:
+            return [f'false alarm: {corpus.describe(report["findings"])}'] if report['findings'] else []
+        return finding_errors(subject, report, expected)
 
 
 def facts_errors(names):
@@ -121,31 +124,13 @@ def choose(names, versions, version, way):
     return names[turn % PART::PART]
 
 
-def run_cell(version, way, names, expected, program_name='leaks'):
+def run_cell(version, way, program_name, names, expected):
     """Runs the cases with one version, built one way. Returns how many failed."""
-    label = f'{program_name} go {version} {way}'
+    def run(program, case):
+        line = next((line for line in expected.get(case, ()) if version in line.versions), None)
+        return run_case(program, case, line)
 
-    def run(case):
-        line = expected.get(case)
-        if way == 'stripped' and line and line.named:
-            return []
-        holds = line and line.holds_for(version)
-        wrong = run_case(program, case, line if holds else None)
-        return run_case(program, case, line) if wrong and line and line.fleeting and not holds else wrong
-
-    try:
-        program = corpus.build(version, way, program_name)
-        with concurrent.futures.ThreadPoolExecutor(2) as pool:
-            results = list(zip(names, pool.map(run, names)))
-    except (RuntimeError, OSError) as error:
-        results = [('build', [str(error)])]
-    bad = [(case, wrong) for case, wrong in results if wrong]
-    for case, wrong in bad:
-        print(f'not ok - {label} {case}: {"; ".join(wrong)}')
-    if not bad:
-        print(f'ok - {label}: {len(results)} cases, nothing missed, no false alarm')
-    sys.stdout.flush()
-    return len(bad)
+    return corpus.run_cell(version, way, program_name, names, run)
 
 
 def main():
@@ -166,10 +151,10 @@ def main():
     for version in versions:
         for way in options.ways.split(','):
             cases = options.cases or (names if options.versions else choose(names, versions, version, way))
-            failed += run_cell(version, way, cases, expected)
+            failed += run_cell(version, way, 'leaks', cases, expected)
     if not options.cases:
         for version in (versions[0], versions[-1]):
-            failed += run_cell(version, 'cgo', c_names, expected, 'cmemory')
+            failed += run_cell(version, 'cgo', 'cmemory', c_names, expected)
         all_names = {'leaks': names, 'cmemory': c_names, 'growth': cases_of('growth', versions[0], 'plain')}
         wrong = facts_errors(all_names)
         print(f'not ok - facts: {"; ".join(wrong)}' if wrong else 'ok - each fact has its cases, or a reason why not')

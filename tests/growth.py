@@ -9,7 +9,6 @@ Each case runs in a process of its own, of which a snapshot is taken after each 
 corpus/growth/expected.txt says what is expected.
 """
 import argparse
-import concurrent.futures
 import os
 import subprocess
 import sys
@@ -17,7 +16,6 @@ import tempfile
 
 import corpus
 
-MIB = 1 << 20
 STEPS = 3
 
 
@@ -27,13 +25,7 @@ class Expectation:
     def __init__(self, line):
         self.case, looks, self.rules, size, self.type = line.split()
         self.looks = [int(number) for number in looks.split(',')]
-        self.low, self.high = (float(value) * MIB for value in size.split('..'))
-
-
-def expectations():
-    with open(os.path.join(corpus.TOP, 'corpus', 'growth', 'expected.txt')) as file:
-        lines = [Expectation(line) for line in file if line.strip() and not line.startswith('#')]
-    return {line.case: line for line in lines}
+        self.low, self.high = (float(value) * corpus.MIB for value in size.split('..'))
 
 
 def snapshots(program, case, folder):
@@ -50,55 +42,29 @@ def snapshots(program, case, folder):
     return files
 
 
-def describe(findings):
-    return ', '.join(f'{f["rule"]} {f["bytes"] / MIB:.2f} MiB of {f["type"]}' for f in findings) or 'nothing'
-
-
 def look_errors(findings, looks, expected, named):
     """What is wrong with what so many looks found."""
     if not expected or looks not in expected.looks:
-        return [f'{looks} looks: false alarm: {describe(findings)}'] if findings else []
+        return [f'{looks} looks: false alarm: {corpus.describe(findings)}'] if findings else []
     low, high = (bytes_ * (looks - 1) for bytes_ in (expected.low, expected.high))
     if (len(findings) != 1 or findings[0]['rule'] not in expected.rules.split('|') or not low <= findings[0]['bytes'] <= high
             or (named and expected.type not in ('-', findings[0]['type']))):
-        return [f'{looks} looks: {expected.rules} of {low / MIB:.1f} to {high / MIB:.1f} MiB of {expected.type} expected, '
-                f'found {describe(findings)}']
+        return [f'{looks} looks: {expected.rules} of {low / corpus.MIB:.1f} to {high / corpus.MIB:.1f} MiB of {expected.type} expected, '
+                f'found {corpus.describe(findings)}']
     return []
 
 
 def run_case(program, case, expected, named):
     """What is wrong with the findings of one case, a sentence each."""
     wrong = []
-    try:
-        with tempfile.TemporaryDirectory() as folder:
-            files = snapshots(program, case, folder)
-            for looks in range(2, STEPS + 1):
-                examination = corpus.Examination('diff', '--json', *files[:looks])
-                if examination.status or not examination.report:
-                    return [f'exit {examination.status}: {examination.errors.strip()[-200:]}']
-                wrong += look_errors(examination.report['findings'], looks, expected, named)
-    except (RuntimeError, OSError, ValueError, KeyError) as error:
-        wrong.append(f'{type(error).__name__}: {error}')
+    with tempfile.TemporaryDirectory() as folder:
+        files = snapshots(program, case, folder)
+        for looks in range(2, STEPS + 1):
+            examination = corpus.Examination('diff', '--json', *files[:looks])
+            if examination.status or not examination.report:
+                return [f'exit {examination.status}: {examination.errors.strip()[-200:]}']
+            wrong += look_errors(examination.report['findings'], looks, expected, named)
     return wrong
-
-
-def run_cell(version, way, names, expected):
-    """Runs cases with one version, built one way. Returns how many failed."""
-    label = f'go {version} {way}'
-    try:
-        program = corpus.build(version, way, 'growth')
-        with concurrent.futures.ThreadPoolExecutor(2) as pool:
-            wrong = pool.map(lambda case: run_case(program, case, expected.get(case), way == 'plain'), names)
-            results = list(zip(names, wrong))
-    except (RuntimeError, OSError) as error:
-        results = [('build', [str(error)])]
-    bad = [(case, wrong) for case, wrong in results if wrong]
-    for case, wrong in bad:
-        print(f'not ok - {label} {case}: {"; ".join(wrong)}')
-    if not bad:
-        print(f'ok - {label}: {len(results)} cases, nothing missed, no false alarm')
-    sys.stdout.flush()
-    return len(bad)
 
 
 def say(name, examination, status, *words):
@@ -140,7 +106,7 @@ def main():
     parser.add_argument('cases', nargs='*')
     options = parser.parse_args()
     versions = corpus.versions()
-    expected = expectations()
+    expected = {line.case: line for line in map(Expectation, corpus.lines('growth'))}
     names = subprocess.check_output([corpus.build(versions[-1], 'plain', 'growth')], text=True).split()
     failed = 0
     unknown = set(expected) - set(names)
@@ -153,7 +119,8 @@ def main():
     else:
         cells = [(versions[0], 'plain'), (versions[-1], 'stripped')]
     for version, way in cells:
-        failed += run_cell(version, way, options.cases or names, expected)
+        failed += corpus.run_cell(version, way, 'growth', options.cases or names,
+                                  lambda program, case: run_case(program, case, expected.get(case), way == 'plain'))
     if not options.cases:
         failed += run_command(versions[-1])
     return 1 if failed else 0

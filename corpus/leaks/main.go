@@ -24,6 +24,7 @@ type leak struct {
 	build  func() // keeps its memory by globals or by goroutines
 	remedy func() // may be nil
 	use    func() // may be nil: done again after every collection, like the traffic of a service
+	last   func() // may be nil: done once there are no more collections
 }
 
 var leaks = map[string]leak{}
@@ -72,6 +73,9 @@ func settle(l leak) uint64 {
 			l.use()
 		}
 	}
+	if l.last != nil {
+		l.last()
+	}
 	runtime.ReadMemStats(&m)
 	return m.HeapAlloc
 }
@@ -104,7 +108,7 @@ func main() {
 		if l.remedy != nil {
 			l.remedy()
 		}
-		l.use = nil
+		l.use, l.last = nil, nil
 		fmt.Printf("ready heap_alloc=%d\n", settle(l))
 	}
 }
