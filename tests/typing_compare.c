@@ -139,11 +139,14 @@ static bool same_thing(const char *a, const char *b)
 }
 
 // The same thing by a name that says less of it, but nothing wrong: code that instances of a generic function share names
-// the shape of their types, and what is a map may be known without its type.
+// the shape of their types, what is a map may be known without its type, and a map's type may be known but for which of
+// those that look the same it is.
 static bool says_less(const char *less, const char *more)
 {
 	const char *shape = strstr(less, "go.shape.");
 
+	if (strstr(less, " or alike"))
+		return !strncmp(less, more, strcspn(less, "["));
 	return shape ? !strncmp(less, more, (size_t)(shape - less))
 		     : !strcmp(less, "runtime.hmap") && !strncmp(more, "map[", 4);
 }

@@ -161,6 +161,7 @@ static void (*const steps[])(struct typing *typing) = {
 	typing_claim_frames,
 	typing_claim_interfaces,
 	typing_claim_words,
+	typing_claim_maps,
 };
 
 static struct error *typing_steps(struct typing *typing)

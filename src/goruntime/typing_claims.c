@@ -66,7 +66,7 @@ const struct go_type *typing_object_type(const struct typing *typing, object_id 
 }
 
 // Names that stand for several types.
-static bool type_is_vague(const struct typing *typing, const struct go_type *type)
+bool typing_type_is_vague(const struct typing *typing, const struct go_type *type)
 {
 	return type == typing->known.some_timer || type == typing->known.plain_chan ||
 	       strstr(type->name, "go.shape.");
@@ -99,7 +99,7 @@ static uint64_t claim_rank(
 	if (flags & CLAIM_ARRAY && type->kind != GO_STRUCT && !type->pointer_bytes)
 		rank /= 2;
 	rank = ((rank * 16 + type_shells(type)) * 2 + type->synthetic) * 2 +
-	       !type_is_vague(typing, type);
+	       !typing_type_is_vague(typing, type);
 	return rank + 2;
 }
 
@@ -144,8 +144,9 @@ static bool claim_refines(const struct typing *typing, uint32_t claim, uint32_t 
 	const struct go_type *less = type_by_id(typing->types, claim_type_id(firm));
 
 	return !(claim & CLAIM_ARRAY) == !(firm & CLAIM_ARRAY) && type->size == less->size &&
-	       type->kind == less->kind && !less->synthetic && !type_is_vague(typing, type) &&
-	       (type->synthetic || type_is_vague(typing, less));
+	       type->kind == less->kind && !less->synthetic &&
+	       !typing_type_is_vague(typing, type) &&
+	       (type->synthetic || typing_type_is_vague(typing, less));
 }
 
 static void claim_whole(struct typing *typing, const struct span *span, object_id id,
@@ -203,6 +204,19 @@ static bool mask_agrees(struct typing *typing, const struct span *span, object_i
 		want &= (UINT64_C(1) << total) - 1;
 	}
 	return have == want;
+}
+
+bool span_has_pointer_bits(const struct heap *heap, const struct span *span)
+{
+	return span->elem_size <= BITS_OBJECT_MAX ||
+	       heap->runtime->layout.pointer_bits != POINTER_BITS_HEADER;
+}
+
+bool typing_mask_allows(struct typing *typing, const struct span *span, object_id id,
+	uint64_t offset, const struct go_type *type, uint64_t count)
+{
+	return !span_has_pointer_bits(typing->heap, span) ||
+	       mask_agrees(typing, span, id, offset + span->header_bytes, type, count);
 }
 
 // Nothing but the value in the slot has pointers.
@@ -350,9 +364,7 @@ void typing_claim_as(struct typing *typing, enum claim_kind kind, remote_addr ad
 	if (kind == CLAIM_WHOLE && offset)
 		return;
 	if (!span->noscan && !resolved_later && (kind != CLAIM_WHOLE || type->field_count) &&
-		(span->elem_size <= BITS_OBJECT_MAX ||
-			typing->heap->runtime->layout.pointer_bits != POINTER_BITS_HEADER) &&
-		!mask_agrees(typing, span, id, offset + header, type, count)) {
+		!typing_mask_allows(typing, span, id, offset, type, count)) {
 		typing->counters.rejected_mask++;
 		return;
 	}

@@ -124,6 +124,17 @@ static inline bool typing_is_live(const struct typing *typing, object_id id)
 
 const struct go_type *typing_object_type(const struct typing *typing, object_id id);
 
+// A name that stands for several types.
+bool typing_type_is_vague(const struct typing *typing, const struct go_type *type);
+
+// Does the collector have bits about the objects of the span, or headers and types only?
+bool span_has_pointer_bits(const struct heap *heap, const struct span *span);
+
+// Does the collector see pointers where `count` values of `type` would have them, `offset` bytes into what an object
+// holds? True where it keeps no bits about objects.
+bool typing_mask_allows(struct typing *typing, const struct span *span, object_id id,
+	uint64_t offset, const struct go_type *type, uint64_t count);
+
 // ---- typing_follow.c: claims what the words of a value of the program's type lead to. `bytes`
 // holds the value.
 void typing_follow_value(
@@ -162,6 +173,9 @@ void typing_claim_words(struct typing *typing);
 struct error *typing_code_scan(struct typing *typing);
 void typing_code_claim(struct typing *typing);
 void typing_code_destroy(struct typing_code *code);
+
+// ---- typing_contents.c
+void typing_claim_maps(struct typing *typing);
 
 // ---- typing_guess.c
 struct error *typing_guess(struct typing *typing);
