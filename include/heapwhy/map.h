@@ -41,11 +41,12 @@ struct hw_map_entry {
 enum { HW_MAP_LINE_SLOTS = 4 };
 
 // How keys are looked up. The filter spares those that miss the line; to those that hit it is a detour. The map learns
-// which of them prevail.
+// which of them prevail. The line alone is an answer as long as no key that was deleted may still be in it.
 enum hw_map_order_ {
 	HW_MAP_NO_TABLE_,
 	HW_MAP_FILTER_FIRST_,
-	HW_MAP_LINE_FIRST_,
+	HW_MAP_LINE_AND_STATE_,
+	HW_MAP_LINE_ALONE_,
 };
 
 // A cache line of entries; src/containers/map.c says how the table works.
@@ -66,8 +67,9 @@ struct hw_map {
 	size_t held_bytes; // taken from the allocator
 	uint64_t foreign;  // a key that is not at home in line 0
 	uint8_t order;     // enum hw_map_order_; it and the next one are only hints
-	uint8_t hits;      // in favour of HW_MAP_LINE_FIRST_
+	uint8_t hits;      // in favour of looking into the line first
 	bool crowded;      // keys had to go far: the multiplier is not good for these keys
+	bool stale;        // lines may hold keys that were deleted
 	uint64_t changes;  // since init: keys inserted and deleted
 	uint64_t rebuilt;  // how many of the changes were before the last rebuild
 	struct hw_allocator *allocator;
@@ -123,41 +125,42 @@ static inline unsigned hw_map_match_(const struct hw_map_line *line, uint64_t ke
 #endif
 }
 
+// The one of them that is used, for the states' lower bits say which are.
+static inline unsigned hw_map_match_used_(const struct hw_map *map, uint64_t line, uint64_t key)
+{
+	return hw_map_match_(&map->lines[line], key) & map->states[line];
+}
+
 // The place of the value of a key that is not in its home line, or NULL.
 uint64_t *hw_map_find_stray_(const struct hw_map *map, uint64_t key, uint64_t spot);
 
-// The slots that match in the home line of a key, as a bit each. None is no answer unless `absent` became true.
-static inline unsigned hw_map_match_home_(
-	const struct hw_map *map, uint64_t key, uint64_t spot, bool *absent)
+static inline bool hw_map_take_(const struct hw_map *map, uint64_t key, uint64_t spot,
+	const struct hw_map_line *home, unsigned match, uint64_t *value)
 {
-	int order = __atomic_load_n(&map->order, __ATOMIC_RELAXED);
-
-	if (__builtin_expect(order != HW_MAP_LINE_FIRST_, 0) &&
-		(order == HW_MAP_NO_TABLE_ || !hw_map_may_have_(map, spot))) {
-		*absent = true;
-		return 0;
-	}
-	return hw_map_match_(hw_map_line_(map, spot), key);
-}
-
-// False when `key` is absent; `value` (may be NULL) is then untouched.
-static inline bool hw_map_get(const struct hw_map *map, uint64_t key, uint64_t *value)
-{
-	uint64_t spot = hw_map_spot_(map, key);
-	bool absent = false;
-	unsigned match = hw_map_match_home_(map, key, spot, &absent);
-
-	if (absent)
-		return false;
 	if (__builtin_expect(match != 0, 1)) {
 		if (value)
-			*value = hw_map_line_(map, spot)->values[(unsigned)__builtin_ctz(match)];
+			*value = home->values[(unsigned)__builtin_ctz(match)];
 		return true;
 	}
 	const uint64_t *place = hw_map_find_stray_(map, key, spot);
 	if (place && value)
 		*value = *place;
 	return place;
+}
+
+// False when `key` is absent; `value` (may be NULL) is then untouched.
+static inline bool hw_map_get(const struct hw_map *map, uint64_t key, uint64_t *value)
+{
+	uint64_t spot = hw_map_spot_(map, key);
+	int order = __atomic_load_n(&map->order, __ATOMIC_RELAXED);
+
+	const struct hw_map_line *home = hw_map_line_(map, spot);
+	if (__builtin_expect(order == HW_MAP_LINE_ALONE_, 1))
+		return hw_map_take_(map, key, spot, home, hw_map_match_(home, key), value);
+	if (order != HW_MAP_LINE_AND_STATE_ &&
+		(order == HW_MAP_NO_TABLE_ || !hw_map_may_have_(map, spot)))
+		return false;
+	return hw_map_take_(map, key, spot, home, hw_map_match_used_(map, spot >> 8, key), value);
 }
 
 // Looks up many keys: values[i] becomes the value of keys[i], or `absent`. Returns how many were found. On a map that is

@@ -6,9 +6,9 @@
 // touches nothing but a filter, as a rule, for one that hits the line alone is enough; which of them is asked first
 // depends on what prevails. Both places are known from the key, so that neither waits for the other.
 //
-// Deleting a key counts down along its way. Three things may be left behind, and only cost time until the next rebuild:
-// a count that has reached 15 stays there; the filter of a line that was passed keeps the bits of deleted keys; so does
-// any filter for a while.
+// Deleting a key counts down along its way, and clears a bit of the state; the line is not written. Until the next
+// rebuild lookups that do not ask the filter therefore ask the state. Two things may be left behind, and only cost time:
+// a count that has reached 15 stays there; filters keep bits of deleted keys, some for a while, some until a rebuild.
 //
 // The home line is a fraction of 2^64 times the number of lines, which may be any. So keys keep their order when the
 // table grows or shrinks: a rebuild reads and writes memory in ascending order, and is cheap.
@@ -28,9 +28,10 @@ enum {
 	ALL_USED = (1 << LINE_SLOTS) - 1,
 	PASSED_ONE = 1 << LINE_SLOTS, // in a state
 	PASSED_STUCK = 15 * PASSED_ONE,
-	DELETIONS_A_MENDING = 4,
+	INSERTIONS_A_MENDING = 4,
 	SPOTS = 256, // in a line
 	LINES_MIN = 2,
+	READ_AHEAD = 64 * sizeof(struct hw_map_line),
 	PREPARED_AHEAD = 64,
 	LONG_WAY = 128, // lines; where keys are spread well, none goes half as far
 	BATCH = 32,
@@ -83,23 +84,29 @@ static inline uint64_t filler(const struct hw_map *map, size_t line)
 	return line ? 0 : map->foreign;
 }
 
+static uint8_t line_order(const struct hw_map *map)
+{
+	return map->stale ? HW_MAP_LINE_AND_STATE_ : HW_MAP_LINE_ALONE_;
+}
+
 // Learns from a lookup that took the long way, in either order a few of a hundred. Readers may do so at the same time: it
 // does not matter which of them is heard.
 static void order_learn(const struct hw_map *map, bool hit)
 {
 	uint8_t *order = (uint8_t *)&map->order, *hits = (uint8_t *)&map->hits;
 	uint8_t before = __atomic_load_n(hits, __ATOMIC_RELAXED), now = HITS_CONVINCE;
-	bool line_first = __atomic_load_n(order, __ATOMIC_RELAXED) == HW_MAP_LINE_FIRST_;
+	bool filter_first = __atomic_load_n(order, __ATOMIC_RELAXED) == HW_MAP_FILTER_FIRST_;
 
 	if (!hit)
-		now = line_first && before > MISS_COUNTS ? before - MISS_COUNTS : 0;
+		now = !filter_first && before > MISS_COUNTS ? before - MISS_COUNTS : 0;
 	else if (before < HITS_CONVINCE)
 		now = before + 1;
 	if (now != before)
 		__atomic_store_n(hits, now, __ATOMIC_RELAXED);
-	if (line_first ? !now : now == HITS_CONVINCE)
-		__atomic_store_n(order, line_first ? HW_MAP_FILTER_FIRST_ : HW_MAP_LINE_FIRST_,
-			__ATOMIC_RELAXED);
+	if (filter_first && now == HITS_CONVINCE)
+		__atomic_store_n(order, line_order(map), __ATOMIC_RELAXED);
+	else if (!filter_first && !now)
+		__atomic_store_n(order, HW_MAP_FILTER_FIRST_, __ATOMIC_RELAXED);
 }
 
 uint64_t *hw_map_find_stray_(const struct hw_map *map, uint64_t key, uint64_t spot)
@@ -108,7 +115,7 @@ uint64_t *hw_map_find_stray_(const struct hw_map *map, uint64_t key, uint64_t sp
 
 	for (size_t line = spot / SPOTS; keys_passed(map, line) && !place;) {
 		line = line_after(map, line);
-		unsigned match = hw_map_match_(&map->lines[line], key) & slots_used(map, line);
+		unsigned match = hw_map_match_used_(map, line, key);
 		if (match)
 			place = &map->lines[line].values[(unsigned)__builtin_ctz(match)];
 	}
@@ -119,10 +126,10 @@ uint64_t *hw_map_find_stray_(const struct hw_map *map, uint64_t key, uint64_t sp
 // The place of a key's value that the filter has not ruled out.
 static inline uint64_t *place_find(const struct hw_map *map, uint64_t key, uint64_t spot)
 {
-	struct hw_map_line *line = hw_map_line_(map, spot);
-	unsigned match = hw_map_match_(line, key);
+	size_t line = spot / SPOTS;
+	unsigned match = hw_map_match_used_(map, line, key);
 
-	return match ? &line->values[(unsigned)__builtin_ctz(match)]
+	return match ? &map->lines[line].values[(unsigned)__builtin_ctz(match)]
 		     : hw_map_find_stray_(map, key, spot);
 }
 
@@ -228,8 +235,9 @@ static bool map_renew(struct hw_map *map, size_t lines)
 		map->foreign++;
 	map->grow_at = lines * LINE_SLOTS * 5 / 6;
 	map->shrink_at = shrink_limit(map->count, lines);
-	if (map->order == HW_MAP_NO_TABLE_)
-		map->order = HW_MAP_FILTER_FIRST_;
+	map->stale = false;
+	map->order =
+		map->order < HW_MAP_LINE_AND_STATE_ ? HW_MAP_FILTER_FIRST_ : HW_MAP_LINE_ALONE_;
 	map->rebuilt = map->changes;
 	map->crowded = false;
 	map->held_bytes = bytes;
@@ -264,8 +272,10 @@ static bool map_rebuild(struct hw_map *map, size_t lines)
 	for (size_t from = 0; from < line_count(&old);) {
 		struct hw_map_entry entries[BATCH + LINE_SLOTS];
 		size_t count = 0;
-		for (; from < line_count(&old) && count < BATCH; from++)
+		for (; from < line_count(&old) && count < BATCH; from++) {
+			__builtin_prefetch((char *)&old.lines[from] + READ_AHEAD);
 			count += line_read(&old, from, entries + count);
+		}
 		for (size_t i = 0; i < count; i++) {
 			size_t line = line_choose(map, hw_map_spot_(map, entries[i].key));
 			if (line >= prepared)
@@ -328,43 +338,15 @@ static size_t lines_for(size_t count)
 	return count / LINE_SLOTS * 6 / 5 + LINES_MIN;
 }
 
+// 70 % full: fewer strays than in the smallest table, and it need not grow soon.
+static size_t lines_after_shrinking(size_t count)
+{
+	return count / LINE_SLOTS * 10 / 7 + LINES_MIN;
+}
+
 bool hw_map_reserve(struct hw_map *map, size_t count)
 {
 	return count <= map->grow_at || map_rebuild(map, lines_for(count));
-}
-
-uint64_t *hw_map_at(struct hw_map *map, uint64_t key, uint64_t initial)
-{
-	uint64_t spot = hw_map_spot_(map, key), *place;
-
-	if (map->count) {
-		__builtin_prefetch(hw_map_line_(map, spot), 1);
-		if (hw_map_may_have_(map, spot) && (place = place_find(map, key, spot)))
-			return place;
-	}
-	if (__builtin_expect(map->count >= map->grow_at, 0)) {
-		if (!map_rebuild(map, map->scale ? line_count(map) * 2 : LINES_MIN))
-			return NULL;
-		spot = hw_map_spot_(map, key);
-	}
-	map->count++;
-	map->changes++;
-	place = slot_fill(map, line_choose(map, spot), key, initial);
-	if (__builtin_expect(map->crowded, 0)) {
-		map_respread(map);
-		spot = hw_map_spot_(map, key);
-		place = place_find(map, key, spot);
-	}
-	return place;
-}
-
-bool hw_map_put(struct hw_map *map, uint64_t key, uint64_t value)
-{
-	uint64_t *place = hw_map_at(map, key, value);
-
-	if (place)
-		*place = value;
-	return place;
 }
 
 // Makes the filter say what is in the line, which none of the keys at home there went past.
@@ -386,31 +368,65 @@ static inline bool keys_come_and_go(const struct hw_map *map)
 	return map->changes - map->rebuilt > 2 * LINE_SLOTS * line_count(map);
 }
 
-// The key's bits in the filter may be others', too. To find out is dear, and a few bits too many do little harm: it is
-// done now and then, where keys come and go and so many bits would be left over.
-static inline void slot_clear(struct hw_map *map, uint64_t spot, size_t line, unsigned match)
+uint64_t *hw_map_at(struct hw_map *map, uint64_t key, uint64_t initial)
+{
+	uint64_t spot = hw_map_spot_(map, key), *place;
+
+	if (map->count) {
+		__builtin_prefetch(hw_map_line_(map, spot), 1);
+		if (hw_map_may_have_(map, spot) && (place = place_find(map, key, spot)))
+			return place;
+	}
+	if (__builtin_expect(map->count >= map->grow_at, 0)) {
+		if (!map_rebuild(map, map->scale ? line_count(map) * 2 : LINES_MIN))
+			return NULL;
+		spot = hw_map_spot_(map, key);
+	}
+	map->count++;
+	map->changes++;
+	size_t line = line_choose(map, spot);
+	place = slot_fill(map, line, key, initial);
+	// Deleted keys' bits may be others', too. To find out is dear, and a few bits too many do little harm.
+	if (__builtin_expect(keys_come_and_go(map), 0) && spot % INSERTIONS_A_MENDING == 0 &&
+		line == spot / SPOTS && !keys_passed(map, line))
+		filter_mend(map, line);
+	if (__builtin_expect(map->crowded, 0)) {
+		map_respread(map);
+		spot = hw_map_spot_(map, key);
+		place = place_find(map, key, spot);
+	}
+	return place;
+}
+
+bool hw_map_put(struct hw_map *map, uint64_t key, uint64_t value)
+{
+	uint64_t *place = hw_map_at(map, key, value);
+
+	if (place)
+		*place = value;
+	return place;
+}
+
+// The key stays in the line, which would have to go back to memory otherwise.
+static inline void slot_clear(struct hw_map *map, size_t line, unsigned match)
 {
 	map->states[line] &= (uint8_t)~match;
-	map->lines[line].keys[(unsigned)__builtin_ctz(match)] = filler(map, line);
 	map->count--;
 	map->changes++;
-	if (__builtin_expect(keys_come_and_go(map), 0) && spot % DELETIONS_A_MENDING == 0 &&
-		!keys_passed(map, line))
-		filter_mend(map, line);
+	if (__builtin_expect(!map->stale, 0)) {
+		map->stale = true;
+		if (map->order == HW_MAP_LINE_ALONE_)
+			map->order = HW_MAP_LINE_AND_STATE_;
+	}
 }
 
 // The same for a key that may be a stray.
 static void entry_clear(struct hw_map *map, uint64_t key, size_t line, unsigned match)
 {
-	uint64_t spot = hw_map_spot_(map, key);
-
-	slot_clear(map, spot, line, match);
-	for (size_t at = spot / SPOTS; at != line; at = line_after(map, at))
-		if (keys_passed(map, at) != PASSED_STUCK) {
+	slot_clear(map, line, match);
+	for (size_t at = hw_map_spot_(map, key) / SPOTS; at != line; at = line_after(map, at))
+		if (keys_passed(map, at) != PASSED_STUCK)
 			map->states[at] -= PASSED_ONE;
-			if (!keys_passed(map, at))
-				filter_mend(map, at);
-		}
 }
 
 static bool map_delete_stray(struct hw_map *map, uint64_t key, uint64_t spot)
@@ -424,20 +440,19 @@ static bool map_delete_stray(struct hw_map *map, uint64_t key, uint64_t spot)
 	return true;
 }
 
+// Not the filter first: nearly all deletions are of keys that are there.
 bool hw_map_delete(struct hw_map *map, uint64_t key)
 {
-	uint64_t spot = hw_map_spot_(map, key);
-	bool absent = false;
-	unsigned match = hw_map_match_home_(map, key, spot, &absent);
-
-	if (absent)
+	if (__builtin_expect(!map->count, 0))
 		return false;
+	uint64_t spot = hw_map_spot_(map, key);
+	unsigned match = hw_map_match_used_(map, spot / SPOTS, key);
 	if (__builtin_expect(match != 0, 1))
-		slot_clear(map, spot, spot / SPOTS, match);
+		slot_clear(map, spot / SPOTS, match);
 	else if (!map_delete_stray(map, key, spot))
 		return false;
-	if (map->count < map->shrink_at)
-		map_rebuild(map, lines_for(map->count + map->count / 24)); // failing is no failure
+	if (__builtin_expect(map->count < map->shrink_at, 0))
+		map_rebuild(map, lines_after_shrinking(map->count)); // failing is no failure
 	return true;
 }
 
