@@ -33,46 +33,157 @@ static uint64_t key_of(int pattern, uint64_t i)
 
 enum { PATTERNS = 7, KEYS = 20000 };
 
-// Half of the keys come and go, and each lookup is right after hits as after misses.
-static void map_takes_any_pattern(void **state)
+// A walk meets each key once, and those that it removes are gone.
+static size_t walk_all(struct hw_map *map, uint64_t random)
+{
+	struct hw_map_iterator it = hw_map_iterate(map);
+	const struct hw_map_walk *entry;
+	static bool met[KEYS];
+	size_t removed = 0, count = 0;
+
+	memset(met, 0, sizeof(met));
+	while ((entry = hw_map_iterator_next(&it))) {
+		assert_true(entry->value < KEYS && !met[entry->value]);
+		met[entry->value] = true;
+		count++;
+		if (next_random(&random) % 64 == 0) {
+			uint64_t key = entry->key;
+			assert_true(hw_map_iterator_remove(&it));
+			assert_false(hw_map_get(map, key, NULL));
+			removed++;
+		}
+	}
+	assert_false(it.failed);
+	assert_int_equal(count, map->count + removed);
+	return removed;
+}
+
+// Half of the keys come and go, and each lookup is right after hits as after misses, and while the map is moving.
+static void keys_come_and_go(struct hw_map *map, int pattern)
 {
 	static bool present[KEYS];
 	uint64_t random = 5, value;
+	size_t count = 0;
 
-	for (int pattern = 0; pattern < PATTERNS; pattern++)
-		for (uint64_t seed = 0; seed < 2; seed++) {
-			struct hw_map map;
-			size_t count = 0;
-			hw_map_init(&map);
-			if (seed)
-				hw_map_seed(&map, seed);
-			memset(present, 0, sizeof(present));
-			for (int step = 0; step < 6 * KEYS; step++) {
-				uint64_t i = next_random(&random) % KEYS, key = key_of(pattern, i);
-				bool emptying = step / (2 * KEYS) == 1;
-				if (next_random(&random) % 4 < (emptying ? 3 : 1)) {
-					assert_int_equal(hw_map_delete(&map, key), present[i]);
-					count -= present[i];
-					present[i] = false;
-				} else {
-					assert_true(hw_map_put(&map, key, i));
-					count += !present[i];
-					present[i] = true;
-				}
-			}
-			assert_int_equal(map.count, count);
-			for (int hits = 1; hits >= 0; hits--)
-				for (uint64_t i = 0; i < KEYS; i++)
-					if (present[i] == hits) {
-						value = i + 1;
-						assert_int_equal(
-							hw_map_get(
-								&map, key_of(pattern, i), &value),
-							hits);
-						assert_int_equal(value, hits ? i : i + 1);
-					}
-			hw_map_deinit(&map);
+	memset(present, 0, sizeof(present));
+	for (int step = 0; step < 6 * KEYS; step++) {
+		uint64_t i = next_random(&random) % KEYS, key = key_of(pattern, i);
+		bool emptying = step / (2 * KEYS) == 1;
+		value = i + 1;
+		assert_int_equal(hw_map_get(map, key, &value), present[i]);
+		assert_int_equal(value, present[i] ? i : i + 1);
+		if (next_random(&random) % 4 < (emptying ? 3 : 1)) {
+			assert_int_equal(hw_map_delete(map, key), present[i]);
+			count -= present[i];
+			present[i] = false;
+		} else {
+			assert_true(hw_map_put(map, key, i));
+			count += !present[i];
+			present[i] = true;
 		}
+		assert_int_equal(map->count, count);
+		if (step % 1000 == 0) {
+			count -= walk_all(map, random);
+			for (i = 0; i < KEYS; i++)
+				present[i] = hw_map_get(map, key_of(pattern, i), NULL);
+		}
+	}
+	for (int hits = 1; hits >= 0; hits--)
+		for (uint64_t i = 0; i < KEYS; i++)
+			if (present[i] == hits) {
+				value = i + 1;
+				assert_int_equal(hw_map_get(map, key_of(pattern, i), &value), hits);
+				assert_int_equal(value, hits ? i : i + 1);
+			}
+}
+
+static void map_takes_any_pattern(void **state)
+{
+	for (int pattern = 0; pattern < PATTERNS; pattern++)
+		for (uint64_t way = 0; way < 4; way++) {
+			struct failing_allocator counting = failing_allocator(UINT64_MAX);
+			struct hw_map map;
+			hw_map_init_with(&map, &counting.allocator);
+			if (way % 2)
+				hw_map_seed(&map, way);
+			hw_map_rebuild_gradually(&map, way / 2);
+			keys_come_and_go(&map, pattern);
+			assert_int_equal(counting.bytes, map.held_bytes);
+			hw_map_deinit(&map);
+			assert_int_equal(counting.bytes, 0);
+		}
+}
+
+// A move takes many calls, so none of them moves much, and it is over before the next one has to begin.
+static void map_moves_gradually(void **state)
+{
+	enum { MANY = 200000 };
+	uint64_t random = 9, start = random;
+	size_t calls = 0, lines = 0;
+	struct hw_map map;
+	int moves = 0;
+
+	hw_map_init(&map);
+	hw_map_rebuild_gradually(&map, true);
+	for (int i = 0; i < 2 * MANY; i++) {
+		bool moving = map.move;
+		size_t lines_before = map.scale / 256;
+		if (i == MANY)
+			random = start;
+		uint64_t key = next_random(&random);
+		if (i < MANY)
+			assert_true(hw_map_put(&map, key, key));
+		else
+			assert_true(hw_map_delete(&map, key));
+		if (moving && !map.move) {
+			assert_true(calls >= lines / 16);
+			moves++;
+		}
+		// Nothing but a move changes the number of lines, and none does while one is going on.
+		if (map.scale / 256 != lines_before && lines_before) {
+			assert_true(!moving && map.move);
+			lines = lines_before;
+			calls = 0;
+		}
+		calls++;
+	}
+	assert_true(moves > 25);
+	hw_map_deinit(&map);
+}
+
+// Stopped in the middle of a move: what holds, what is given back.
+static void map_moving_is_a_map(void **state)
+{
+	for (uint64_t count = 1000; count < 3000; count += 13) {
+		struct failing_allocator counting = failing_allocator(UINT64_MAX);
+		struct hw_map map;
+		uint64_t keys = 0, values[64], asked[64];
+		size_t snapshot_count;
+		hw_map_init_with(&map, &counting.allocator);
+		hw_map_rebuild_gradually(&map, true);
+		while (keys < count || !map.move)
+			assert_true(hw_map_put(&map, keys, keys)), keys++;
+		struct hw_map_entry *entries = hw_map_snapshot(&map, &snapshot_count);
+		assert_int_equal(snapshot_count, keys);
+		for (uint64_t i = 0; i < 64; i++)
+			asked[i] = keys - 32 + i;
+		assert_int_equal(hw_map_get_many(&map, asked, 64, values, 7), 32);
+		assert_true(values[0] == keys - 32 && values[63] == 7);
+		if (count % 4 == 0)
+			assert_true(hw_map_reserve(&map, 5 * count));
+		else if (count % 4 == 1)
+			assert_true(hw_map_shrink(&map));
+		else if (count % 4 == 2)
+			hw_map_rebuild_gradually(&map, false);
+		assert_int_equal(map.move == NULL, count % 4 != 3);
+		for (size_t i = 0; i < snapshot_count; i++)
+			assert_true(hw_map_delete(&map, entries[i].key));
+		assert_int_equal(map.count, 0);
+		assert_int_equal(counting.bytes, map.held_bytes);
+		free(entries);
+		hw_map_deinit(&map);
+		assert_int_equal(counting.bytes, 0);
+	}
 }
 
 // Lines from the keys' homes to where they are.
@@ -198,6 +309,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(map_takes_any_pattern),
+		cmocka_unit_test(map_moves_gradually),
+		cmocka_unit_test(map_moving_is_a_map),
 		cmocka_unit_test(map_spreads_what_crowds),
 		cmocka_unit_test(map_forgets_what_was_deleted),
 		cmocka_unit_test(map_finds_no_filler),

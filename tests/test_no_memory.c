@@ -240,13 +240,16 @@ static void use_maps(void)
 	struct hw_sharded_map *sharded = NULL;
 	struct hw_map_entry *entries;
 	uint64_t *place = NULL, value;
-	struct hw_map map;
+	struct hw_map map, gradual;
 	size_t count;
 
 	hw_map_init(&map);
+	hw_map_init(&gradual);
+	hw_map_rebuild_gradually(&gradual, true);
 	MUST(sharded = hw_sharded_map_create(4, NULL));
 	for (uint64_t i = 0; i < VALUES; i++) {
 		MUST(hw_map_put(&map, i, i));
+		MUST(hw_map_put(&gradual, i, i));
 		MUST(hw_sharded_map_put(sharded, i, i));
 	}
 	for (uint64_t i = VALUES; i < 2 * VALUES; i++) {
@@ -258,6 +261,9 @@ static void use_maps(void)
 	free(entries);
 	MUST(hw_map_reserve(&map, 5 * VALUES));
 	// Shrinking takes memory, too, and need not succeed.
+	for (uint64_t i = 0; i < VALUES; i++)
+		assert_true(hw_map_delete(&gradual, i));
+	hw_map_deinit(&gradual);
 	for (uint64_t i = 0; i < 2 * VALUES; i++) {
 		assert_true(hw_map_get(&map, i, &value) && value == i);
 		assert_true(hw_map_delete(&map, i));

@@ -1,6 +1,6 @@
 // A hash map from 64-bit keys to 64-bit values that gives memory back: it shrinks when a deletion leaves it less than
-// 2/5 full, and deletions leave nothing behind that would slow lookups down (no tombstones). 17.25 bytes a slot, of which
-// at most 5/6 are used and, after growing, half of that.
+// 2/5 full, and deletions leave nothing behind that would make lookups go further (no tombstones). 17.25 bytes a slot, of
+// which at most 5/6 are used and, after growing, half of that.
 //
 //	struct hw_map map;
 //	hw_map_init(&map);
@@ -44,6 +44,7 @@ enum { HW_MAP_LINE_SLOTS = 4 };
 // which of them prevail. The line alone is an answer as long as no key that was deleted may still be in it.
 enum hw_map_order_ {
 	HW_MAP_NO_TABLE_,
+	HW_MAP_MOVING_, // from one table to another: see hw_map_rebuild_gradually()
 	HW_MAP_FILTER_FIRST_,
 	HW_MAP_LINE_AND_STATE_,
 	HW_MAP_LINE_ALONE_,
@@ -62,16 +63,18 @@ struct hw_map {
 	uint64_t multiplier; // odd
 	uint64_t scale;      // 256 * lines
 	size_t count;
-	size_t grow_at;    // the count at which the map grows
-	size_t shrink_at;  // the count below which it shrinks
-	size_t held_bytes; // taken from the allocator
-	uint64_t foreign;  // a key that is not at home in line 0
-	uint8_t order;     // enum hw_map_order_; it and the next one are only hints
-	uint8_t hits;      // in favour of looking into the line first
-	bool crowded;      // keys had to go far: the multiplier is not good for these keys
-	bool stale;        // lines may hold keys that were deleted
-	uint64_t changes;  // since init: keys inserted and deleted
-	uint64_t rebuilt;  // how many of the changes were before the last rebuild
+	size_t grow_at;            // the count at which the map grows
+	size_t shrink_at;          // the count below which it shrinks
+	size_t held_bytes;         // taken from the allocator
+	uint64_t foreign;          // a key that is not at home in line 0
+	uint8_t order;             // enum hw_map_order_
+	uint8_t hits;              // in favour of looking into the line first; a hint
+	bool crowded;              // keys had to go far: the multiplier is not good for these keys
+	bool stale;                // lines may hold keys that were deleted
+	uint64_t changes;          // since init: keys inserted and deleted
+	uint64_t rebuilt;          // how many of the changes were before the last rebuild
+	struct hw_map_move_ *move; // NULL: this is the only table
+	bool gradual;              // it is rebuilt in parts
 	struct hw_allocator *allocator;
 };
 
@@ -83,6 +86,12 @@ void hw_map_deinit(struct hw_map *map);
 
 // Chooses one of 2^63 ways to spread keys, by `seed`. The map must be empty.
 void hw_map_seed(struct hw_map *map, uint64_t seed);
+
+// A map that grows or shrinks is rebuilt: one call of many takes O(n). After this it is done in parts: each put and delete
+// moves some ten lines, and none takes long. Until everything has moved both tables are held, and lookups take about
+// twice as long. Still at once: what reserve, shrink and deinit do, and spreading keys anew.
+// False: at once again; a rebuild that is going on is completed.
+void hw_map_rebuild_gradually(struct hw_map *map, bool gradually);
 
 // 256 * the home line + the key's pair of bits in its filter: the key's product with an odd number, as a fraction of
 // 2^64, scaled. The product's upper bits are the well mixed ones.
@@ -148,6 +157,8 @@ static inline bool hw_map_take_(const struct hw_map *map, uint64_t key, uint64_t
 	return place;
 }
 
+bool hw_map_get_moving_(const struct hw_map *map, uint64_t key, uint64_t *value);
+
 // False when `key` is absent; `value` (may be NULL) is then untouched.
 static inline bool hw_map_get(const struct hw_map *map, uint64_t key, uint64_t *value)
 {
@@ -157,8 +168,9 @@ static inline bool hw_map_get(const struct hw_map *map, uint64_t key, uint64_t *
 	const struct hw_map_line *home = hw_map_line_(map, spot);
 	if (__builtin_expect(order == HW_MAP_LINE_ALONE_, 1))
 		return hw_map_take_(map, key, spot, home, hw_map_match_(home, key), value);
-	if (order != HW_MAP_LINE_AND_STATE_ &&
-		(order == HW_MAP_NO_TABLE_ || !hw_map_may_have_(map, spot)))
+	if (order <= HW_MAP_MOVING_)
+		return order == HW_MAP_MOVING_ && hw_map_get_moving_(map, key, value);
+	if (order == HW_MAP_FILTER_FIRST_ && !hw_map_may_have_(map, spot))
 		return false;
 	return hw_map_take_(map, key, spot, home, hw_map_match_used_(map, spot >> 8, key), value);
 }

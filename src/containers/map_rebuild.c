@@ -1,0 +1,264 @@
+// How the hash map gets another table. The home line is a fraction of the number of lines, so keys keep their order: the
+// old table is read and the new one filled in ascending order, but for strays.
+//
+// This may be done in parts. A part ends after a line that no key has passed, so that the keys at home in the lines
+// before are exactly those that were read: a key's home in the old table says in which one it is. Strays that went round
+// from the last line to the first ones are left there until the end, when reading goes round after them. What was moved
+// is deleted from the old table's states, and the new table is put in order just ahead of what is moved into it.
+#include <string.h>
+
+#include "containers/map_table.h"
+
+enum {
+	READ_AHEAD = 64 * sizeof(struct hw_map_line),
+	PREPARED_AHEAD = 64, // lines
+	BATCH = 32,
+};
+
+// The golden ratio's fraction: consecutive keys fall as far apart as can be.
+#define MULTIPLIER UINT64_C(0x9e3779b97f4a7c15)
+
+// What the free slots of a line hold: a key that is at home elsewhere, so that no lookup finds it.
+static inline uint64_t filler(const struct hw_map *map, size_t line)
+{
+	return line ? 0 : map->foreign;
+}
+
+// The filters, then the states: where the block lies on huge pages, its end does not.
+static size_t summary_bytes(size_t lines)
+{
+	size_t bytes = lines * (sizeof(uint32_t) + sizeof(uint8_t));
+
+	return (bytes + sizeof(struct hw_map_line) - 1) & ~(sizeof(struct hw_map_line) - 1);
+}
+
+static inline size_t smaller(size_t a, size_t b)
+{
+	return a < b ? a : b;
+}
+
+void hw_map_prepare_(struct hw_map *map, size_t end)
+{
+	size_t line = map->move->prepared;
+
+	map->move->prepared = end = smaller(end + PREPARED_AHEAD, line_count(map));
+	memset(map->filters + line, 0xff, (end - line) * sizeof(*map->filters));
+	memset(map->states + line, 0, end - line);
+	for (; line < end; line++)
+		for (unsigned i = 0; i < LINE_SLOTS; i++)
+			map->lines[line].keys[i] = filler(map, line);
+}
+
+// A table that has just grown is given some time: the next deletions may be followed by more insertions.
+static size_t shrink_limit(size_t count, size_t lines)
+{
+	size_t limit = lines * LINE_SLOTS * 2 / 5, later = count - count / 4;
+
+	if (lines < 2 * LINES_MIN)
+		return 0;
+	return count && later < limit ? later : limit;
+}
+
+// Gives the map a block of `lines` lines, not prepared, in place of the one it has. False when out of memory.
+static bool map_renew(struct hw_map *map, size_t lines, uint64_t multiplier)
+{
+	if (lines > UINT32_MAX)
+		return false;
+	size_t summaries = summary_bytes(lines), bytes = summaries + lines * sizeof(*map->lines);
+	char *block = hw_alloc(map->allocator, bytes, sizeof(*map->lines));
+	if (!block)
+		return false;
+	map->filters = (uint32_t *)block;
+	map->states = (uint8_t *)(map->filters + lines);
+	map->lines = (struct hw_map_line *)(block + summaries);
+	map->multiplier = multiplier ? multiplier : MULTIPLIER;
+	map->scale = lines * SPOTS;
+	for (map->foreign = 1; hw_map_spot_(map, map->foreign) < SPOTS;)
+		map->foreign++;
+	map->grow_at = lines * LINE_SLOTS * 5 / 6;
+	map->shrink_at = shrink_limit(map->count, lines);
+	map->rebuilt = map->changes;
+	map->crowded = false;
+	map->stale = false;
+	map->held_bytes = bytes;
+	return true;
+}
+
+// Strays went round as far as lines were passed.
+static size_t lines_wrapped(const struct hw_map *map)
+{
+	size_t lines = line_count(map), wrapped = 0;
+
+	if (lines && keys_passed(map, lines - 1))
+		while (wrapped < lines && keys_passed(map, wrapped++))
+			;
+	return wrapped;
+}
+
+static bool move_begin(
+	struct hw_map *map, struct hw_map_move_ *move, size_t lines, uint64_t multiplier)
+{
+	*move = (struct hw_map_move_){
+		.old = *map, .order = map->order, .wrapped = lines_wrapped(map)};
+	if (!map_renew(map, lines, multiplier))
+		return false;
+	map->held_bytes += move->old.held_bytes;
+	map->order = move->old.order = HW_MAP_MOVING_;
+	map->move = move;
+	return true;
+}
+
+// Copies what is in a line, and has room for as much as could be in it. Returns how many entries it was; without branches,
+// for they would go wrong half of the time.
+static inline size_t line_read(const struct hw_map *map, size_t line, struct hw_map_entry *entries)
+{
+	size_t count = 0;
+
+	for (unsigned i = 0; i < LINE_SLOTS; i++) {
+		entries[count].key = map->lines[line].keys[i];
+		entries[count].value = map->lines[line].values[i];
+		count += map->states[line] >> i & 1;
+	}
+	return count;
+}
+
+// The same, but for strays that went round, for a line that such may have passed: its count stays.
+static size_t line_read_own(const struct hw_map *map, size_t line, struct hw_map_entry *entries)
+{
+	size_t count = 0;
+
+	for (unsigned used = slots_used(map, line); used; used &= used - 1) {
+		unsigned slot = (unsigned)__builtin_ctz(used);
+		uint64_t key = map->lines[line].keys[slot];
+		if (hw_map_spot_(map, key) / SPOTS > line)
+			continue;
+		entries[count++] = (struct hw_map_entry){key, map->lines[line].values[slot]};
+		map->states[line] &= (uint8_t) ~(1u << slot);
+	}
+	return count;
+}
+
+// Reads the next lines: one, or several before `end`. Returns whether a part may end after them.
+static bool move_read(
+	struct hw_map_move_ *move, size_t end, struct hw_map_entry *entries, size_t *count)
+{
+	struct hw_map *old = &move->old;
+	size_t lines = line_count(old), round = move->read < lines ? 0 : lines;
+	size_t first = move->read - round, line = first, read = 0;
+	bool passed;
+
+	if (__builtin_expect(move->read < move->wrapped, 0)) {
+		passed = keys_passed(old, line);
+		read = line_read_own(old, line++, entries);
+	} else {
+		do {
+			__builtin_prefetch((const char *)&old->lines[line] + READ_AHEAD);
+			read += line_read(old, line++, entries + read);
+		} while (read < BATCH && round + line < end);
+		passed = keys_passed(old, line - 1);
+		memset(old->states + first, 0, line - first);
+	}
+	move->read = round + line;
+	*count = read;
+	return !passed || move->read == 2 * lines;
+}
+
+// Moves `part` lines or more. True when nothing is left to move.
+static bool move_part(struct hw_map *map, size_t part)
+{
+	struct hw_map_move_ *move = map->move;
+	size_t lines = line_count(&move->old), end = move->read + smaller(part, lines - move->read);
+	bool may_end = true;
+
+	while (move->read < end || !may_end) {
+		struct hw_map_entry entries[BATCH + LINE_SLOTS];
+		size_t count;
+		may_end = move_read(move, end, entries, &count);
+		for (size_t i = 0; i < count; i++) {
+			uint64_t spot = hw_map_spot_(map, entries[i].key);
+			line_prepare(map, spot / SPOTS);
+			slot_fill(map, line_choose(map, spot), entries[i].key, entries[i].value);
+		}
+	}
+	if (move->read >= lines)
+		return true;
+	// A key that is at home before `moved` in the old table is not at home after this line in the new one.
+	line_prepare(map, (size_t)((unsigned __int128)move->read * line_count(map) / lines));
+	move->moved = move->read;
+	return false;
+}
+
+static void move_end(struct hw_map *map)
+{
+	struct hw_map_move_ *move = map->move;
+
+	line_prepare(map, line_count(map) - 1);
+	hw_free(map->allocator, move->old.filters, move->old.held_bytes, sizeof(*map->lines));
+	map->held_bytes -= move->old.held_bytes;
+	map->order = move->order < HW_MAP_LINE_AND_STATE_ ? HW_MAP_FILTER_FIRST_ : line_order(map);
+	map->move = NULL;
+}
+
+void hw_map_move_on_(struct hw_map *map, size_t lines)
+{
+	struct hw_map_move_ *move = map->move;
+
+	if (!move || !move_part(map, lines))
+		return;
+	move_end(map);
+	hw_free(map->allocator, move, sizeof(*move), _Alignof(struct hw_map_move_));
+	map->held_bytes -= sizeof(*move);
+}
+
+static bool map_move_at_once(struct hw_map *map, size_t lines, uint64_t multiplier)
+{
+	struct hw_map_move_ move;
+
+	hw_map_move_on_(map, SIZE_MAX);
+	if (!move_begin(map, &move, lines, multiplier))
+		return false;
+	move_part(map, SIZE_MAX);
+	move_end(map);
+	return true;
+}
+
+bool hw_map_rebuild_(struct hw_map *map, size_t lines)
+{
+	return map_move_at_once(map, lines, map->multiplier);
+}
+
+bool hw_map_resize_(struct hw_map *map, size_t lines)
+{
+	if (!map->gradual || !map->count)
+		return hw_map_rebuild_(map, lines);
+	hw_map_move_on_(map, SIZE_MAX);
+	struct hw_map_move_ *move =
+		hw_alloc(map->allocator, sizeof(*move), _Alignof(struct hw_map_move_));
+	if (!move)
+		return false;
+	if (!move_begin(map, move, lines, map->multiplier)) {
+		hw_free(map->allocator, move, sizeof(*move), _Alignof(struct hw_map_move_));
+		return false;
+	}
+	map->held_bytes += sizeof(*move);
+	return true;
+}
+
+static uint64_t multiplier_from(uint64_t seed)
+{
+	seed = (seed ^ (seed >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
+	seed = (seed ^ (seed >> 27)) * UINT64_C(0x94d049bb133111eb);
+	return (MULTIPLIER + (seed ^ (seed >> 31))) | 1;
+}
+
+void hw_map_seed(struct hw_map *map, uint64_t seed)
+{
+	map->multiplier = multiplier_from(seed);
+}
+
+void hw_map_respread_(struct hw_map *map)
+{
+	if (map->changes - map->rebuilt >= map->count / 4)
+		map_move_at_once(map, line_count(map),
+			multiplier_from(map->multiplier ^ (uintptr_t)map->lines));
+}
