@@ -161,7 +161,9 @@ const struct go_type *type_of_itab(struct type_table *table, remote_addr itab)
 		const struct go_type *inter = type_by_address(table, record.inter);
 		type = inter && inter->kind == GO_INTERFACE ? type_by_address(table, record.type)
 							    : NULL;
-		if (type && type->hash != record.hash)
+		// Those that are made while the program runs have none: runtime/iface.go, itabInit (init
+		// to 1.22).
+		if (type && record.hash && type->hash != record.hash)
 			type = NULL;
 	}
 	if (!type)
@@ -435,6 +437,27 @@ const struct go_type *type_describe_offset(
 		}
 	}
 	return NULL;
+}
+
+const struct go_type *type_owner_at(const struct go_type *type, uint64_t offset)
+{
+	const struct go_type *owner = NULL;
+
+	for (unsigned depth = 0; type && type->size && depth < TYPE_DEPTH_MAX; depth++) {
+		offset %= type->size;
+		if (type->kind == GO_ARRAY) {
+			type = type->elem;
+			continue;
+		}
+		const struct go_field *field =
+			type->kind == GO_STRUCT ? type_field_at(type, offset) : NULL;
+		if (!field)
+			break;
+		owner = type;
+		offset -= field->offset;
+		type = field->type;
+	}
+	return owner;
 }
 
 static const struct go_field *type_field_named(const struct go_type *type, const char *name)

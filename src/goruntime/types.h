@@ -106,6 +106,9 @@ const uint64_t *type_mask(struct type_table *table, const struct go_type *type);
 const struct go_type *type_describe_offset(
 	const struct go_type *type, uint64_t offset, char *buffer, size_t size);
 
+// The innermost struct of which the word at `offset` is a field, in a `type` or an array of them; NULL when it is none's.
+const struct go_type *type_owner_at(const struct go_type *type, uint64_t offset);
+
 // For those who know types from elsewhere (DWARF, code): a new type with an id, all zero, owned by
 // the table. Fill it in before anybody else sees it; types may refer to each other in circles. NULL
 // when out of memory.

@@ -13,7 +13,8 @@
 
 enum view_kind {
 	VIEW_UNKNOWN, // unsafe.Pointer, or no pointer by the type: whatever it leads to may be seen whole
-	VIEW_WHOLE,     // a map, channel, closure, or a type of the runtime: sees the object whole
+	VIEW_UNTYPED, // the same, where nothing is known of the holder: what follows may tell a slice
+	VIEW_WHOLE,   // a map, channel, closure, or a type of the runtime: sees the object whole
 	VIEW_POINTER,   // sees `size` bytes; see view.head
 	VIEW_SLICE,     // length and capacity follow, in elements of `size` bytes
 	VIEW_STRING,    // the length follows

@@ -1,5 +1,6 @@
 // What references are called: the place in the holder's type, not in the holder, so that all map
 // values, or all elements of one field, have the same name.
+#include <ctype.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -16,6 +17,22 @@ static void describe_map(const char *type, const char *word, char *buffer, size_
 	snprintf(buffer, size, "map%s%s", bracket ? bracket : "", word);
 }
 
+// All elements are one place: "shards[17].names" is "shards[*].names".
+static void describe_elements(char *field)
+{
+	char *to = field;
+
+	for (const char *from = field; *from;) {
+		bool index = *from == '[' && isdigit((unsigned char)from[1]);
+		*to++ = *from++;
+		while (index && isdigit((unsigned char)*from))
+			from++;
+		if (index)
+			*to++ = '*';
+	}
+	*to = '\0';
+}
+
 static void describe_object(
 	struct analysis *analysis, const struct window *window, char *buffer, size_t size)
 {
@@ -27,6 +44,7 @@ static void describe_object(
 		analysis->typing, window->holder, 8 * (uint64_t)window->word, word, sizeof(word));
 	if (holder.source != TYPED_EXACT)
 		return;
+	describe_elements(word);
 	if (!strncmp(holder.type->name, "map.", 4) ||
 		!strncmp(holder.type->name, "noalg.map.", 10)) {
 		describe_map(holder.type->name, word, buffer, size);
@@ -48,7 +66,26 @@ static void describe_global(
 		return;
 	if (global.type)
 		type_describe_offset(global.type, root->slot - global.start, field, sizeof(field));
+	describe_elements(field);
 	snprintf(buffer, size, "%s%s%s", global.name, *field && *field != '[' ? "." : "", field);
+}
+
+const struct go_type *window_owner(struct analysis *analysis, const struct window *window)
+{
+	struct object_type holder;
+	struct global_name global;
+
+	if (window->from_root) {
+		const struct root *root = &analysis->roots.list.items[window->holder];
+		return root->kind == ROOT_GLOBAL &&
+				       typing_global(analysis->typing, root->slot, &global)
+			       ? type_owner_at(global.type, root->slot - global.start)
+			       : NULL;
+	}
+	typing_of(analysis->typing, window->holder, &holder);
+	uint64_t offset = 8 * (uint64_t)window->word -
+			  heap_span_of(analysis->heap, window->holder)->header_bytes;
+	return holder.source == TYPED_EXACT ? type_owner_at(holder.type, offset) : NULL;
 }
 
 void window_describe(

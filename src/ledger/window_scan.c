@@ -141,6 +141,28 @@ static enum sight see_slice(const struct scanning *scanning, const struct place 
 	return extent_seen(scanning->heap, place, *out);
 }
 
+// Of a holder without a type the words may still speak for themselves: a pointer to an element of an array whose type is
+// known, a length, and the capacity that ends exactly where the array does.
+static struct view view_guess(
+	const struct scanning *scanning, object_id id, const struct reference *reference)
+{
+	struct view unknown = {.kind = VIEW_UNKNOWN};
+	uint64_t length = reference->words[1], capacity = reference->words[2];
+	struct object_type target;
+	struct place place;
+
+	if (length > capacity || !capacity ||
+		!place_find(scanning->heap, reference->words[0], id, &place))
+		return unknown;
+	typing_of_in(scanning->typing, place.span, id, &target);
+	if (target.source != TYPED_EXACT || !target.array || !target.type->size ||
+		target.type->size > UINT32_MAX || place.offset % target.type->size ||
+		capacity > (place.room - place.offset) / target.type->size ||
+		!span_fits(place.span, place.offset + capacity * target.type->size))
+		return unknown;
+	return (struct view){.kind = VIEW_SLICE, .size = (uint32_t)target.type->size};
+}
+
 static enum sight see(
 	const struct scanning *scanning, const struct place *place, struct reference *reference)
 {
@@ -162,6 +184,7 @@ static enum sight see(
 		reference->window.kind = WINDOW_STRING;
 		return see_slice(scanning, place, reference, extent);
 	case VIEW_UNKNOWN:
+	case VIEW_UNTYPED:
 		break;
 	}
 	return SIGHT_UNKNOWN;
@@ -229,7 +252,9 @@ static void scanner_begin(struct scanner *scanner, object_id id)
 
 static struct view scanner_view(const struct scanner *scanner, uint64_t offset)
 {
-	if (!scanner->views || offset < scanner->header || offset >= scanner->typed_end)
+	if (!scanner->views)
+		return (struct view){.kind = VIEW_UNTYPED};
+	if (offset < scanner->header || offset >= scanner->typed_end)
 		return (struct view){.kind = VIEW_UNKNOWN};
 	uint64_t word = (offset - scanner->header) / 8;
 	// A division is dear, and most objects are single values.
@@ -239,7 +264,15 @@ static struct view scanner_view(const struct scanner *scanner, uint64_t offset)
 
 static unsigned words_behind(const struct view *view)
 {
-	return view->kind == VIEW_SLICE ? 2 : view->kind == VIEW_STRING ? 1 : 0;
+	switch ((enum view_kind)view->kind) {
+	case VIEW_SLICE:
+	case VIEW_UNTYPED:
+		return 2;
+	case VIEW_STRING:
+		return 1;
+	default:
+		return 0;
+	}
 }
 
 static bool scan_word(struct scanner *scanner, const struct word_group *group, unsigned index)
@@ -262,6 +295,8 @@ static bool scan_word(struct scanner *scanner, const struct word_group *group, u
 	else if (!heap_read(scanner->reader, scanner->address + offset, reference.words,
 			 (behind + 1) * sizeof(uint64_t)))
 		reference.view.kind = VIEW_UNKNOWN;
+	if (reference.view.kind == VIEW_UNTYPED)
+		reference.view = view_guess(scanner->scanning, id, &reference);
 	return add_reference(scanner->scanning, &scanner->windows, id, &reference);
 }
 
@@ -374,8 +409,9 @@ static struct error *scan_heap(struct scanning *scanning, unsigned threads)
 static struct view global_view(
 	struct scanning *scanning, const struct global_name *global, remote_addr slot)
 {
-	const struct view_table *table =
-		global->type ? views_of(scanning->views, global->type) : NULL;
+	if (!global->type)
+		return (struct view){.kind = VIEW_UNTYPED};
+	const struct view_table *table = views_of(scanning->views, global->type);
 	uint64_t offset = slot - global->start;
 
 	if (!table || offset % 8 || offset >= global->type->size)
@@ -400,12 +436,13 @@ static bool scan_root(struct scanning *scanning, struct analysis *analysis, size
 		if (root->slot - global->start >= global->size &&
 			!typing_global(analysis->typing, root->slot, global))
 			*global = (struct global_name){0};
-		if (root->slot - global->start < global->size)
-			reference.view = global_view(scanning, global, root->slot);
+		reference.view = global_view(scanning, global, root->slot);
 		size_t bytes = (words_behind(&reference.view) + 1) * sizeof(uint64_t);
 		if (!memory_read(&analysis->runtime->memory, root->slot, reference.words, bytes))
 			reference.view.kind = VIEW_UNKNOWN;
 		reference.words[0] = root->value;
+		if (reference.view.kind == VIEW_UNTYPED)
+			reference.view = view_guess(scanning, id, &reference);
 	}
 	return add_reference(scanning, &scanning->scan->windows, id, &reference);
 }

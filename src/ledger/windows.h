@@ -80,6 +80,10 @@ const struct windowed_object *windows_from(const struct windows *windows, object
 // The listed object `id`, or NULL.
 const struct windowed_object *windows_find(const struct windows *windows, object_id id);
 
+// The struct type, innermost, of which the reference is a field: bytes.Buffer for the array of a buffer that is a field of
+// something itself. NULL when it is no field, or unknown.
+const struct go_type *window_owner(struct analysis *analysis, const struct window *window);
+
 // How the holder refers to the object, by its type: "main.entry.body", "main.cache" (a global), "map[string][]uint8 value",
 // "main.serve.func1 captured x"; "" when unknown. At most `size` bytes, not yet cleaned of control characters.
 void window_describe(

@@ -13,7 +13,8 @@
 #include "rules/objects.h"
 
 enum {
-	PART_MIN = 3,
+	OWN_PART_MIN = 2,   // of its own slot, half of it
+	BELOW_PART_MIN = 3, // of all that it keeps, with what hangs below it
 	BELOW_BYTES_MIN = 512,
 	SPARE_RATIO = 3,
 	ROOM_BYTES_MIN = 16 << 10,
@@ -31,6 +32,16 @@ static bool is_captured(const struct rule_run *run, const struct windowed_object
 			!typing_is_closure(run->analysis->typing, windows[i].holder))
 			return false;
 	return true;
+}
+
+// Whoever it is a field of keeps it to fill it again and again.
+static bool is_buffer(const struct rule_run *run, const struct windowed_object *object)
+{
+	const struct go_type *owner =
+		window_owner(run->analysis, &run->windows->list[object->first]);
+
+	return owner &&
+	       (!strcmp(owner->name, "bytes.Buffer") || !strcmp(owner->name, "strings.Builder"));
 }
 
 // A part of bytes that were read is taken for what it is also where the slice could still be extended; of other things a
@@ -53,7 +64,8 @@ static enum waste_kind kind_of(const struct rule_run *run, const struct windowed
 		starts = !windows[i].extent.start && windows[i].kind == WINDOW_SLICE;
 	if (!starts)
 		return WASTE_PINNED;
-	return object->viewed && type.type && type.type->size == 1 ? WASTE_PINNED : WASTE_SPARE;
+	bool is_part = object->viewed && type.type && type.type->size == 1;
+	return is_part && !is_buffer(run, object) ? WASTE_PINNED : WASTE_SPARE;
 }
 
 // What somebody sees, stretch by stretch, merged: windows come sorted by their start.
@@ -218,9 +230,9 @@ static struct error *judge_object(
 		uint64_t copies = copies_bytes(judging, object);
 		own = copies < whole ? whole - copies : 0;
 	}
-	if (below.bytes)
-		whole = graph_retained(analysis->graph, object->id);
-	if (own + below.bytes < whole / PART_MIN || own + below.bytes < WASTE_BYTES_MIN)
+	uint64_t least = below.bytes ? graph_retained(analysis->graph, object->id) / BELOW_PART_MIN
+				     : whole / OWN_PART_MIN;
+	if (own + below.bytes < least || own + below.bytes < WASTE_BYTES_MIN)
 		return NULL;
 	suspects_add(
 		&judging->waste->of_kind[kind], (struct suspect){.object = object->id,
