@@ -108,7 +108,7 @@ static struct error *closure_look(void *context, object_id id)
 
 	// What hangs directly on a root runs, or will.
 	if (parent >= analysis->heap->object_count || typing_is_closure(analysis->typing, parent) ||
-		object_is_pooled(closures->run, parent) ||
+		object_is_pooled(closures->run, parent) || object_is_unseen(closures->run, id) ||
 		is_library_place(object_type_name(closures->run, parent)))
 		return NULL;
 	uint64_t bytes = graph_retained(analysis->graph, id), known = 0;

@@ -88,18 +88,6 @@ static uint64_t hash_bytes(const uint8_t *bytes, uint64_t count, uint64_t hash)
 	return hash;
 }
 
-// Of what is not seen whole, or hangs below what is not, the rules about windows speak.
-static bool is_unseen(const struct rule_run *run, object_id object)
-{
-	node_id parent = graph_parent(run->analysis->graph, object);
-	const struct windowed_object *holder = parent < run->analysis->heap->object_count
-						       ? windows_find(run->windows, parent)
-						       : NULL;
-
-	return windows_find(run->windows, object) ||
-	       (holder && holder->viewed < (uint64_t)holder->spare + holder->pinned);
-}
-
 static struct error *string_classify(void *context, object_id object)
 {
 	struct strings *strings = context;
@@ -113,7 +101,8 @@ static struct error *string_classify(void *context, object_id object)
 	if (!heap_read(strings->reader, heap_address(heap, object), bytes, count))
 		return NULL;
 	uint64_t hash = hash_bytes(bytes, count, slot);
-	if (hash & ((UINT64_C(1) << strings->sampled) - 1) || is_unseen(strings->run, object))
+	if (hash & ((UINT64_C(1) << strings->sampled) - 1) ||
+		object_is_unseen(strings->run, object))
 		return NULL;
 	strings->bytes += slot;
 	uint64_t *number = hw_map_at(&strings->index, hash, strings->classes.count);
@@ -198,20 +187,23 @@ static int class_compare(const void *a, const void *b)
 	return one->hash < other->hash ? -1 : one->hash > other->hash;
 }
 
-// Are the members of the biggest classes what they seem to be?
+// Are the members of the biggest classes what they seem to be? Each class counts by its bytes: where few texts make up
+// everything, the rest are small ones that came together by chance.
 static bool classes_hold(struct strings *strings)
 {
-	unsigned tested = 0, equal = 0;
+	uint64_t tested = 0, equal = 0;
 
 	for (size_t i = 0; i < strings->classes.count && i < TESTED_CLASSES; i++) {
 		const struct string_class *class = &strings->classes.items[i];
 		unsigned count = class->count < TESTED_COPIES ? class->count : TESTED_COPIES;
 		for (unsigned k = 1; k < count && strings->scanned <= SCANNED_MAX; k++) {
-			tested++;
-			equal += strings_equal(strings, class->members[0], class->members[k]);
+			uint64_t bytes = copies_bytes(class) / (count - 1);
+			tested += bytes;
+			if (strings_equal(strings, class->members[0], class->members[k]))
+				equal += bytes;
 		}
 	}
-	return tested && equal * 10 >= tested * 9;
+	return tested && equal >= tested / 10 * 9;
 }
 
 static struct error *strings_report(struct strings *strings)

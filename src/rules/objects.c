@@ -29,6 +29,17 @@ bool object_is_pooled(const struct rule_run *run, object_id object)
 	return !strcmp(name, "[]sync.eface") || !strcmp(name, "[]sync.poolLocal");
 }
 
+bool object_is_unseen(const struct rule_run *run, object_id object)
+{
+	node_id parent = graph_parent(run->analysis->graph, object);
+	const struct windowed_object *holder = parent < run->analysis->heap->object_count
+						       ? windows_find(run->windows, parent)
+						       : NULL;
+
+	return windows_find(run->windows, object) ||
+	       (holder && holder->viewed < (uint64_t)holder->spare + holder->pinned);
+}
+
 // Calls visit for each live object from `first` on, until that returns false.
 static void live_walk(const struct rule_run *run, object_id first,
 	bool (*visit)(void *context, object_id object, uint32_t label), void *context)

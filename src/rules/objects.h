@@ -10,6 +10,9 @@ const char *object_type_name(const struct rule_run *run, object_id object);
 // Is it an element of a sync.Pool?
 bool object_is_pooled(const struct rule_run *run, object_id object);
 
+// Is it not seen whole, or does it hang below what is mostly not seen? Then the rules about windows speak of it.
+bool object_is_unseen(const struct rule_run *run, object_id object);
+
 // Calls visit() for each live object whose label pick() chooses, ascending. pick() is asked once for each label, with
 // some object that has it: what is labelled alike has the same type.
 typedef bool object_pick(void *context, object_id object);
