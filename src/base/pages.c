@@ -11,6 +11,10 @@
 #include "base/error.h"
 #include "base/temporary.h"
 
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23 // Linux 5.14
+#endif
+
 enum { HUGE_FROM_BYTES = 4 << 20 };
 
 // mmap refuses length 0; an empty array is one byte long.
@@ -58,6 +62,11 @@ void *pages_resize(void *array, size_t old_bytes, size_t new_bytes)
 		mremap(array, pages_length(old_bytes), pages_length(new_bytes), MREMAP_MAYMOVE);
 
 	return moved == MAP_FAILED ? NULL : moved;
+}
+
+void pages_populate(void *array, size_t bytes)
+{
+	madvise(array, pages_length(bytes), MADV_POPULATE_WRITE);
 }
 
 void pages_free(void *array, size_t bytes)

@@ -24,6 +24,10 @@ void *pages_alloc(const char *directory, size_t bytes);
 // Moves the array if it must, in plain memory only: an array in a file can shrink but not grow.
 void *pages_resize(void *array, size_t old_bytes, size_t new_bytes);
 
+// All of a plain array is in memory from here on, so that no later store to it waits for the kernel. For
+// threads that have nothing better to do; where the kernel cannot do it, nothing happens.
+void pages_populate(void *array, size_t bytes);
+
 void pages_free(void *array, size_t bytes); // accepts NULL
 
 // Why pages_alloc(directory, ...) has just failed.

@@ -137,6 +137,9 @@ struct error *typing_open(struct heap *heap, const struct roots *roots,
 		err = typing_code_scan(typing);
 	if (!err)
 		err = open_dwarf(typing);
+	// Every slot has a claim in the end, and while the code is read another thread has more to do.
+	if (!err)
+		err = claims_create(typing);
 	if (err) {
 		typing_destroy(typing);
 		return error_wrap(err, "reading what the program says about its types");
@@ -189,7 +192,7 @@ struct error *typing_spread(struct typing *typing, const uint64_t *live)
 		return error_no_memory();
 	err = heap_reader_create(typing->heap, &typing->reader);
 	if (!err)
-		err = claims_create(typing);
+		err = span_queue_create(typing->heap, typing->pending, &typing->queue);
 	if (!err)
 		err = typing_steps(typing);
 	span_queue_destroy(take_pointer(typing->queue));

@@ -58,6 +58,10 @@ uint32_t typing_label_count(const struct typing *typing);
 const char *typing_label_name(const struct typing *typing, uint32_t label);
 enum type_source typing_label_source(const struct typing *typing, uint32_t label);
 
+// Which labels objects [first, first + 64) have, `first` being a multiple of 64: bit l % 64 is set where a live one of
+// them has label l. For whoever looks for few of the labels.
+uint64_t typing_labels_near(const struct typing *typing, object_id first);
+
 // What is alive of a label. Label 0 is that of everything else.
 struct label_count {
 	uint64_t objects, bytes;

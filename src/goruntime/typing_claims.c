@@ -36,7 +36,8 @@ struct error *claims_create(struct typing *typing)
 	parts_init(&typing->parts);
 	if (!typing->claims || !typing->pending)
 		return error_no_memory();
-	return span_queue_create(heap, typing->pending, &typing->queue);
+	pages_populate(typing->claims, claims_bytes(typing));
+	return NULL;
 }
 
 void claims_destroy(struct typing *typing)

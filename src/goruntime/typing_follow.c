@@ -17,6 +17,7 @@
 enum {
 	WINDOW_BYTES = TYPING_WINDOW_BYTES,
 	READ_AHEAD_BYTES = 1 << 14,
+	READS_SINGLE = 2, // objects of a span that are read alone: others may come up behind them
 	READ_GAP_BYTES = 4096, // reading over it is cheaper than another system call
 	OPERAND_BYTES = 64,
 	PREFETCH_AHEAD = 8,
@@ -310,6 +311,7 @@ static void follow_huge(struct typing *typing, const struct program *program, re
 struct window {
 	remote_addr start, end;
 	const uint8_t *bytes;
+	unsigned reads; // so many times it was moved
 };
 
 static const uint8_t *window_get(struct typing *typing, struct window *window, remote_addr start,
@@ -318,7 +320,7 @@ static const uint8_t *window_get(struct typing *typing, struct window *window, r
 	if (start < window->start || start + bytes > window->end) {
 		uint64_t size = bytes + ahead < WINDOW_BYTES ? bytes + ahead : WINDOW_BYTES;
 		target_read_sparse(typing->heap->runtime->target, start, typing->window, size);
-		*window = (struct window){start, start + size, typing->window};
+		*window = (struct window){start, start + size, typing->window, window->reads + 1};
 	}
 	return window->bytes + (start - window->start);
 }
@@ -377,7 +379,8 @@ static void follow_object(struct typing *typing, struct window *window, const st
 	remote_addr start = span_object(span, id) + header;
 	uint64_t count = typing->claims[id] & CLAIM_ARRAY ? room / type->size : 1;
 	uint64_t ahead = 0;
-	if (next != OBJECT_NONE && span_object(span, next) - start < READ_AHEAD_BYTES) {
+	if (window->reads >= READS_SINGLE ||
+		(next != OBJECT_NONE && span_object(span, next) - start < READ_AHEAD_BYTES)) {
 		ahead = span->base + span->count * span->elem_size - start - count * type->size;
 		if (ahead > READ_AHEAD_BYTES)
 			ahead = READ_AHEAD_BYTES;

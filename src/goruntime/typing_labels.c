@@ -24,6 +24,7 @@ struct labels {
 	size_t objects;
 	uint32_t *wide;   // by object; NULL when there are few enough numbers for
 	uint16_t *narrow; // these
+	uint64_t *near;   // by 64 objects: typing_labels_near()
 };
 
 struct labelling {
@@ -151,6 +152,7 @@ static bool labels_number(struct labelling *labelling)
 				if (!number)
 					return false;
 				label_count(labelling->labels, number, id, span->elem_size);
+				labelling->labels->near[id / 64] |= UINT64_C(1) << number % 64;
 			}
 			typing->claims[id] = number;
 		}
@@ -196,7 +198,8 @@ static bool labels_make(struct labelling *labelling)
 	labelling->of_claim =
 		calloc(((size_t)type_table_count(typing->types) + 1) << CLAIM_TYPE_SHIFT,
 			sizeof(uint32_t));
-	return labelling->of_claim &&
+	labels->near = calloc((size_t)typing->heap->object_count / 64 + 1, sizeof(*labels->near));
+	return labelling->of_claim && labels->near &&
 	       hw_vector_push(&labels->list, ((struct label){.name = "", .source = TYPED_NOT})) &&
 	       labels_number(labelling);
 }
@@ -231,6 +234,7 @@ void labels_destroy(struct labels *labels)
 	pages_free(labels->wide, labels->objects * sizeof(*labels->wide));
 	pages_free(labels->narrow, labels->objects * sizeof(*labels->narrow));
 	hw_vector_deinit(&labels->list);
+	free(labels->near);
 	free(labels);
 }
 
@@ -252,6 +256,11 @@ void typing_statistics(const struct typing *typing, struct typing_statistics *ou
 uint32_t typing_label_of(const struct typing *typing, object_id id)
 {
 	return id < typing->labels->objects ? labels_of(typing->labels, id) : 0;
+}
+
+uint64_t typing_labels_near(const struct typing *typing, object_id first)
+{
+	return typing->labels->near[first / 64];
 }
 
 uint32_t typing_label_count(const struct typing *typing)

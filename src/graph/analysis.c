@@ -165,9 +165,8 @@ static struct error *run_extract(struct pipeline *pipeline)
 	return graph_extract(analysis->heap, pipeline->analysis->threads, &analysis->graph);
 }
 
-static struct error *run_mark(struct pipeline *pipeline)
+static struct error *mark(struct analysis *analysis)
 {
-	struct analysis *analysis = pipeline->analysis;
 	struct error *err = holders_connect(analysis);
 
 	if (!err)
@@ -176,12 +175,24 @@ static struct error *run_mark(struct pipeline *pipeline)
 	return err;
 }
 
-static struct error *run_open_typing(struct pipeline *pipeline)
+static struct error *read_code(struct analysis *analysis)
+{
+	return typing_open(
+		analysis->heap, &analysis->roots, analysis->goroutines, 0, &analysis->typing);
+}
+
+// What the code says needs no graph, and marking is the work of one thread.
+static struct error *run_mark_and_code(struct pipeline *pipeline)
 {
 	struct analysis *analysis = pipeline->analysis;
-	struct error *err = typing_open(
-		analysis->heap, &analysis->roots, analysis->goroutines, 0, &analysis->typing);
+	struct beside code = {.run = read_code, .analysis = analysis};
+	uint64_t start = clock_ns();
 
+	beside_start(&code);
+	struct error *err = mark(analysis);
+	analysis->timings.mark = clock_ns() - start;
+	err = beside_finish(&code, err);
+	analysis->timings.typing = code.took;
 	return err ? err : holders_group(analysis);
 }
 
@@ -223,8 +234,7 @@ static struct error *analysis_run(struct pipeline *pipeline)
 		{"opening the target", run_capture, &timings->capture},
 		{"reading Go's runtime", run_read, &timings->read},
 		{"reading objects", run_extract, &timings->graph},
-		{"marking what is alive", run_mark, &timings->mark},
-		{"reading the program's code", run_open_typing, &timings->typing},
+		{"marking what is alive and reading the program's code", run_mark_and_code, NULL},
 		{"finding out types and who holds what", run_types_and_dominators, NULL},
 	};
 

@@ -40,41 +40,48 @@ bool object_is_unseen(const struct rule_run *run, object_id object)
 	       (holder && holder->viewed < (uint64_t)holder->spare + holder->pinned);
 }
 
-// Calls visit for each live object from `first` on, until that returns false.
-static void live_walk(const struct rule_run *run, object_id first,
-	bool (*visit)(void *context, object_id object, uint32_t label), void *context)
+// Which labels are chosen, and how many objects have them.
+struct choice {
+	bool *chosen;    // by label
+	uint64_t near;   // as typing_labels_near() tells them
+	object_id first; // the first object that has one
+	uint64_t objects;
+};
+
+static void choice_add(struct choice *choice, const struct typing *typing, uint32_t label)
+{
+	const struct label_count *live = typing_label_live(typing, label);
+
+	choice->chosen[label] = true;
+	choice->near |= UINT64_C(1) << label % 64;
+	if (!choice->objects || live->first < choice->first)
+		choice->first = live->first;
+	choice->objects += live->objects;
+}
+
+// Visits the objects of the chosen labels, ascending. Most of the heap is passed over in pieces of 64.
+static struct error *choice_walk(
+	const struct choice *choice, const struct rule_run *run, object_visit *visit, void *context)
 {
 	const struct typing *typing = run->analysis->typing;
 	const uint64_t *live = graph_reached(run->analysis->graph);
-	uint64_t count = run->analysis->heap->object_count;
+	object_id count = run->analysis->heap->object_count;
+	uint64_t left = choice->objects;
 
-	for (uint64_t word = first / 64; word < bits_words(count); word++) {
-		for (uint64_t bits = live[word]; bits; bits &= bits - 1) {
-			object_id id = (object_id)(word * 64 + (unsigned)__builtin_ctzll(bits));
-			if (id >= count ||
-				(id >= first && !visit(context, id, typing_label_of(typing, id))))
-				return;
+	for (uint64_t start = choice->first & ~63u; left && start < count; start += 64) {
+		if (!(typing_labels_near(typing, (object_id)start) & choice->near))
+			continue;
+		for (uint64_t bits = live[start / 64]; bits && left; bits &= bits - 1) {
+			object_id id = (object_id)start + (object_id)__builtin_ctzll(bits);
+			if (id >= count || !choice->chosen[typing_label_of(typing, id)])
+				continue;
+			left--;
+			struct error *err = visit(context, id);
+			if (err)
+				return err;
 		}
 	}
-}
-
-// Which labels are chosen, and how many of their objects are yet to be visited.
-struct choice {
-	bool *chosen; // by label
-	uint64_t left;
-	object_visit *visit;
-	void *context;
-	struct error *err;
-};
-
-static bool choice_visit(void *context, object_id object, uint32_t label)
-{
-	struct choice *choice = context;
-
-	if (!choice->chosen[label])
-		return true;
-	choice->err = choice->visit(choice->context, object);
-	return !choice->err && --choice->left;
+	return NULL;
 }
 
 struct error *objects_each(
@@ -82,23 +89,17 @@ struct error *objects_each(
 {
 	const struct typing *typing = run->analysis->typing;
 	uint32_t labels = typing_label_count(typing);
-	object_id first = OBJECT_NONE;
 	_cleanup_free_ bool *chosen = calloc((size_t)labels + 1, sizeof(*chosen));
-	struct choice choice = {.chosen = chosen, .visit = visit, .context = context};
+	struct choice choice = {.chosen = chosen};
 
 	if (!chosen)
 		return error_no_memory();
 	for (uint32_t i = 0; i < labels; i++) {
 		const struct label_count *live = typing_label_live(typing, i);
-		chosen[i] = live->objects && pick(context, live->first);
-		if (!chosen[i])
-			continue;
-		choice.left += live->objects;
-		first = live->first < first ? live->first : first;
+		if (live->objects && pick(context, live->first))
+			choice_add(&choice, typing, i);
 	}
-	if (choice.left)
-		live_walk(run, first, choice_visit, &choice);
-	return choice.err;
+	return choice_walk(&choice, run, visit, context);
 }
 
 uint64_t objects_count(const struct rule_run *run, object_pick *pick, void *context)
@@ -119,6 +120,13 @@ struct type_search {
 	struct typed_objects *out;
 };
 
+static struct error *search_visit(void *context, object_id object)
+{
+	const struct type_search *search = context;
+
+	return hw_vector_push(&search->out->list, object) ? NULL : error_no_memory();
+}
+
 static bool type_pick(void *context, object_id object)
 {
 	const struct type_search *search = context;
@@ -128,45 +136,34 @@ static bool type_pick(void *context, object_id object)
 	return type.type == search->out->type;
 }
 
-static struct error *type_visit(void *context, object_id object)
-{
-	const struct type_search *search = context;
-
-	return hw_vector_push(&search->out->list, object) ? NULL : error_no_memory();
-}
-
 struct error *typed_objects_find(struct rule_run *run, const char *name, struct typed_objects *out)
 {
 	struct type_search search = {.typing = run->analysis->typing, .out = out};
 
 	*out = (struct typed_objects){
 		.type = type_by_name(typing_types(run->analysis->typing), name)};
-	return out->type ? objects_each(run, type_pick, type_visit, &search) : NULL;
+	return out->type ? objects_each(run, type_pick, search_visit, &search) : NULL;
 }
 
 struct error *labelled_objects_find(
 	struct rule_run *run, label_test *test, struct typed_objects *out)
 {
-	const struct analysis *analysis = run->analysis;
-	const uint64_t *live = graph_reached(analysis->graph);
-	uint32_t labels = typing_label_count(analysis->typing);
-	_cleanup_free_ bool *wanted = calloc((size_t)labels + 1, sizeof(*wanted));
-	bool any = false;
+	const struct typing *typing = run->analysis->typing;
+	uint32_t labels = typing_label_count(typing);
+	_cleanup_free_ bool *chosen = calloc((size_t)labels + 1, sizeof(*chosen));
+	struct type_search search = {.typing = typing, .out = out};
+	struct choice choice = {.chosen = chosen};
 
 	*out = (struct typed_objects){0};
-	if (!wanted)
+	if (!chosen)
 		return error_no_memory();
 	for (uint32_t i = 0; i < labels; i++)
-		any |= wanted[i] = test(typing_label_name(analysis->typing, i));
-	for (object_id id = 0; any && id < analysis->heap->object_count; id++) {
-		if (!heap_bit(live, id) || !wanted[typing_label_of(analysis->typing, id)])
-			continue;
-		if (!hw_vector_push(&out->list, id)) {
-			typed_objects_deinit(out);
-			return error_no_memory();
-		}
-	}
-	return NULL;
+		if (test(typing_label_name(typing, i)))
+			choice_add(&choice, typing, i);
+	struct error *err = choice_walk(&choice, run, search_visit, &search);
+	if (err)
+		typed_objects_deinit(out);
+	return err;
 }
 
 void typed_objects_deinit(struct typed_objects *objects)
