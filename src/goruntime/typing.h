@@ -17,7 +17,6 @@ enum type_source { TYPED_NOT, TYPED_EXACT, TYPED_GUESS };
 
 struct object_type {
 	const struct go_type *type; // of one element; NULL when untyped
-	uint64_t count;             // elements: 1, or the length of a backing array
 	bool array;                 // a backing array: call it "[]T"
 	enum type_source source;
 };
@@ -41,9 +40,8 @@ void typing_destroy(struct typing *typing); // accepts NULL
 
 void typing_of(const struct typing *typing, object_id id, struct object_type *out);
 
-// The same, for who knows the object's span already.
-void typing_of_in(const struct typing *typing, const struct span *span, object_id id,
-	struct object_type *out);
+// How many elements an object in `span` that is of this type has: 1, or the length of a backing array.
+uint64_t typing_elements(const struct object_type *type, const struct span *span);
 
 // Is it a closure: a func value with what it captures?
 bool typing_is_closure(const struct typing *typing, object_id id);

@@ -20,8 +20,8 @@ enum {
 	READS_SINGLE = 2, // objects of a span that are read alone: others may come up behind them
 	READ_GAP_BYTES = 4096, // reading over it is cheaper than another system call
 	OPERAND_BYTES = 64,
-	PREFETCH_AHEAD = 8,
-	PREFETCH_OPERATIONS = 8
+	PREFETCH_AHEAD = 12,
+	PREFETCH_OPERATIONS = 32
 };
 
 #define LENGTH_MAX (UINT64_C(1) << 40)

@@ -12,7 +12,6 @@
 
 struct label {
 	const char *name;
-	enum type_source source;
 	uint32_t claim; // without CLAIM_FIRM; 0: untyped
 	struct label_count count;
 };
@@ -20,6 +19,7 @@ struct label {
 // Number 0 is for what is not alive.
 struct labels {
 	HW_VECTOR(struct label) list;
+	HW_VECTOR(struct object_type) types; // by number, close together: everybody asks for them
 	struct typing_statistics statistics;
 	size_t objects;
 	uint32_t *wide;   // by object; NULL when there are few enough numbers for
@@ -85,11 +85,15 @@ static void label_name(const struct typing *typing, uint64_t key, struct text *n
 		text_printf(name, ", holds %s", type_by_id(typing->types, part - 1)->name);
 }
 
-static enum type_source key_source(uint64_t key)
+static struct object_type key_type(const struct typing *typing, uint64_t key)
 {
 	if (key & KEY_UNTYPED)
-		return TYPED_NOT;
-	return key & CLAIM_GUESS ? TYPED_GUESS : TYPED_EXACT;
+		return (struct object_type){.source = TYPED_NOT};
+	return (struct object_type){
+		.type = type_by_id(typing->types, claim_type_id((uint32_t)key)),
+		.array = key & CLAIM_ARRAY,
+		.source = key & CLAIM_GUESS ? TYPED_GUESS : TYPED_EXACT,
+	};
 }
 
 static uint32_t label_add(struct labelling *labelling, uint64_t key)
@@ -102,10 +106,10 @@ static uint32_t label_add(struct labelling *labelling, uint64_t key)
 	struct label label = {
 		.name = name.failed ? NULL
 				    : hw_arena_strndup(&typing->arena, name.bytes, name.length),
-		.source = key_source(key),
 		.claim = key & KEY_UNTYPED ? 0 : (uint32_t)key,
 	};
-	if (!label.name || !hw_vector_push(&labels->list, label))
+	if (!label.name || !hw_vector_push(&labels->types, key_type(typing, key)) ||
+		!hw_vector_push(&labels->list, label))
 		return 0;
 	uint32_t number = (uint32_t)labels->list.count - 1;
 	if (!(key & KEY_UNTYPED))
@@ -166,7 +170,8 @@ static void labels_sum(struct labels *labels)
 
 	for (size_t i = 1; i < labels->list.count; i++) {
 		const struct label *label = &labels->list.items[i];
-		bool exact = label->source == TYPED_EXACT, guess = label->source == TYPED_GUESS;
+		enum type_source source = labels->types.items[i].source;
+		bool exact = source == TYPED_EXACT, guess = source == TYPED_GUESS;
 		*(exact         ? &sum->exact_objects
 			: guess ? &sum->guessed_objects
 				: &sum->untyped_objects) += label->count.objects;
@@ -200,7 +205,8 @@ static bool labels_make(struct labelling *labelling)
 			sizeof(uint32_t));
 	labels->near = calloc((size_t)typing->heap->object_count / 64 + 1, sizeof(*labels->near));
 	return labelling->of_claim && labels->near &&
-	       hw_vector_push(&labels->list, ((struct label){.name = "", .source = TYPED_NOT})) &&
+	       hw_vector_push(&labels->list, (struct label){.name = ""}) &&
+	       hw_vector_push(&labels->types, (struct object_type){.source = TYPED_NOT}) &&
 	       labels_number(labelling);
 }
 
@@ -234,6 +240,7 @@ void labels_destroy(struct labels *labels)
 	pages_free(labels->wide, labels->objects * sizeof(*labels->wide));
 	pages_free(labels->narrow, labels->objects * sizeof(*labels->narrow));
 	hw_vector_deinit(&labels->list);
+	hw_vector_deinit(&labels->types);
 	free(labels->near);
 	free(labels);
 }
@@ -246,6 +253,11 @@ uint32_t labels_of(const struct labels *labels, object_id id)
 uint32_t labels_claim(const struct labels *labels, object_id id)
 {
 	return labels->list.items[labels_of(labels, id)].claim;
+}
+
+void typing_of(const struct typing *typing, object_id id, struct object_type *out)
+{
+	*out = typing->labels->types.items[typing_label_of(typing, id)];
 }
 
 void typing_statistics(const struct typing *typing, struct typing_statistics *out)
@@ -275,8 +287,8 @@ const char *typing_label_name(const struct typing *typing, uint32_t label)
 
 enum type_source typing_label_source(const struct typing *typing, uint32_t label)
 {
-	return label < typing->labels->list.count ? typing->labels->list.items[label].source
-						  : TYPED_NOT;
+	return label < typing->labels->types.count ? typing->labels->types.items[label].source
+						   : TYPED_NOT;
 }
 
 const struct label_count *typing_label_live(const struct typing *typing, uint32_t label)

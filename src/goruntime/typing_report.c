@@ -5,27 +5,11 @@
 #include <stdio.h>
 #include <string.h>
 
-void typing_of_in(
-	const struct typing *typing, const struct span *span, object_id id, struct object_type *out)
+uint64_t typing_elements(const struct object_type *type, const struct span *span)
 {
-	uint32_t claim = typing_claim_of(typing, id);
-
-	*out = (struct object_type){0};
-	if (!claim)
-		return;
-	out->type = type_by_id(typing->types, claim_type_id(claim));
-	out->array = claim & CLAIM_ARRAY;
-	out->source = claim & CLAIM_GUESS ? TYPED_GUESS : TYPED_EXACT;
-	out->count = 1;
-	if (out->array && out->type->size)
-		out->count = (span->elem_size - span->header_bytes) / out->type->size;
-}
-
-void typing_of(const struct typing *typing, object_id id, struct object_type *out)
-{
-	*out = (struct object_type){0};
-	if (id < typing->heap->object_count)
-		typing_of_in(typing, heap_span_of(typing->heap, id), id, out);
+	if (!type->array || !type->type->size)
+		return 1;
+	return (span->elem_size - span->header_bytes) / type->type->size;
 }
 
 bool typing_is_closure(const struct typing *typing, object_id id)

@@ -105,7 +105,7 @@ static void count_seen(struct counter *counter, object_id id, remote_addr slot)
 		counter->in_maps += all;
 		return;
 	}
-	typing_of_in(counting->analysis->typing, span, id, &type);
+	typing_of(counting->analysis->typing, id, &type);
 	uint64_t rounding = 0;
 	if (type.source == TYPED_EXACT && !type.array && !(span->noscan && span->elem_size <= 16)) {
 		remote_addr used = slot + span->header_bytes + type.type->size;

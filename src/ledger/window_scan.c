@@ -110,7 +110,7 @@ static enum sight see_pointer(const struct scanning *scanning, const struct plac
 		return SIGHT_UNKNOWN;
 	if (!start && span_fits(place->span, size))
 		return SIGHT_WHOLE;
-	typing_of_in(scanning->typing, place->span, place->id, &target);
+	typing_of(scanning->typing, place->id, &target);
 	if (target.source == TYPED_EXACT && target.array) {
 		uint64_t unit = target.type->size;
 		if (size < unit && start % unit == 0)
@@ -238,7 +238,7 @@ static void scanner_begin(struct scanner *scanner, object_id id)
 	const struct span *span = scanner->span;
 	struct object_type type;
 
-	typing_of_in(scanning->typing, span, id, &type);
+	typing_of(scanning->typing, id, &type);
 	scanner->object = id;
 	scanner->address = span_object(span, id);
 	scanner->header = span->header_bytes;

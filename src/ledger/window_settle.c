@@ -84,7 +84,7 @@ uint64_t window_measure(const struct window_scan *scan, const struct window *win
 	struct coverage coverage;
 
 	extents_measure(&windows->extent, count, sizeof(*windows), &coverage);
-	typing_of_in(scan->analysis->typing, span, windows->object, &type);
+	typing_of(scan->analysis->typing, windows->object, &type);
 	uint64_t end = coverage.end;
 	if (type.source == TYPED_EXACT && !type.array && type.type->size > end &&
 		type.type->size <= room)

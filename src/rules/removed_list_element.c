@@ -108,9 +108,10 @@ static struct error *elements_look(struct lists *lists, const struct typed_objec
 
 	for (size_t i = 0; i < elements->list.count && !err; i++) {
 		object_id id = elements->list.items[i];
-		remote_addr address = heap_address(heap, id);
+		const struct span *span = heap_span_of(heap, id);
+		remote_addr address = span_object(span, id);
 		typing_of(lists->run->analysis->typing, id, &type);
-		for (uint64_t k = 0; k < type.count && !err; k++)
+		for (uint64_t k = 0; k < typing_elements(&type, span) && !err; k++)
 			if (heap_read(lists->reader, address + k * ELEMENT_BYTES, &element,
 				    sizeof(element)))
 				err = element_look(lists, id, &element);
