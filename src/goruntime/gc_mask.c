@@ -96,7 +96,7 @@ static remote_addr mask_address(struct gc_masks *masks, const struct type_record
 	remote_addr mask = memory_u64(masks->memory, type->gc_data);
 	// While a thread builds a mask, a variable of the runtime stands in for it
 	// (runtime/type.go, inProgress).
-	return mask >= module->noptrdata && mask < module->end ? 0 : mask;
+	return mask >= module->variables && mask < module->end ? 0 : mask;
 }
 
 // Copies the mask of `words` words to bit `at`.

@@ -456,7 +456,7 @@ static void absence_note(struct heap *heap)
 	for (unsigned i = 0; i < heap->runtime->module_count; i++) {
 		const struct go_module *module = &heap->runtime->modules[i];
 
-		heap->absent_bytes += target_absent(target, module->noptrdata, module->end);
+		heap->absent_bytes += target_absent(target, module->variables, module->end);
 	}
 	if (heap->absent_bytes)
 		runtime_note(heap->runtime,

@@ -185,6 +185,18 @@ static uint64_t mask_bits(const uint8_t *record, int32_t offset, remote_addr sta
 	return bits < words ? bits : words;
 }
 
+// Go's own linker puts .noptrdata first, that of C, which links programs with cgo, .data.
+static remote_addr variables_start(const struct go_module *module)
+{
+	const remote_addr sections[] = {module->data, module->bss, module->noptrbss};
+	remote_addr start = module->noptrdata;
+
+	for (size_t i = 0; i < ARRAY_COUNT(sections); i++)
+		if (sections[i] && sections[i] < start && range_is_good(sections[i], module->end))
+			start = sections[i];
+	return start;
+}
+
 static struct error *module_open(struct go_runtime *runtime, remote_addr address,
 	const uint8_t *record, struct go_module *module)
 {
@@ -211,6 +223,7 @@ static struct error *module_open(struct go_runtime *runtime, remote_addr address
 		.data_mask = record_word(record, at->moduledata_gcdatamask + 8),
 		.bss_mask = record_word(record, at->moduledata_gcbssmask + 8),
 	};
+	module->variables = variables_start(module);
 	module->data_mask_bits =
 		mask_bits(record, at->moduledata_gcdatamask, module->data, module->edata);
 	module->bss_mask_bits =

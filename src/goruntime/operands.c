@@ -12,7 +12,7 @@ enum { FUNCTION_BYTES_MAX = 1 << 16 };
 
 static bool is_variable(const struct go_module *module, remote_addr address)
 {
-	return address >= module->noptrdata && address < module->end;
+	return address >= module->variables && address < module->end;
 }
 
 static bool operand_of(const ZydisDecodedInstruction *instruction,

@@ -17,7 +17,8 @@ struct executable;
 struct go_module {
 	remote_addr address; // of the moduledata
 	remote_addr text, etext, min_pc, max_pc;
-	remote_addr noptrdata, data, edata, bss, ebss, noptrbss, enoptrbss, end;
+	remote_addr noptrdata, data, edata, bss, ebss, noptrbss, enoptrbss;
+	remote_addr variables, end; // all of these lie between, in whatever order they were linked
 	remote_addr rodata, types, etypes, gofunc;
 	remote_addr data_mask, bss_mask; // pointer bitmaps, a bit a word
 	uint64_t data_mask_bits, bss_mask_bits;

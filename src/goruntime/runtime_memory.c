@@ -58,7 +58,7 @@ static void controller_find(const struct heap *heap, struct runtime_counters *ou
 	_cleanup_free_ uint64_t *words = malloc(SCAN_BYTES);
 	enum { NEEDED = CONTROLLER_WORDS * 8 };
 
-	for (remote_addr at = module->noptrdata & ~(remote_addr)7;
+	for (remote_addr at = module->variables & ~(remote_addr)7;
 		words && at + NEEDED <= module->end; at += SCAN_BYTES - NEEDED + 8) {
 		size_t size = module->end - at < SCAN_BYTES ? module->end - at : SCAN_BYTES;
 		target_read_sparse(heap->runtime->target, at, words, size);

@@ -257,7 +257,7 @@ static bool in_module_data(const struct typing *typing, remote_addr address)
 	const struct go_runtime *runtime = typing->heap->runtime;
 
 	for (unsigned i = 0; i < runtime->module_count; i++)
-		if (address >= runtime->modules[i].noptrdata && address < runtime->modules[i].end)
+		if (address >= runtime->modules[i].variables && address < runtime->modules[i].end)
 			return true;
 	return false;
 }

@@ -505,7 +505,7 @@ struct error *typing_code_scan(struct typing *typing)
 		.text = text,
 		.start = module->text,
 		.end = module->etext,
-		.data_start = module->noptrdata,
+		.data_start = module->variables,
 		.data_end = module->end,
 		.grow_slice_type_first = runtime->layout.minor < 20,
 	};

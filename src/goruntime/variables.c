@@ -158,7 +158,7 @@ static void slice_visit(struct go_runtime *runtime, remote_addr address, const u
 	remote_addr mheap = address - (uint32_t)runtime->layout.at.mheap_allspans;
 
 	if (slice_is_plausible(runtime, header, SPANS_MAX) &&
-		mheap >= runtime->modules[0].noptrdata &&
+		mheap >= runtime->modules[0].variables &&
 		spans_agree(runtime, mheap, CANDIDATE_SAMPLE)) {
 		findings->mheap = mheap;
 		findings->mheaps++;
@@ -177,7 +177,7 @@ static struct error *slices_search(struct go_runtime *runtime, struct findings *
 
 	if (!words)
 		return error_no_memory();
-	for (remote_addr at = module->noptrdata & ~(remote_addr)7; at + SLICE_BYTES <= module->end;
+	for (remote_addr at = module->variables & ~(remote_addr)7; at + SLICE_BYTES <= module->end;
 		at += SCAN_BYTES - SLICE_BYTES + 8) {
 		size_t size = module->end - at < SCAN_BYTES ? module->end - at : SCAN_BYTES;
 

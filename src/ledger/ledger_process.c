@@ -43,7 +43,7 @@ static bool in_binary(const struct process *process, const struct resident_mappi
 	if (region && region->is_exe)
 		return true;
 	for (unsigned i = 0; i < runtime->module_count; i++)
-		if (overlaps(mapping, runtime->modules[i].noptrdata, runtime->modules[i].end))
+		if (overlaps(mapping, runtime->modules[i].variables, runtime->modules[i].end))
 			return true;
 	return false;
 }
