@@ -284,6 +284,24 @@ static bool word_is_live(const struct typing_dwarf *dwarf, remote_addr slot)
 	return low < dwarf->live.count && dwarf->live.items[low] == slot;
 }
 
+static bool local_has(const struct typing_dwarf *dwarf, const struct local *local, uint64_t offset)
+{
+	for (uint32_t i = 0; i < local->piece_count; i++) {
+		const struct dwarf_piece *piece = &dwarf->pieces.items[local->first_piece + i];
+		if (offset >= piece->start && offset - piece->start < piece->size)
+			return true;
+	}
+	return false;
+}
+
+// Of a slice whose capacity is not needed any more that is not kept: it was no less than the length.
+static void value_complete(struct typing_dwarf *dwarf, const struct local *local)
+{
+	if (local->type->kind == GO_SLICE && local_has(dwarf, local, 8) &&
+		!local_has(dwarf, local, 16))
+		memcpy(dwarf->value + 16, dwarf->value + 8, 8);
+}
+
 // Reads the parts of the value that the frame holds; the others stay zero, and so do pointer words
 // that are not live. False when nothing live is left.
 static bool value_read(struct typing_dwarf *dwarf, const struct local *local, remote_addr cfa)
@@ -316,6 +334,7 @@ static bool value_read(struct typing_dwarf *dwarf, const struct local *local, re
 		else
 			memset(dwarf->value + word * 8, 0, 8);
 	}
+	value_complete(dwarf, local);
 	return any;
 }
 

@@ -156,6 +156,20 @@ void typing_claim_root_closures(struct typing *typing)
 	}
 }
 
+// What waits for its finalizer keeps alive what it points to, also when nobody keeps itself.
+static void claim_finalized(struct typing *typing, remote_addr address, const struct go_type *type)
+{
+	const struct heap *heap = typing->heap;
+	object_id id = heap_find(heap, address);
+
+	if (id == OBJECT_NONE)
+		return;
+	if (typing_is_live(typing, id))
+		typing_claim(typing, address, type, 1);
+	else if (type->size <= heap_span(heap, address)->elem_size)
+		typing_claim_memory(typing, address, type, 1);
+}
+
 // runtime/mheap.go, special and the structs that begin with it
 static remote_addr claim_special(
 	struct typing *typing, const struct span *span, remote_addr special)
@@ -173,8 +187,8 @@ static remote_addr claim_special(
 	if (kind == layout->special_finalizer) {
 		const struct go_type *pointer = type_by_address(
 			typing->types, memory_u64(memory, special + at->specialfinalizer_ot));
-		if (pointer && pointer->kind == GO_POINTER)
-			typing_claim(typing, span->base + offset, pointer->elem, 1);
+		if (pointer && pointer->kind == GO_POINTER && pointer->elem)
+			claim_finalized(typing, span->base + offset, pointer->elem);
 		typing_claim_closure(typing, memory_u64(memory, special + at->specialfinalizer_fn));
 	} else if (kind == layout->special_cleanup && at->specialCleanup_fn >= 0) {
 		typing_claim_closure(typing, memory_u64(memory, special + at->specialCleanup_fn));
