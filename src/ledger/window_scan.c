@@ -154,7 +154,7 @@ static struct view view_guess(
 	if (length > capacity || !capacity ||
 		!place_find(scanning->heap, reference->words[0], id, &place))
 		return unknown;
-	typing_of_in(scanning->typing, place.span, id, &target);
+	typing_of(scanning->typing, id, &target);
 	if (target.source != TYPED_EXACT || !target.array || !target.type->size ||
 		target.type->size > UINT32_MAX || place.offset % target.type->size ||
 		capacity > (place.room - place.offset) / target.type->size ||
