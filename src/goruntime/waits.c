@@ -53,7 +53,8 @@ struct reading {
 	struct waits waits;
 	struct wait_on *found; // of the goroutine being read
 	uint32_t found_count;
-	bool outside; // it waits for something that is not in the heap
+	bool outside;      // it waits for something that is not in the heap
+	remote_addr place; // ... and lies here
 };
 
 struct sudog {
@@ -89,6 +90,7 @@ static void waits_for(struct reading *reading, remote_addr sudog, remote_addr ob
 
 	if (id == OBJECT_NONE || reading->found_count == CASES_MAX) {
 		reading->outside = true;
+		reading->place = object;
 		return;
 	}
 	reading->found[reading->found_count++] =
@@ -171,6 +173,7 @@ static struct error *wait_read(
 
 	reading->found_count = 0;
 	reading->outside = false;
+	reading->place = 0;
 	if (!known)
 		return NULL;
 	if (goroutine->waiting)
@@ -179,8 +182,10 @@ static struct error *wait_read(
 		frames_follow(reading, goroutine, means, roots, count);
 	// A select leaves no sudogs when all of its channels are nil.
 	bool nothing = means == MEANS_NOTHING || !strcmp(goroutine->wait_reason, "select");
-	if (reading->outside || (!reading->found_count && !nothing))
+	if (reading->outside || (!reading->found_count && !nothing)) {
+		wait->global = reading->found_count ? 0 : reading->place;
 		return NULL;
+	}
 	wait->kind = reading->found_count ? WAIT_OBJECTS : WAIT_FOREVER;
 	wait->first = (uint32_t)reading->waits.on.count;
 	wait->count = reading->found_count;

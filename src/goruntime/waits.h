@@ -33,6 +33,8 @@ struct wait_on {
 struct wait {
 	enum wait_kind kind;
 	uint32_t first, count; // in waits.on
+	remote_addr
+		global; // WAIT_OUTSIDE: of the lock that it waits for, in a global variable; or 0
 };
 
 struct waits {

@@ -2,9 +2,7 @@
 //
 // A channel that is only a buffer between a sender and a slow receiver is healthy, so it has to be shown that there is
 // no receiver. Where only goroutines that sleep for ever can reach the channel, that is proved. Otherwise it is
-// suspected when no goroutine's stack leads to the channel (one that receives from it or works on what it received has
-// it there), and no function that some goroutine is in refers to the global variable that the channel hangs on (one
-// that looks in now and then reads it there). Who is blocked sending is no receiver.
+// suspected when nobody but senders is to be seen at it (sight.h).
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,18 +10,17 @@
 #include "base/cleanup.h"
 #include "base/error.h"
 #include "base/units.h"
-#include "goruntime/operands.h"
-#include "goruntime/positions.h"
 #include "graph/walk.h"
 #include "heapwhy/map.h"
 #include "rules/goroutines.h"
 #include "rules/objects.h"
+#include "rules/sight.h"
 #include "rules/suspects.h"
 
 enum {
-	ELEMENTS_MIN = 10,
-	CHANNEL_BYTES_MIN = 64 << 10, // of one; several that one holder keeps are told together
-	OPERANDS_MAX = 4096,          // of one function
+	ELEMENTS_MIN = 10, // in one, or in all that one holder keeps: these are told together
+	CHANNEL_BYTES_MIN = 4 << 10, // of one
+	BUFFER_LEVELS = 3, // from an array up to what points to it, the buffer, the channel
 };
 
 struct backlog {
@@ -34,16 +31,16 @@ struct backlog {
 struct search {
 	struct rule_run *run;
 	HW_VECTOR(struct backlog) backlogs;
-	struct graph_walk *stacks;       // what goroutines' stacks lead to
-	HW_VECTOR(remote_addr) operands; // what functions that goroutines are in refer to
+	struct sight *sight; // of all but senders
 	struct suspects suspects;
+	struct hw_map unseen; // suspects -> bytes of their elements' arrays that nobody sees
 };
 
 static void search_deinit(struct search *search)
 {
 	hw_vector_deinit(&search->backlogs);
-	hw_vector_deinit(&search->operands);
-	graph_walk_destroy(search->stacks);
+	sight_destroy(search->sight);
+	hw_map_deinit(&search->unseen);
 	suspects_deinit(&search->suspects);
 }
 
@@ -69,8 +66,7 @@ static bool backlog_read(const struct analysis *analysis, object_id channel, str
 	// A variable that holds a channel is called the same, and is smaller.
 	if (heap_size(analysis->heap, channel) < (uint64_t)at->hchan_size)
 		return false;
-	return memory->faults == faults && out->elements >= ELEMENTS_MIN &&
-	       out->elements <= out->room &&
+	return memory->faults == faults && out->elements && out->elements <= out->room &&
 	       !memory_u64(memory, address + (uint32_t)at->hchan_recvq);
 }
 
@@ -112,110 +108,11 @@ static struct error *backlogs_find(struct search *search)
 	return err;
 }
 
+static const char sending[] = "chan send";
+
 static bool is_sender(const struct goroutine *goroutine)
 {
-	return goroutine->status == GOROUTINE_WAITING &&
-	       !strcmp(goroutine->wait_reason, "chan send");
-}
-
-static struct error *stacks_walk(struct search *search)
-{
-	const struct analysis *analysis = search->run->analysis;
-	struct error *err = graph_walk_create(analysis->graph, &search->stacks);
-
-	for (uint32_t i = 0; i < analysis->root_holder_count && !err; i++) {
-		uint32_t goroutine = analysis->root_holders[i].goroutine;
-		if (goroutine != UINT32_MAX &&
-			!is_sender(&analysis->goroutines->goroutines[goroutine]))
-			err = graph_walk_from(
-				search->stacks, graph_holder_node(analysis->graph, i));
-	}
-	return err;
-}
-
-static int address_compare(const void *a, const void *b)
-{
-	remote_addr one = *(const remote_addr *)a, other = *(const remote_addr *)b;
-
-	return one < other ? -1 : one > other;
-}
-
-// Adds what the function of a frame refers to, once a function.
-static struct error *frame_operands(struct search *search, const struct frame *frame,
-	struct hw_map *seen, struct operand *operands)
-{
-	const struct go_runtime *runtime = search->run->analysis->runtime;
-	struct pcln_function function;
-
-	if (frame->module || hw_map_get(seen, frame->function, NULL))
-		return NULL;
-	if (!hw_map_put(seen, frame->function, 0))
-		return error_no_memory();
-	if (!pclntab_function(runtime->modules[0].pclntab, frame->function, &function))
-		return NULL;
-	size_t count = function_operands(runtime, function.name, operands, OPERANDS_MAX);
-	for (size_t i = 0; i < count; i++)
-		if (!hw_vector_push(&search->operands, operands[i].address))
-			return error_no_memory();
-	return NULL;
-}
-
-static struct error *operands_find(struct search *search)
-{
-	const struct goroutine_list *list = search->run->analysis->goroutines;
-	_cleanup_free_ struct operand *operands = calloc(OPERANDS_MAX, sizeof(*operands));
-	struct error *err = operands ? NULL : error_no_memory();
-	struct hw_map seen;
-
-	hw_map_init(&seen);
-	for (uint32_t i = 0; i < list->count && !err; i++) {
-		const struct goroutine *goroutine = &list->goroutines[i];
-		for (uint32_t f = 0; f < goroutine->frame_count && !is_sender(goroutine) && !err;
-			f++)
-			err = frame_operands(
-				search, &list->frames[goroutine->first_frame + f], &seen, operands);
-	}
-	hw_map_deinit(&seen);
-	if (!err && search->operands.count)
-		qsort(search->operands.items, search->operands.count, sizeof(remote_addr),
-			address_compare);
-	return err;
-}
-
-// The global variable that the channel hangs on, or NULL.
-static const struct holder *channel_global(struct analysis *analysis, object_id channel)
-{
-	node_id ends[2]; // of the path: where it begins, and the channel
-	size_t skipped;
-
-	for (uint32_t i = 0; i < analysis->root_holder_count; i++) {
-		const struct root_holder *fine = &analysis->root_holders[i];
-		const struct holder *holder = &analysis->holders[fine->holder];
-		if (holder->kind == HOLDER_GLOBAL &&
-			heap_find(analysis->heap,
-				analysis->roots.list.items[fine->first_root].value) == channel)
-			return holder;
-	}
-	if (!graph_path(analysis->graph, channel, ends, ARRAY_COUNT(ends), &skipped))
-		return NULL;
-	uint32_t fine = ends[0] - graph_holder_node(analysis->graph, 0);
-	const struct holder *holder = &analysis->holders[analysis->root_holders[fine].holder];
-	return holder->kind == HOLDER_GLOBAL ? holder : NULL;
-}
-
-// Whether a function that some goroutine is in refers to that global; in doubt it does.
-static bool is_looked_at(const struct search *search, object_id channel)
-{
-	const struct holder *holder = channel_global(search->run->analysis, channel);
-
-	if (!holder)
-		return true;
-	remote_addr start = holder->global.start,
-		    end = start + (holder->global.size ? holder->global.size : 8);
-	for (size_t i = 0; i < search->operands.count; i++)
-		if (search->operands.items[i] >= start && search->operands.items[i] < end)
-			return true;
-	return false;
+	return goroutine->status == GOROUTINE_WAITING && !strcmp(goroutine->wait_reason, sending);
 }
 
 // `example` stands for `channels` of them.
@@ -251,12 +148,55 @@ static struct error *backlog_report(
 	return finding_add(run, &finding);
 }
 
+// The channel that keeps the object as a part of an element, or OBJECT_NONE.
+static object_id channel_above(const struct search *search, object_id object)
+{
+	node_id keeper = object;
+
+	for (unsigned level = 0; level < BUFFER_LEVELS && keeper != NODE_NONE; level++) {
+		keeper = graph_dominator(search->run->analysis->graph, keeper);
+		if (hw_map_get(&search->unseen, keeper, NULL))
+			return keeper;
+	}
+	return OBJECT_NONE;
+}
+
+// A channel of empty buffers is a pool of them, and holds nothing that waits to be received: those go whose elements' arrays
+// are mostly not seen by anybody.
+static struct error *pools_drop(struct search *search)
+{
+	const struct windows *windows = search->run->windows;
+	struct suspects *suspects = &search->suspects;
+	size_t kept = 0;
+
+	for (size_t i = 0; i < suspects->list.count; i++)
+		if (!hw_map_put(&search->unseen, suspects->list.items[i].object, 0))
+			return error_no_memory();
+	for (size_t i = 0; i < windows->object_count && suspects->list.count; i++) {
+		const struct windowed_object *object = &windows->objects[i];
+		object_id channel = channel_above(search, object->id);
+		if (channel != OBJECT_NONE)
+			*hw_map_at(&search->unseen, channel, 0) +=
+				(uint64_t)object->pinned + object->spare;
+	}
+	for (size_t i = 0; i < suspects->list.count; i++) {
+		uint64_t unseen = 0;
+		hw_map_get(&search->unseen, suspects->list.items[i].object, &unseen);
+		if (unseen < suspects->list.items[i].bytes / 2)
+			suspects->list.items[kept++] = suspects->list.items[i];
+	}
+	suspects->list.count = kept;
+	return NULL;
+}
+
 // Subscribers that went away leave a channel each: those are one cause.
 static struct error *suspects_report(struct search *search)
 {
 	struct suspects *suspects = &search->suspects;
-	struct error *err = suspects_group(suspects, search->run);
+	struct error *err = pools_drop(search);
 
+	if (!err)
+		err = suspects_group(suspects, search->run);
 	for (size_t i = 0; i < suspects->groups.count && !err; i++) {
 		const struct suspect_group *group = &suspects->groups.items[i];
 		struct backlog all = {.channel = group->example->object, .bytes = group->bytes};
@@ -266,7 +206,8 @@ static struct error *suspects_report(struct search *search)
 			all.elements += one.elements;
 			all.room += one.room;
 		}
-		err = backlog_report(search->run, &all, group->count, false);
+		if (all.elements >= ELEMENTS_MIN)
+			err = backlog_report(search->run, &all, group->count, false);
 	}
 	return err;
 }
@@ -316,10 +257,10 @@ static struct error *backlog_judge(
 
 	// What is too small to be told here is told with its lost senders.
 	if (evidence->others && !graph_walk_met(evidence->others, backlog->channel))
-		return backlog->bytes < run->rule->least ? NULL
-							 : backlog_prove(run, evidence, backlog);
-	if (!graph_walk_met(search->stacks, backlog->channel) &&
-		!is_looked_at(search, backlog->channel))
+		return backlog->bytes < run->rule->least || backlog->elements < ELEMENTS_MIN
+			       ? NULL
+			       : backlog_prove(run, evidence, backlog);
+	if (!sight_of_object(search->sight, backlog->channel))
 		suspects_add(&search->suspects,
 			(struct suspect){
 				.object = backlog->channel,
@@ -335,13 +276,12 @@ struct error *rule_channel_backlog(struct rule_run *run)
 	struct goroutine_evidence *evidence;
 	struct error *err = backlogs_find(&search);
 
+	hw_map_init(&search.unseen);
 	if (err || !search.backlogs.count)
 		return err;
 	err = goroutine_evidence(run, &evidence);
 	if (!err)
-		err = stacks_walk(&search);
-	if (!err)
-		err = operands_find(&search);
+		err = sight_create(run, sending, &search.sight);
 	for (size_t i = 0; i < search.backlogs.count && !err; i++)
 		err = backlog_judge(&search, evidence, &search.backlogs.items[i]);
 	return err ? err : suspects_report(&search);

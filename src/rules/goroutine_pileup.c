@@ -1,8 +1,13 @@
 // goroutine-pileup: many goroutines that have been standing at one place for long, and may yet be woken.
 //
 // One snapshot cannot tell a pool of idle workers from workers that are stuck, and idle connections wait by the
-// thousand. So only those are suspected that wait to get rid of something or to get a lock: nobody does that for
-// minutes on purpose. What can be proved is told by goroutine-leak.
+// thousand. So two kinds are suspected:
+//
+//   - those that wait to get rid of something or to get a lock for minutes: nobody does that on purpose;
+//   - those that wait for one thing at which nobody else is to be seen (sight.h), however short: there is nobody whose
+//     turn it could be. Of receivers it takes more, for work may come from where there is none yet.
+//
+// What can be proved is told by goroutine-leak.
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +17,7 @@
 #include "base/units.h"
 #include "goruntime/positions.h"
 #include "rules/goroutines.h"
+#include "rules/sight.h"
 
 #define SECOND_NS UINT64_C(1000000000)
 
@@ -25,42 +31,100 @@ static const struct {
 	{10000, 5 * SECOND_NS},
 };
 
-static const char *const reasons[] = {
-	"chan send", "sync.Mutex.Lock", "sync.RWMutex.Lock", "sync.RWMutex.RLock"};
-
-// The goroutines of one holder that have waited for long enough.
-struct crowd {
-	uint32_t long_enough[ARRAY_COUNT(thresholds)];
-	uint64_t stack_bytes;
-	bool leaked; // told elsewhere
+// `alone`: so many that wait for this are suspected when nobody else is to be seen; `long_too`: also by how long.
+static const struct {
+	const char *reason;
+	uint32_t alone;
+	bool long_too;
+} reasons[] = {
+	{"chan send", 100, true},
+	{"sync.Mutex.Lock", 100, true},
+	{"sync.RWMutex.Lock", 100, true},
+	{"sync.RWMutex.RLock", 100, true},
+	{"semacquire", 100, false}, // locks up to 1.19, wait groups up to 1.24
+	{"chan receive", 1000, false},
+	{"sync.WaitGroup.Wait", 1000, false},
+	{"sync.Cond.Wait", 1000, false},
 };
 
-static bool waits_to_get_rid(const struct goroutine *goroutine)
+// The goroutines of one holder, which all have one stack and so one reason to wait.
+struct crowd {
+	uint32_t count;
+	uint32_t long_enough[ARRAY_COUNT(thresholds)];
+	uint64_t stack_bytes;
+	bool leaked;        // told elsewhere
+	bool many;          // they wait for several things each, or for different ones
+	object_id object;   // what they wait for; OBJECT_NONE: a lock in a global variable
+	remote_addr global; // that lock; 0: unknown
+};
+
+struct crowds {
+	struct rule_run *run;
+	struct crowd *of;                           // by holder
+	struct sight *sights[ARRAY_COUNT(reasons)]; // made when first asked for
+};
+
+static void crowds_deinit(struct crowds *crowds)
 {
 	for (size_t i = 0; i < ARRAY_COUNT(reasons); i++)
-		if (!strcmp(goroutine->wait_reason, reasons[i]))
+		sight_destroy(crowds->sights[i]);
+	free(crowds->of);
+}
+
+// Its index in reasons[]; their number when it waits for something else.
+static size_t reason_of(const struct goroutine *goroutine)
+{
+	size_t i = 0;
+
+	if (goroutine->status != GOROUTINE_WAITING)
+		return ARRAY_COUNT(reasons);
+	while (i < ARRAY_COUNT(reasons) && strcmp(goroutine->wait_reason, reasons[i].reason) != 0)
+		i++;
+	return i;
+}
+
+static void crowd_add(struct crowd *crowd, const struct goroutine *goroutine,
+	const struct goroutine_evidence *evidence, uint32_t index)
+{
+	const struct wait *wait = &evidence->waits.of[index];
+	object_id object =
+		wait->count == 1 ? evidence->waits.on.items[wait->first].object : OBJECT_NONE;
+
+	if (!crowd->count++) {
+		crowd->object = object;
+		crowd->global = wait->global;
+	}
+	crowd->many |= wait->count > 1 || object != crowd->object || wait->global != crowd->global;
+	for (size_t i = 0; i < ARRAY_COUNT(thresholds); i++)
+		crowd->long_enough[i] += goroutine->wait_ns >= thresholds[i].wait_ns;
+	crowd->stack_bytes += goroutine->stack_high - goroutine->stack_low;
+	crowd->leaked |= evidence->states[index].sleep != SLEEP_ENDS;
+}
+
+static bool is_long(const struct crowd *crowd)
+{
+	for (size_t i = 0; i < ARRAY_COUNT(thresholds); i++)
+		if (crowd->long_enough[i] >= thresholds[i].goroutines)
 			return true;
 	return false;
 }
 
-static bool is_pileup(const struct crowd *crowd)
+// Whether anybody is to be seen at what they wait for.
+static struct error *crowd_look(
+	struct crowds *crowds, const struct crowd *crowd, size_t reason, bool *seen)
 {
-	for (size_t i = 0; i < ARRAY_COUNT(thresholds); i++)
-		if (crowd->long_enough[i] >= thresholds[i].goroutines)
-			return !crowd->leaked;
-	return false;
-}
+	struct sight **sight = &crowds->sights[reason];
+	struct error *err =
+		*sight ? NULL : sight_create(crowds->run, reasons[reason].reason, sight);
 
-static void crowd_add(struct crowd *crowd, const struct goroutine *goroutine, bool leaked)
-{
-	for (size_t i = 0; i < ARRAY_COUNT(thresholds); i++)
-		crowd->long_enough[i] += goroutine->wait_ns >= thresholds[i].wait_ns;
-	crowd->stack_bytes += goroutine->stack_high - goroutine->stack_low;
-	crowd->leaked |= leaked;
+	if (!err)
+		*seen = crowd->object != OBJECT_NONE ? sight_of_object(*sight, crowd->object)
+						     : sight_of_global(*sight, crowd->global);
+	return err;
 }
 
 static struct error *crowd_report(
-	struct rule_run *run, const struct crowd *crowd, const struct holder *holder)
+	struct rule_run *run, const struct crowd *crowd, const struct holder *holder, bool alone)
 {
 	const struct analysis *analysis = run->analysis;
 	const struct goroutine *first = &analysis->goroutines->goroutines[holder->first_goroutine];
@@ -71,14 +135,15 @@ static struct error *crowd_report(
 		.objects = holder->goroutines,
 		.type = "",
 		.proven = false,
-		.what = finding_text(run, "%s goroutines stand in %s (%s), the longest for %s",
+		.what = finding_text(run, "%s goroutines stand in %s (%s), the longest for %s%s",
 			format_count(count, sizeof(count), holder->goroutines),
 			goroutine_function(analysis->goroutines, holder->first_goroutine),
 			first->wait_reason,
-			format_duration(longest, sizeof(longest), holder->longest_wait_ns)),
-		.remedy = "find out why nobody receives, or who has the lock, and start no more of "
-			  "them than can be "
-			  "served",
+			format_duration(longest, sizeof(longest), holder->longest_wait_ns),
+			alone ? ", and nobody else is to be seen at what they wait for" : ""),
+		.remedy =
+			"find out why nobody receives or sends, or who has the lock, and start no "
+			"more of them than can be served",
 		.remedy_bytes = bytes,
 		.condition = "",
 		.subject = holder->node,
@@ -89,22 +154,41 @@ static struct error *crowd_report(
 	return finding_add(run, &finding);
 }
 
+static struct error *crowd_judge(struct crowds *crowds, uint32_t index)
+{
+	const struct analysis *analysis = crowds->run->analysis;
+	const struct crowd *crowd = &crowds->of[index];
+	const struct holder *holder = &analysis->holders[index];
+
+	if (!crowd->count || crowd->leaked)
+		return NULL;
+	size_t reason = reason_of(&analysis->goroutines->goroutines[holder->first_goroutine]);
+	if (reason == ARRAY_COUNT(reasons))
+		return NULL;
+	if (reasons[reason].long_too && is_long(crowd))
+		return crowd_report(crowds->run, crowd, holder, false);
+	bool seen = true;
+	struct error *err = NULL;
+	if (!crowd->many && crowd->count >= reasons[reason].alone)
+		err = crowd_look(crowds, crowd, reason, &seen);
+	return err || seen ? err : crowd_report(crowds->run, crowd, holder, true);
+}
+
 struct error *rule_goroutine_pileup(struct rule_run *run)
 {
 	struct analysis *analysis = run->analysis;
-	_cleanup_free_ struct crowd *crowds =
-		calloc((size_t)analysis->holder_count + 1, sizeof(*crowds));
+	_cleanup_(crowds_deinit) struct crowds crowds = {
+		.run = run, .of = calloc((size_t)analysis->holder_count + 1, sizeof(*crowds.of))};
 	struct goroutine_evidence *evidence;
-	struct error *err = crowds ? goroutine_evidence(run, &evidence) : error_no_memory();
+	struct error *err = crowds.of ? goroutine_evidence(run, &evidence) : error_no_memory();
 
 	for (uint32_t i = 0; i < analysis->goroutines->count && !err; i++) {
 		const struct goroutine *goroutine = &analysis->goroutines->goroutines[i];
-		if (waits_to_get_rid(goroutine))
-			crowd_add(&crowds[analysis->goroutine_holders[i]], goroutine,
-				evidence->states[i].sleep != SLEEP_ENDS);
+		if (reason_of(goroutine) < ARRAY_COUNT(reasons))
+			crowd_add(
+				&crowds.of[analysis->goroutine_holders[i]], goroutine, evidence, i);
 	}
 	for (uint32_t i = 0; i < analysis->holder_count && !err; i++)
-		if (is_pileup(&crowds[i]))
-			err = crowd_report(run, &crowds[i], &analysis->holders[i]);
+		err = crowd_judge(&crowds, i);
 	return err;
 }

@@ -1,0 +1,29 @@
+// Is anybody to be seen who could do something with a channel or a lock?
+//
+// A goroutine that uses an object has it on its stack, or is in a function that reads it from the global variable it hangs
+// on. So when no goroutine's stack leads to the object, and no function that some goroutine is in refers to that variable,
+// nobody is at it. Who waits in the same way does not count: another sender does not receive. That is no proof, for a
+// goroutine may call such a function later, or be started; findings that rest on it are suspected.
+//
+//	struct sight *sight;
+//	err = sight_create(run, "chan send", &sight);       // senders do not count
+//	if (!sight_of_object(sight, channel)) ...
+//	sight_destroy(sight);
+#ifndef RULES_SIGHT_H
+#define RULES_SIGHT_H
+
+#include "rules/rule.h"
+
+struct sight;
+
+// Takes up to as much time as marking. `reason`: as in struct goroutine's wait_reason.
+struct error *sight_create(struct rule_run *run, const char *reason, struct sight **out);
+void sight_destroy(struct sight *sight); // accepts NULL
+
+// In doubt, as of what hangs on no global variable, somebody is.
+bool sight_of_object(const struct sight *sight, object_id object);
+
+// The same for what lies in a global variable itself.
+bool sight_of_global(const struct sight *sight, remote_addr address);
+
+#endif
