@@ -4,18 +4,16 @@
 // them were given back, one here and one there. In an arena those stay until all go, which is what it is fast for.
 #include "bench.h"
 
-#include <dlfcn.h>
 #include <stddef.h>
 
 #include "account.h"
 #include "heapwhy/arena.h"
 #include "heapwhy/pool.h"
 #include "heapwhy/scratch.h"
+#include "mimalloc.h"
 
 enum { OBJECTS = 100000, OBJECT_BYTES = 32, ROUNDS = 20, BUFFERS = 2000000, BUFFER_BYTES = 4096 };
 
-static void *(*mi_malloc)(size_t bytes);
-static void (*mi_free)(void *memory);
 static uint64_t *objects[OBJECTS];
 
 static uint64_t arena_race(void *context)
@@ -156,12 +154,7 @@ static void fragmentation_measure(void)
 
 int main(void)
 {
-	void *library = dlopen("libmimalloc.so.2", RTLD_NOW | RTLD_LOCAL);
-
-	if (!library)
-		return 1;
-	mi_malloc = (void *(*)(size_t))dlsym(library, "mi_malloc");
-	mi_free = (void (*)(void *))dlsym(library, "mi_free");
+	mimalloc_load();
 	fragmentation_measure();
 	bench_race("arena: 100,000 objects of 32 bytes made and given back",
 		(struct contestant[]){{"heapwhy", arena_race}, {"heapwhy, fixed", fixed_race},

@@ -2,11 +2,10 @@
 // 100,000 values take in each kind of list: allocations, and bytes held.
 #include "bench.h"
 
-#include <dlfcn.h>
-
 #include "account.h"
 #include "heapwhy/boxed_list.h"
 #include "heapwhy/pooled_list.h"
+#include "mimalloc.h"
 
 enum { BULK = 100000, BULK_ROUNDS = 10, STEADY = 64, STEADY_STEPS = 2000000 };
 
@@ -15,8 +14,6 @@ struct boxed {
 	uint64_t *value;
 };
 
-static void *(*mi_malloc)(size_t bytes);
-static void (*mi_free)(void *memory);
 static struct hw_pooled_list list;
 
 static uint64_t pooled_bulk(void *context)
@@ -167,12 +164,7 @@ static void costs_measure(void)
 
 int main(void)
 {
-	void *library = dlopen("libmimalloc.so.2", RTLD_NOW | RTLD_LOCAL);
-
-	if (!library)
-		return 1;
-	mi_malloc = (void *(*)(size_t))dlsym(library, "mi_malloc");
-	mi_free = (void (*)(void *))dlsym(library, "mi_free");
+	mimalloc_load();
 	hw_pooled_list_init(&list, sizeof(uint64_t), NULL);
 	bench_race("pooled list: 100,000 pushed, then popped",
 		(struct contestant[]){{"heapwhy", pooled_bulk}, {"boxed, glibc", glibc_bulk},

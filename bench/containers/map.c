@@ -245,6 +245,7 @@ static uint64_t absl_sum(const uint64_t *sought)
                                                                                                 \
 	static void name##_memory(const char *contestant, const char *row)                      \
 	{                                                                                       \
+		malloc_trim(0);                                                                 \
 		uint64_t start = bench_resident();                                              \
 		name##_new();                                                                   \
 		for (size_t i = 0; i < count; i++)                                              \

@@ -3,10 +3,10 @@
 // And the first 100 objects that a new pool gives out, set up, with and without warming it.
 #include "bench.h"
 
-#include <dlfcn.h>
 #include <stdbool.h>
 
 #include "heapwhy/object_pool.h"
+#include "mimalloc.h"
 
 enum { OPERATIONS = 2000000, HEADER = 64, FIRST = 100 };
 
@@ -86,9 +86,9 @@ static uint64_t cold_race(void *context)
 
 int main(void)
 {
-	void *mimalloc = dlopen("libmimalloc.so.2", RTLD_NOW | RTLD_LOCAL);
 	size_t sizes[] = {1 << 10, 64 << 10};
 
+	mimalloc_load();
 	for (int i = 0; i < 2; i++) {
 		size_t bytes = sizes[i];
 		struct hw_object_pool *pool = hw_object_pool_create(
@@ -96,19 +96,14 @@ int main(void)
 		struct contest ours = {.local = hw_object_pool_join(pool)};
 		struct contest full = {bytes, bytes, NULL, malloc, free};
 		struct contest header = {bytes, HEADER, NULL, malloc, free};
-		struct contest other = {bytes, HEADER, NULL, NULL, NULL};
+		struct contest other = {bytes, HEADER, NULL, mi_malloc, mi_free};
 		char row[80];
-		if (mimalloc) {
-			other.alloc = (void *(*)(size_t))dlsym(mimalloc, "mi_malloc");
-			other.free = (void (*)(void *))dlsym(mimalloc, "mi_free");
-		}
 		snprintf(row, sizeof(row), "object pool: get and put, %zu KiB", bytes >> 10);
 		bench_race(row, (struct contestant[]){
 					{"heapwhy", pool_race, &ours},
 					{"malloc, all set up", malloc_race, &full},
 					{"malloc, 64 bytes set up", malloc_race, &header},
-					{mimalloc ? "mimalloc, 64 bytes set up" : NULL, malloc_race,
-						&other},
+					{"mimalloc, 64 bytes set up", malloc_race, &other},
 					{NULL},
 				});
 		hw_object_pool_leave(ours.local);

@@ -1,13 +1,13 @@
 // The node pool against glibc's malloc and mimalloc: nodes of 32 bytes.
 #include "bench.h"
 
-#include <dlfcn.h>
 #include <malloc.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <sys/wait.h>
 
 #include "heapwhy/pool.h"
+#include "mimalloc.h"
 
 enum { NODE_BYTES = 32, PAIRS = 20000000, NODES = 1000000, CHURNS = 5000000, BURSTS = 20000 };
 
@@ -102,9 +102,6 @@ struct node {
 
 static struct hw_pool pool;
 
-// Linked in the ordinary way, mimalloc would take malloc's place.
-static void *(*mi_malloc)(size_t bytes);
-static void (*mi_free)(void *memory);
 static void (*mi_collect)(bool force);
 
 #define POOL_FREE(node) hw_pool_free(&pool, node)
@@ -260,13 +257,8 @@ static void in_child(void (*measure)(const struct keeper *), const struct keeper
 
 int main(void)
 {
-	void *library = dlopen("libmimalloc.so.2", RTLD_NOW | RTLD_LOCAL);
-
-	if (!library)
-		return 1;
-	mi_malloc = (void *(*)(size_t))dlsym(library, "mi_malloc");
-	mi_free = (void (*)(void *))dlsym(library, "mi_free");
-	mi_collect = (void (*)(bool))dlsym(library, "mi_collect");
+	mimalloc_load();
+	mi_collect = (void (*)(bool))mimalloc_symbol("mi_collect");
 	hw_pool_init(&pool, NODE_BYTES, NULL);
 	// The first one moves nodes together (hw_pool_compact) before it is measured, which malloc's users cannot.
 	const struct keeper keepers[] = {

@@ -92,6 +92,18 @@ static uint64_t list_queue(void *context)
 	return VALUES * ROUNDS;
 }
 
+// A full array, moved to one twice as large.
+static uint64_t *array_grow(uint64_t *array, size_t *capacity)
+{
+	size_t grown = *capacity ? *capacity * 2 : 8;
+	uint64_t *moved = account_take(grown * sizeof(*array));
+
+	memcpy(moved, array, *capacity * sizeof(*array));
+	account_give(array, *capacity * sizeof(*array));
+	*capacity = grown;
+	return moved;
+}
+
 static uint64_t array_queue(void *context)
 {
 	uint64_t window = *(uint64_t *)context, sum = 0;
@@ -100,14 +112,8 @@ static uint64_t array_queue(void *context)
 		uint64_t *array = NULL;
 		size_t capacity = 0, first = 0;
 		for (uint64_t i = 0; i < VALUES; i++) {
-			if (i == capacity) {
-				size_t grown = capacity ? capacity * 2 : 8;
-				uint64_t *moved = account_take(grown * sizeof(*array));
-				memcpy(moved, array, capacity * sizeof(*array));
-				account_give(array, capacity * sizeof(*array));
-				array = moved;
-				capacity = grown;
-			}
+			if (i == capacity)
+				array = array_grow(array, &capacity);
 			array[i] = i;
 			if (i + 1 - first > window)
 				sum += array[first++];
@@ -126,14 +132,8 @@ static uint64_t deleting_queue(void *context)
 		uint64_t *array = NULL;
 		size_t capacity = 0, count = 0;
 		for (uint64_t i = 0; i < VALUES; i++) {
-			if (count == capacity) {
-				size_t grown = capacity ? capacity * 2 : 8;
-				uint64_t *moved = account_take(grown * sizeof(*array));
-				memcpy(moved, array, count * sizeof(*array));
-				account_give(array, capacity * sizeof(*array));
-				array = moved;
-				capacity = grown;
-			}
+			if (count == capacity)
+				array = array_grow(array, &capacity);
 			array[count++] = i;
 			if (count > window) {
 				sum += array[0];

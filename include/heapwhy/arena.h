@@ -55,7 +55,7 @@ void hw_arena_deinit(struct hw_arena *arena);
 
 void *hw_arena_alloc_(struct hw_arena *arena, size_t bytes);
 
-// `bytes` bytes aligned to HW_ARENA_ALIGNMENT, or NULL when out of memory. Amortised O(1). zalloc clears them.
+// `bytes` bytes (not 0) aligned to HW_ARENA_ALIGNMENT, or NULL when out of memory. Amortised O(1). zalloc clears them.
 static inline void *hw_arena_alloc(struct hw_arena *arena, size_t bytes)
 {
 	size_t rounded = (bytes + HW_ARENA_ALIGNMENT - 1) & ~(size_t)(HW_ARENA_ALIGNMENT - 1);
@@ -74,7 +74,7 @@ void *hw_arena_zalloc(struct hw_arena *arena, size_t bytes);
 // `count` elements of `size` bytes, cleared; NULL when out of memory or when the product overflows.
 void *hw_arena_calloc(struct hw_arena *arena, size_t count, size_t size);
 
-// A NUL-terminated copy of the first `length` bytes of `string`.
+// A NUL-terminated copy of the first `length` bytes of `string`; NULL when out of memory.
 char *hw_arena_strndup(struct hw_arena *arena, const char *string, size_t length);
 
 // A point to go back to: release frees all that was allocated since. Marks nest; releasing one ends those set after it.

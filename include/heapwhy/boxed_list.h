@@ -8,7 +8,7 @@
 //
 // For values that exist already and are in several lists, or whose struct cannot be changed. Where the values are made
 // for the list, hw_pooled_list is many times faster; where their struct can carry a link, hw_list is. All calls are
-// O(1). Not thread-safe.
+// O(1), deinit is O(n). Not thread-safe.
 #ifndef HEAPWHY_BOXED_LIST_H
 #define HEAPWHY_BOXED_LIST_H
 

@@ -54,8 +54,8 @@ struct hw_cache_options {
 
 	void (*retain)(void *context, uint64_t value);
 	void (*release)(void *context, uint64_t key, uint64_t value, enum hw_cache_reason reason);
-	uint64_t (*now)(
-		void *context); // nanoseconds that never go back; NULL: the system's monotonic clock
+	// Nanoseconds that never go back; NULL: the system's monotonic clock.
+	uint64_t (*now)(void *context);
 
 	struct hw_allocator *allocator;
 };

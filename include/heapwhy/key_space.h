@@ -15,8 +15,8 @@
 //	hw_key_invalidate(&keys, "session");                         // all sessions
 //
 // Two different keys have the same 64 bits with a probability of n^2 / 2^65 among n keys: store the key with the value
-// where that is too much. All calls are O(length of the name) and do not touch the cache. One map entry is kept for
-// each namespace and entity that was ever invalidated. Not thread-safe; concurrent makes are fine.
+// where that is too much. All calls are O(length of the name) and do not touch the cache; names are not kept. One map
+// entry is kept for each namespace and entity that was ever invalidated. Not thread-safe; concurrent makes are fine.
 #ifndef HEAPWHY_KEY_SPACE_H
 #define HEAPWHY_KEY_SPACE_H
 
@@ -30,9 +30,8 @@ extern "C" {
 #endif
 
 struct hw_key_space {
-	struct hw_map generations; // hash of a namespace, or of a namespace and an entity
-	struct hw_map
-		first_version; // hash of a namespace -> the first version that has not expired
+	struct hw_map generations;   // hash of a namespace, or of a namespace and an entity
+	struct hw_map first_version; // hash of a namespace -> the first version not expired
 	uint64_t last_generation;
 };
 

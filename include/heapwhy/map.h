@@ -89,7 +89,7 @@ void hw_map_seed(struct hw_map *map, uint64_t seed);
 
 // A map that grows or shrinks is rebuilt: one call of many takes O(n). After this it is done in parts: each put and delete
 // moves some ten lines, and none takes long. Until everything has moved both tables are held, and lookups take about
-// twice as long. Still at once: what reserve, shrink and deinit do, and spreading keys anew.
+// twice as long. Still at once: what reserve and shrink do, and spreading keys anew.
 // False: at once again; a rebuild that is going on is completed.
 void hw_map_rebuild_gradually(struct hw_map *map, bool gradually);
 

@@ -47,8 +47,8 @@ struct hw_object_pool_options {
 	unsigned threads;  // that can join; 0: 64
 	void *context;     // for the hooks
 
-	bool (*create)(
-		void *context, void *object); // makes an object of fresh memory; false: it cannot
+	// Makes an object of fresh memory; false: it cannot.
+	bool (*create)(void *context, void *object);
 	void (*reset)(void *context, void *object);   // called by put, before the object is kept
 	void (*destroy)(void *context, void *object); // before its memory is freed
 

@@ -15,7 +15,7 @@
 // From inside:
 //
 //	for (struct hw_registration *r = hw_registry_next(NULL); r; r = hw_registry_next(r))
-//		printf("%s %llu\n", r->kind->name, hw_registration_sum(r, HW_HELD_BYTES));
+//		printf("%s %" PRIu64 "\n", r->kind->name, hw_registration_sum(r, HW_HELD_BYTES));
 //
 // A container must stay at its address while it is registered. Where that is not so (a copied struct), its slot still
 // names the old place. A build with -DHW_NO_REGISTRY=1 (meson: -Dregistry=false) leaves the stores out; layouts stay.
@@ -50,15 +50,14 @@ enum hw_what {
 // One 64-bit field, or the sum of several at equal distances, times another field, times a constant. All offsets are
 // in bytes. A measure may have several rows: they add up.
 struct hw_measure {
-	uint32_t what;     // enum hw_what
-	uint32_t at;       // the field, from the container's start, or from where `via` points
-	uint32_t via;      // a pointer in the container; 0: the container itself
-	uint32_t times_at; // a 64-bit field of the container to multiply with; 0: none
-	int32_t times;     // a constant to multiply with; may be negative
-	uint32_t repeat;   // so many fields ...
-	uint32_t stride;   // ... so far apart
-	uint32_t
-		repeat_at; // a 64-bit field of the container that says how many instead; 0: `repeat` does
+	uint32_t what;      // enum hw_what
+	uint32_t at;        // the field, from the container's start, or from where `via` points
+	uint32_t via;       // a pointer in the container; 0: the container itself
+	uint32_t times_at;  // a 64-bit field of the container to multiply with; 0: none
+	int32_t times;      // a constant to multiply with; may be negative
+	uint32_t repeat;    // so many fields ...
+	uint32_t stride;    // ... so far apart
+	uint32_t repeat_at; // a 64-bit field of the container that says how many; 0: `repeat` does
 };
 
 // Rows of a table of measures: a field of `type`; a field times a constant; a field times a field times a constant.

@@ -40,14 +40,14 @@ struct hw_ring {
 	uint32_t shift;      // a segment has 1 << shift slots
 	bool debug;
 	uint64_t
-		first_end; // popping goes the slow way when `first` comes to it: the first segment has run empty
+		first_end; // of the first segment: popping goes the slow way when `first` comes to it
 	char **directory; // a ring of pointers to segments
 	uint64_t directory_capacity, directory_first;
 	uint64_t segment_count; // in use
 	uint64_t held_bytes;
 	char *spare;
-	char *push_at,
-		*push_end; // the next free slot, and where pushing goes the slow way: the end of its segment
+	char *push_at;  // the next free slot
+	char *push_end; // of its segment: pushing goes the slow way when `push_at` comes to it
 	struct hw_allocator *allocator;
 };
 

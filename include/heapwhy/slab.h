@@ -8,8 +8,8 @@
 //	hw_slab_deinit(&slab);                              // small blocks still allocated go, too
 //
 // Classes are an eighth of a power of two apart, so at most 1/8 of a block over 64 bytes is lost to rounding. Blocks are
-// aligned to the largest power of two that divides their rounded size; through the allocator, to what is asked. Memory returns in whole slabs, as from heapwhy/pool.h. All calls are O(1).
-// Not thread-safe.
+// aligned to the largest power of two that divides their rounded size; through the allocator, to what is asked. Memory
+// returns in whole slabs, as from heapwhy/pool.h. All calls are O(1). Not thread-safe.
 #ifndef HEAPWHY_SLAB_H
 #define HEAPWHY_SLAB_H
 

@@ -7,8 +7,9 @@
 //		use(&points.items[i]);
 //	hw_vector_deinit(&points);
 //
-// `items`, `count` and `capacity` (both in elements) may be read at any time; `count` may be
-// lowered by hand. Growing moves the elements. Not thread-safe.
+// `items`, `count` and `capacity` (both in elements) may be read at any time; `count` may be lowered by hand. Growing
+// moves the elements. Memory is malloc's: for a budget, or elements that must not move, see heapwhy/stable_vector.h.
+// Not thread-safe.
 #ifndef HEAPWHY_VECTOR_H
 #define HEAPWHY_VECTOR_H
 
@@ -30,8 +31,7 @@ extern "C" {
 		NULL, 0, 0 \
 	}
 
-// Makes room for `more` elements after `count`. False when out of memory. Amortised O(1) an
-// element.
+// Makes room for `more` elements after `count`. False when out of memory. Amortised O(1) an element.
 #define hw_vector_reserve(vector, more)                                                          \
 	((vector)->capacity - (vector)->count >= (size_t)(more) ||                               \
 		hw_vector_grow_((void **)&(vector)->items, &(vector)->capacity, (vector)->count, \
@@ -40,7 +40,7 @@ extern "C" {
 #define hw_vector_push(vector, ...) \
 	(hw_vector_reserve(vector, 1) && ((vector)->items[(vector)->count++] = (__VA_ARGS__), true))
 
-// Gives the memory beyond `count` back. O(count).
+// Gives the memory beyond `count` back, if there is memory to do so. O(count).
 #define hw_vector_shrink(vector)                                                           \
 	hw_vector_shrink_((void **)&(vector)->items, &(vector)->capacity, (vector)->count, \
 		sizeof(*(vector)->items))

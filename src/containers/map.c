@@ -151,8 +151,7 @@ void hw_map_init_with(struct hw_map *map, struct hw_allocator *allocator)
 void hw_map_deinit(struct hw_map *map)
 {
 	hw_unregister(&map->registration);
-	hw_map_move_on_(map, SIZE_MAX);
-	hw_free(map->allocator, map->filters, map->held_bytes, sizeof(*map->lines));
+	hw_map_free_(map);
 	hw_map_init(map);
 }
 
@@ -423,14 +422,15 @@ bool hw_map_shrink(struct hw_map *map)
 {
 	size_t lines = lines_for(map->count);
 
-	hw_map_move_on_(map, SIZE_MAX);
 	if (!map->count) {
-		hw_free(map->allocator, map->filters, map->held_bytes, sizeof(*map->lines));
+		hw_map_free_(map);
+		map->move = NULL;
 		map->order = HW_MAP_NO_TABLE_;
 		map->lines = NULL;
 		map->filters = NULL;
 		map->scale = map->grow_at = map->shrink_at = map->held_bytes = 0;
 		return true;
 	}
+	hw_map_move_on_(map, SIZE_MAX);
 	return lines >= line_count(map) || hw_map_rebuild_(map, lines);
 }

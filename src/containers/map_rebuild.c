@@ -210,6 +210,20 @@ void hw_map_move_on_(struct hw_map *map, size_t lines)
 	map->held_bytes -= sizeof(*move);
 }
 
+void hw_map_free_(struct hw_map *map)
+{
+	struct hw_map_move_ *move = map->move;
+	size_t held = map->held_bytes;
+
+	if (move) {
+		held -= move->old.held_bytes + sizeof(*move);
+		hw_free(map->allocator, move->old.filters, move->old.held_bytes,
+			sizeof(*map->lines));
+		hw_free(map->allocator, move, sizeof(*move), _Alignof(struct hw_map_move_));
+	}
+	hw_free(map->allocator, map->filters, held, sizeof(*map->lines));
+}
+
 static bool map_move_at_once(struct hw_map *map, size_t lines, uint64_t multiplier)
 {
 	struct hw_map_move_ move;

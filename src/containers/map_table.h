@@ -100,6 +100,9 @@ bool hw_map_resize_(struct hw_map *map, size_t lines);
 // Moves `lines` more lines, if the map is moving; when those were the last ones, it is not any longer.
 void hw_map_move_on_(struct hw_map *map, size_t lines);
 
+// Frees what the map holds; the fields that describe it stay.
+void hw_map_free_(struct hw_map *map);
+
 // The table that has `key` if any has, while the map is moving.
 static inline struct hw_map *table_of(const struct hw_map *map, uint64_t key)
 {
