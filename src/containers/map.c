@@ -206,8 +206,8 @@ static uint64_t *table_insert(struct hw_map *map, uint64_t key, uint64_t spot, u
 	uint64_t *place = slot_fill(map, line, key, value);
 
 	// Deleted keys' bits may be others', too. To find out is dear, and a few bits too many do little harm.
-	if (__builtin_expect(keys_come_and_go(map), 0) && spot % INSERTIONS_A_MENDING == 0 &&
-		line == spot / SPOTS && !keys_passed(map, line))
+	if (__builtin_expect(map->stale, 0) && keys_come_and_go(map) &&
+		spot % INSERTIONS_A_MENDING == 0 && line == spot / SPOTS && !keys_passed(map, line))
 		filter_mend(map, line);
 	return place;
 }
