@@ -25,7 +25,7 @@ enum {
 struct items {
 	struct hw_epoch_garbage garbage; // its bytes are those of the whole
 	struct hw_allocator *allocator;
-	_Atomic size_t used; // no slot from here on was ever used: readers stop there
+	_Atomic size_t used; // slots from here on are holes: readers stop there
 	_Alignas(32) _Atomic uint64_t slots[];
 };
 
@@ -60,7 +60,7 @@ static size_t items_capacity(const struct items *items)
 	return (items->garbage.bytes - sizeof(*items)) / sizeof(uint64_t);
 }
 
-// Whoever sees a slot counted sees what was stored into it before.
+// Whoever has seen an item sees its slot counted.
 static inline size_t items_used(const struct items *items)
 {
 	return atomic_load_explicit(&items->used, memory_order_acquire);
@@ -231,10 +231,10 @@ static enum hw_list_result segment_add(
 		items = list_items(list, index);
 	}
 	size_t hole = items_find(items, segment->first_hole, 0);
-	atomic_store_explicit(&items->slots[hole], item, memory_order_release);
-	race_point();
 	if (hole == items_used(items))
 		atomic_store_explicit(&items->used, hole + 1, memory_order_release);
+	race_point();
+	atomic_store_explicit(&items->slots[hole], item, memory_order_release);
 	race_point();
 	segment->first_hole = hole + 1;
 	segment->count++;
@@ -253,6 +253,17 @@ enum hw_list_result hw_concurrent_list_add(struct hw_concurrent_list *list, uint
 	return result;
 }
 
+// Does not count the holes at the end. Items are added to the first hole, so that holes gather there.
+static void items_trim(struct items *items)
+{
+	size_t used = items_used(items), end = used;
+
+	while (end && !atomic_load_explicit(&items->slots[end - 1], memory_order_relaxed))
+		end--;
+	if (end < used)
+		atomic_store_explicit(&items->used, end, memory_order_release);
+}
+
 static bool segment_remove(struct hw_concurrent_list *list, unsigned index, uint64_t item)
 {
 	struct segment *segment = &list->segments[index];
@@ -262,6 +273,8 @@ static bool segment_remove(struct hw_concurrent_list *list, unsigned index, uint
 	if (at == items_used(items))
 		return false;
 	atomic_store_explicit(&items->slots[at], 0, memory_order_release);
+	race_point();
+	items_trim(items);
 	segment->count--;
 	if (at < segment->first_hole)
 		segment->first_hole = at;
