@@ -92,13 +92,16 @@ static bool objects_same(const struct snapshot *one, const struct snapshot_objec
 		       other->strings + other->labels[twin->label]);
 }
 
+// A word of a variable is told by its address: in stripped programs it is called after what it holds, too.
 static bool holders_same(
 	const struct snapshot *one, uint32_t holder, const struct snapshot *other, uint32_t twin)
 {
-	return snapshot_holder(one, holder)->address == snapshot_holder(other, twin)->address &&
+	uint64_t address = snapshot_holder(one, holder)->address;
+
+	return address == snapshot_holder(other, twin)->address &&
 	       is_group(one, holder) == is_group(other, twin) && is_lasting(one, holder) &&
 	       is_lasting(other, twin) &&
-	       !strcmp(holder_name(one, holder), holder_name(other, twin));
+	       (address || !strcmp(holder_name(one, holder), holder_name(other, twin)));
 }
 
 static int compare_addresses(const void *key, const void *item)
@@ -142,8 +145,10 @@ static uint64_t name_hash(const char *name, uint64_t seed)
 // Groups have no address; a group of one word of a variable has the variable's name like any other.
 static uint64_t holder_hash(const struct snapshot *snapshot, uint32_t holder)
 {
-	return name_hash(holder_name(snapshot, holder),
-		snapshot_holder(snapshot, holder)->address + is_group(snapshot, holder));
+	uint64_t address = snapshot_holder(snapshot, holder)->address;
+
+	return name_hash(
+		address ? "" : holder_name(snapshot, holder), address + is_group(snapshot, holder));
 }
 
 static void objects_match(struct lineage *lineage, uint32_t *became)

@@ -1,7 +1,7 @@
 // What became of the objects of a process between two snapshots: which stayed, appeared, are gone, and under whom.
 //
 // Go moves nothing: an object of the same address, size and type in both is the same one, or has been replaced by one
-// just like it, which comes to the same. Global variables stay, and goroutines that are the only
+// just like it, which comes to the same. Global variables stay, whatever they are called by then, and goroutines that are the only
 // ones of their kind. What appeared
 // counts where it hangs in the newer snapshot's tree of dominators; what is gone counts for the nearest one above it
 // that stayed. So the sums below any node that stayed say by how much it grew.

@@ -184,11 +184,18 @@ static bool place_by_code(
 	return true;
 }
 
+// What a function that makes maps returns: any map.
+static bool is_any_map(const struct typing *typing, const struct go_type *type)
+{
+	return type->kind == GO_POINTER &&
+	       (type->elem == typing->known.hmap || type->elem == typing->known.swiss_map);
+}
+
 static bool name_by_code(struct typing *typing, remote_addr slot, struct global_name *out)
 {
 	const struct typing_code *code = typing->code;
 	struct users users = {.count = 0};
-	_cleanup_text_ struct text text = TEXT_INIT;
+	_cleanup_text_ struct text text = TEXT_INIT, held = TEXT_INIT;
 	remote_addr start;
 	size_t after;
 
@@ -207,13 +214,18 @@ static bool name_by_code(struct typing *typing, remote_addr slot, struct global_
 		name.size = code->references.items[after].address - start;
 	if (fact)
 		name.type = fact_type(typing, fact);
+	held_type(typing, slot, &held);
+	if (name.type && held.length && start == slot && is_any_map(typing, name.type))
+		name.type = NULL;
 	text_append(&text, "global");
 	if (name.type)
 		text_printf(&text, " %s", name.type->name);
-	else
-		held_type(typing, slot, &text);
+	else if (held.length)
+		text_append(&text, held.bytes);
 	text_printf(&text, " used by %s", user);
-	name.name = text.failed ? NULL : hw_arena_strndup(&typing->arena, text.bytes, text.length);
+	name.name = text.failed || held.failed
+			    ? NULL
+			    : hw_arena_strndup(&typing->arena, text.bytes, text.length);
 	if (!name.name)
 		return false;
 	if (name.size < 8)
