@@ -35,6 +35,49 @@ var (
 	pool    = sync.Pool{New: func() interface{} { b := body(64 * kib); return &b }}
 )
 
+// Buffers by size, and writers that have some of them, too.
+type bufferPools struct {
+	name    string
+	bySize  [8]sync.Pool
+	writers sync.Pool
+	used    [8][]*[]byte
+}
+
+type bufferedWriter struct {
+	path   string
+	buffer *[]byte
+}
+
+var buffers *bufferPools
+
+// use takes so many buffers of each size at once.
+func (p *bufferPools) use(count int) {
+	for p.writers.Get() != nil {
+	}
+	for i := range p.used {
+		for len(p.used[i]) < count {
+			b, _ := p.bySize[i].Get().(*[]byte)
+			if b == nil {
+				fresh := body((i + 1) * 8 * kib)
+				b = &fresh
+			}
+			p.used[i] = append(p.used[i], b)
+		}
+	}
+}
+
+func (p *bufferPools) release(written bool) {
+	for i := range p.used {
+		for _, b := range p.used[i] {
+			p.bySize[i].Put(b)
+			if written {
+				p.writers.Put(&bufferedWriter{buffer: b})
+			}
+		}
+		p.used[i] = nil
+	}
+}
+
 func init() {
 	// Full from the first step on: what comes in pushes something out.
 	cases["lru"] = func(step int) { each(step, func(id int) { limited.put(newSession(id)) }) }
@@ -87,6 +130,16 @@ func init() {
 			pool.Put(b)
 		}
 	}
+	// Collections empty pools, but for what is in use; what somebody sees there depends on when he looks.
+	use := func(step int) {
+		if buffers == nil {
+			buffers = &bufferPools{name: strconv.Itoa(step)}
+		}
+		buffers.use(6 * step)
+	}
+	cases["pools"], cases["pools-shared"] = use, use
+	later["pools"] = func(int) { buffers.release(false) }
+	later["pools-shared"] = func(int) { buffers.release(true) }
 	cases["once"] = func(step int) {
 		once.Do(func() {
 			table = map[string]string{}

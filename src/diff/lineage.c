@@ -62,6 +62,12 @@ bool snapshot_is_part(const struct snapshot *snapshot, uint32_t object)
 	return type_is_runtimes(type) || name_is_map_part(type);
 }
 
+// What a sync.Pool keeps hangs on arrays of these.
+static bool is_pool(const struct snapshot *snapshot, uint32_t object)
+{
+	return !strncmp(type_element(snapshot_type(snapshot, object)), "sync.poolLocal", 14);
+}
+
 static uint32_t node_count(const struct snapshot *snapshot)
 {
 	return (uint32_t)(snapshot->object_count + snapshot->holder_count + snapshot->group_count);
@@ -228,6 +234,33 @@ void nearest_fill(const uint32_t *up, uint32_t root, uint32_t *found)
 	}
 }
 
+void snapshot_parents(const struct snapshot *snapshot, uint32_t *parents)
+{
+	uint32_t root = node_count(snapshot);
+
+	for (uint32_t i = 0; i <= root; i++)
+		parents[i] =
+			i < snapshot->object_count && snapshot->objects[i].parent != SNAPSHOT_ROOT
+				? snapshot->objects[i].parent
+				: root;
+}
+
+// Which objects are in pools: 1, or 0.
+static struct error *pooled_fill(const struct snapshot *snapshot, uint32_t *pooled)
+{
+	uint32_t root = node_count(snapshot);
+	_cleanup_free_ uint32_t *parents = malloc(((size_t)root + 1) * sizeof(*parents));
+
+	if (!parents)
+		return error_no_memory();
+	snapshot_parents(snapshot, parents);
+	for (uint32_t i = 0; i < root; i++)
+		pooled[i] = i < snapshot->object_count && is_pool(snapshot, i) ? 1 : NODE_UNKNOWN;
+	pooled[root] = 0;
+	nearest_fill(parents, root, pooled);
+	return NULL;
+}
+
 // Counting.
 
 // Slots are used again: an object that refers to nothing that it referred to before is another one of the same kind.
@@ -247,12 +280,14 @@ static bool object_replaced(const struct lineage *lineage, uint32_t object)
 	return from < to && old_from < old_to;
 }
 
-static void appeared_count(struct lineage *lineage)
+static void appeared_count(struct lineage *lineage, const uint32_t *pooled)
 {
 	for (uint32_t i = 0; i < lineage->new->object_count; i++) {
 		struct lineage_node *node = &lineage->nodes[i];
 		bool counts = !snapshot_is_part(lineage->new, i);
 
+		if (pooled[i])
+			continue;
 		if (lineage_stayed(lineage, i)) {
 			bool replaced = counts && object_replaced(lineage, i);
 			node->stayed += counts && !replaced;
@@ -272,10 +307,13 @@ static struct error *gone_count(struct lineage *lineage, const uint32_t *became)
 	uint32_t root = node_count(old);
 	_cleanup_free_ uint32_t *up = malloc(((size_t)root + 1) * sizeof(*up));
 	_cleanup_free_ uint32_t *heir = malloc(((size_t)root + 1) * sizeof(*heir));
+	_cleanup_free_ uint32_t *pooled = malloc(((size_t)root + 1) * sizeof(*pooled));
 
-	if (!up || !heir)
+	if (!up || !heir || !pooled)
 		return error_no_memory();
-	struct error *err = up_fill(old, up);
+	struct error *err = pooled_fill(old, pooled);
+	if (!err)
+		err = up_fill(old, up);
 	if (err)
 		return err;
 	memcpy(heir, became, (size_t)root * sizeof(*heir));
@@ -284,7 +322,7 @@ static struct error *gone_count(struct lineage *lineage, const uint32_t *became)
 	for (uint32_t i = 0; i < old->object_count; i++) {
 		struct lineage_node *node = &lineage->nodes[heir[i]];
 
-		if (became[i] != NODE_UNKNOWN)
+		if (became[i] != NODE_UNKNOWN || pooled[i])
 			continue;
 		node->bytes -= (int64_t)old->objects[i].bytes;
 		node->gone += !snapshot_is_part(old, i);
@@ -334,7 +372,7 @@ static enum keeper_kind holder_keeper(const struct snapshot *snapshot, uint32_t 
 	return KEEPER_GLOBAL;
 }
 
-static struct error *keepers_fill(struct lineage *lineage)
+static struct error *keepers_fill(struct lineage *lineage, const uint32_t *pooled)
 {
 	_cleanup_free_ uint32_t *keeper = malloc(lineage->count * sizeof(*keeper));
 
@@ -343,6 +381,8 @@ static struct error *keepers_fill(struct lineage *lineage)
 	for (uint32_t i = 0; i < lineage->root; i++) {
 		if (i >= lineage->new->object_count)
 			keeper[i] = holder_keeper(lineage->new, i);
+		else if (pooled[i])
+			keeper[i] = KEEPER_POOL;
 		else
 			keeper[i] = type_is_kept_by_runtime(snapshot_type(lineage->new, i))
 					    ? (uint32_t)KEEPER_RUNTIME
@@ -359,21 +399,24 @@ static struct error *lineage_fill(struct lineage *lineage)
 {
 	uint32_t count = node_count(lineage->old);
 	_cleanup_free_ uint32_t *became = malloc(((size_t)count + 1) * sizeof(*became));
+	_cleanup_free_ uint32_t *pooled = malloc(lineage->count * sizeof(*pooled));
 
-	if (!became)
+	if (!became || !pooled)
 		return error_no_memory();
 	memset(became, 0xff, ((size_t)count + 1) * sizeof(*became)); // NODE_UNKNOWN
 	objects_match(lineage, became);
 	struct error *err = holders_match(lineage, became);
 	if (!err)
 		err = up_fill(lineage->new, lineage->up);
+	if (!err)
+		err = pooled_fill(lineage->new, pooled);
 	if (err)
 		return err;
-	appeared_count(lineage);
+	appeared_count(lineage, pooled);
 	err = gone_count(lineage, became);
 	if (!err)
 		err = sums_lift(lineage);
-	return err ? err : keepers_fill(lineage);
+	return err ? err : keepers_fill(lineage, pooled);
 }
 
 struct error *lineage_create(

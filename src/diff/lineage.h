@@ -1,10 +1,10 @@
 // What became of the objects of a process between two snapshots: which stayed, appeared, are gone, and under whom.
 //
 // Go moves nothing: an object of the same address, size and type in both is the same one, or has been replaced by one
-// just like it, which comes to the same. Global variables stay, whatever they are called by then, and goroutines that are the only
-// ones of their kind. What appeared
-// counts where it hangs in the newer snapshot's tree of dominators; what is gone counts for the nearest one above it
-// that stayed. So the sums below any node that stayed say by how much it grew.
+// just like it, which comes to the same. Global variables stay, whatever they are called by then, and goroutines that are
+// the only ones of their kind. What appeared counts where it hangs in the newer snapshot's tree of dominators; what is
+// gone counts for the nearest one above it that stayed. So the sums below any node that stayed say by how much it grew.
+// What is reached by way of a sync.Pool does not count: collections empty them, and the moment decides how full one is.
 //
 //	struct lineage *lineage;
 //	struct error *err = lineage_create(old, new, &lineage);   // both loaded
@@ -25,7 +25,7 @@ struct lineage_node {
 #define NODE_UNKNOWN UINT32_MAX
 
 // Who holds a node in the end.
-enum keeper_kind { KEEPER_SHARED, KEEPER_GLOBAL, KEEPER_GOROUTINE, KEEPER_RUNTIME };
+enum keeper_kind { KEEPER_SHARED, KEEPER_GLOBAL, KEEPER_GOROUTINE, KEEPER_RUNTIME, KEEPER_POOL };
 
 struct lineage {
 	const struct snapshot *old, *new;
@@ -61,5 +61,8 @@ uint64_t snapshot_retained(const struct snapshot *snapshot, uint32_t node);
 
 // Something that containers, timers and the like are made of, which means nothing to their users.
 bool snapshot_is_part(const struct snapshot *snapshot, uint32_t object);
+
+// The node before each on its shortest path; of holders and the root, which is the last, the root.
+void snapshot_parents(const struct snapshot *snapshot, uint32_t *parents);
 
 #endif

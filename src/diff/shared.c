@@ -32,12 +32,11 @@ static struct error *holders_fill(struct piles *piles)
 
 	if (!up)
 		return error_no_memory();
+	snapshot_parents(new, up);
 	for (uint32_t i = 0; i < lineage->count; i++) {
-		bool object = i < new->object_count;
-		bool ends = !object || (lineage_stayed(lineage, i) && !snapshot_is_part(new, i));
+		bool ends = i >= new->object_count ||
+			    (lineage_stayed(lineage, i) && !snapshot_is_part(new, i));
 
-		up[i] = object && new->objects[i].parent != SNAPSHOT_ROOT ? new->objects[i].parent
-									  : lineage->root;
 		piles->holder[i] = ends ? i : NODE_UNKNOWN;
 	}
 	nearest_fill(up, lineage->root, piles->holder);

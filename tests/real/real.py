@@ -167,7 +167,8 @@ def largest(pid):
     def resident(process):
         return int(pathlib.Path(f"/proc/{process}/statm").read_text().split()[1])
 
-    children = pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    # Whichever thread started them.
+    children = [child for task in pathlib.Path(f"/proc/{pid}/task").iterdir() for child in (task / "children").read_text().split()]
     return max([pid, *map(int, children)], key=resident)
 
 
