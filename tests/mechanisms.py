@@ -4,7 +4,7 @@
     tests/mechanisms.py
 
 User arenas and green tea switched the other way (GOEXPERIMENT), plugins, which are modules of their own, and Go in a C
-program, linked with it or loaded later. TAP; a line
+program, linked with it or loaded later; and variables with initial values as the C linker lays them out, stripped. TAP; a line
 holds when heapwhy exits with 0, misses and adds no object, and calls as many bytes alive as runtime.MemStats.HeapAlloc.
 """
 import os
@@ -29,7 +29,10 @@ CELLS = [
     ('1.27', '', 'library', []),
     ('1.19', '', 'shared', []),
     ('1.26', '', 'shared', []),
+    ('1.19', '', 'tables', []),
 ]
+
+TYPED_LEAST = {'tables': 0.99}  # of the objects
 
 
 def go_root(version):
@@ -42,7 +45,7 @@ def build(version, experiment, program, directory):
         os.environ.get('XDG_CACHE_HOME') or os.path.expanduser('~/.cache'), 'heapwhy')
     environment = dict(os.environ, GOEXPERIMENT=experiment, GO111MODULE='on', GOFLAGS='-mod=mod', GOPROXY='off',
                        GOTOOLCHAIN='local', GOCACHE=os.path.join(cache, 'gocache'),
-                       CGO_ENABLED='1' if program in ('plugin', 'library', 'shared') else '0')
+                       CGO_ENABLED='1' if program in ('plugin', 'library', 'shared', 'tables') else '0')
     path = os.path.join(directory, program)
     go = os.path.join(go_root(version), 'bin', 'go')
     source = os.path.join(corpus.TOP, 'corpus', 'library' if program == 'shared' else program)
@@ -55,14 +58,15 @@ def build(version, experiment, program, directory):
                        check=True)
         subprocess.run(['cc', '-I', directory, '-o', path, 'host/main.c', path + '.a', '-lpthread'], cwd=source, check=True)
         return path
-    subprocess.run([go, 'build', '-o', path, '.'], cwd=source, env=environment, check=True)
+    flags = ['-ldflags=-s -w -linkmode=external'] if program == 'tables' else []
+    subprocess.run([go, 'build', *flags, '-o', path, '.'], cwd=source, env=environment, check=True)
     if program == 'plugin':
         subprocess.run([go, 'build', '-buildmode=plugin', '-o', path + '.so', './plugged'], cwd=source, env=environment,
                        check=True)
     return path
 
 
-def differences(examination, ready):
+def differences(examination, ready, typed_least):
     if examination.status != 0 or not examination.report:
         return [f'exit {examination.status}: {examination.errors.strip()[-200:]}']
     agreement = examination.report['agreement']
@@ -71,9 +75,11 @@ def differences(examination, ready):
         wrong.append('not comparable')
     if wrong and agreement['why']:
         wrong.append(agreement['why'])
-    live = examination.report['heap']['live_bytes']
-    if live != ready['heap_alloc']:
-        wrong.append(f'live_bytes {live}, not {ready["heap_alloc"]}')
+    heap = examination.report['heap']
+    if heap['live_bytes'] != ready['heap_alloc']:
+        wrong.append(f'live_bytes {heap["live_bytes"]}, not {ready["heap_alloc"]}')
+    if heap['typed_objects'] < typed_least * heap['live_objects']:
+        wrong.append(f'{heap["typed_objects"]} of {heap["live_objects"]} objects typed')
     return wrong
 
 
@@ -82,7 +88,8 @@ def run_cell(version, experiment, program, arguments):
         path = build(version, experiment, program, directory)
         arguments = [path + '.so'] if program == 'shared' else arguments
         with corpus.Subject([path] + arguments) as subject:
-            return differences(corpus.Examination(subject.pid, '--json'), subject.ready)
+            examination = corpus.Examination(subject.pid, '--json')
+            return differences(examination, subject.ready, TYPED_LEAST.get(program, 0))
 
 
 def main():

@@ -304,16 +304,17 @@ static void claim_resolve(const struct typing *typing, const struct span *span, 
 void typing_claim_as(struct typing *typing, enum claim_kind kind, remote_addr address,
 	const struct go_type *type, uint64_t count)
 {
-	const struct span *span;
+	const struct heap *heap = typing->heap;
 
 	if (!address || !type || !type->size || !count || type == typing->known.bmap)
 		return;
-	if (!heap_span(typing->heap, address)) {
+	const struct span *span = heap_span(heap, address);
+	if (!span) {
 		claim_outside(typing, address, type, count);
 		return;
 	}
-	object_id id = typing_find(typing, address, &span);
-	if (id == OBJECT_NONE)
+	object_id id = heap_find(heap, address);
+	if (id == OBJECT_NONE || !typing_is_live(typing, id))
 		return;
 	uint64_t header = span->header_bytes;
 	remote_addr start = span_object(span, id) + header;
