@@ -23,6 +23,8 @@ static const struct {
 	enum call_kind kind;
 } known_calls[] = {
 	{"runtime.newobject", CALL_NEW},
+	{"runtime.convT", CALL_NEW}, // a value on its way into an interface
+	{"runtime.convTnoptr", CALL_NEW},
 	{"runtime.mallocgcSmall*", CALL_MALLOC}, // 1.27: specialised by size class
 	{"runtime.mallocgcTiny*", CALL_MALLOC},
 	{"runtime.mallocgc", CALL_MALLOC},
