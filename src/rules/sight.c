@@ -153,6 +153,12 @@ static bool is_referred_to(const struct sight *sight, remote_addr start, uint64_
 	return low < sight->operands.count && sight->operands.items[low] - start < size;
 }
 
+// Functions always refer to something, unless they cannot be read: on other machines than amd64.
+static bool is_blind(const struct sight *sight)
+{
+	return !sight->operands.count;
+}
+
 // The global variable that the object hangs on, or NULL.
 static const struct holder *global_of(const struct sight *sight, object_id object)
 {
@@ -172,7 +178,7 @@ static const struct holder *global_of(const struct sight *sight, object_id objec
 
 bool sight_of_object(const struct sight *sight, object_id object)
 {
-	if (graph_walk_met(sight->stacks, object))
+	if (is_blind(sight) || graph_walk_met(sight->stacks, object))
 		return true;
 	const struct holder *holder = global_of(sight, object);
 	return !holder || is_referred_to(sight, holder->global.start,
@@ -183,7 +189,7 @@ bool sight_of_global(const struct sight *sight, remote_addr address)
 {
 	struct global_name global;
 
-	return !typing_global(sight->analysis->typing, address, &global) ||
+	return is_blind(sight) || !typing_global(sight->analysis->typing, address, &global) ||
 	       address - global.start >= global.size ||
 	       is_referred_to(sight, global.start, global.size);
 }
