@@ -197,6 +197,7 @@ static void check_labels(struct model *model, struct graph *graph, bool (*domina
 {
 	uint64_t bytes[LABELS], expected[LABELS] = {0};
 
+	assert_success(graph_prepare_tree(graph));
 	assert_success(graph_retained_by_label(graph, label_of, model, LABELS, bytes));
 	for (uint32_t n = 0; n < model->objects; n++)
 		for (uint32_t label = 0; label < LABELS; label++)

@@ -11,10 +11,10 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <limits.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/beside.h"
 #include "base/cancel.h"
 #include "base/cleanup.h"
 #include "base/log.h"
@@ -90,47 +90,10 @@ static struct error *error_excuse(struct error *err, const struct target *target
 	return length ? error_wrap(err, "%.*s", (int)length - 1, target->notes) : err;
 }
 
-// Work in a thread of its own, where there may be one; without, it is done when it is waited for.
-struct beside {
-	struct error *(*run)(struct analysis *analysis);
-	struct analysis *analysis;
-	struct error *err;
-	uint64_t took; // ns
-	pthread_t thread;
-	bool started;
-};
-
-static void *beside_run(void *context)
+static struct error *ask_resident(void *context)
 {
-	struct beside *beside = context;
-	uint64_t start = clock_ns();
+	struct analysis *analysis = context;
 
-	beside->err = beside->run(beside->analysis);
-	beside->took = clock_ns() - start;
-	return NULL;
-}
-
-static void beside_start(struct beside *beside)
-{
-	beside->started = beside->analysis->threads > 1 &&
-			  !pthread_create(&beside->thread, NULL, beside_run, beside);
-}
-
-// `err`: of the work that was done meanwhile. Comes first.
-static struct error *beside_finish(struct beside *beside, struct error *err)
-{
-	if (beside->started)
-		pthread_join(beside->thread, NULL);
-	else if (!err)
-		beside_run(beside);
-	if (!err)
-		return take_pointer(beside->err);
-	error_destroy(beside->err);
-	return err;
-}
-
-static struct error *ask_resident(struct analysis *analysis)
-{
 	return analysis->target->kind == TARGET_PROCESS ? resident_ask(analysis->target) : NULL;
 }
 
@@ -148,11 +111,11 @@ static struct error *read_heap(struct analysis *analysis)
 static struct error *run_read(struct pipeline *pipeline)
 {
 	struct analysis *analysis = pipeline->analysis;
-	struct beside resident = {.run = ask_resident, .analysis = analysis};
+	struct beside resident = {.run = ask_resident, .context = analysis};
 	struct error *err = go_runtime_open(analysis->target, &analysis->runtime);
 
 	if (!err) {
-		beside_start(&resident);
+		beside_start(&resident, analysis->threads > 1);
 		err = beside_finish(&resident, read_heap(analysis));
 	}
 	return error_excuse(err, analysis->target);
@@ -175,8 +138,10 @@ static struct error *mark(struct analysis *analysis)
 	return err;
 }
 
-static struct error *read_code(struct analysis *analysis)
+static struct error *read_code(void *context)
 {
+	struct analysis *analysis = context;
+
 	return typing_open(
 		analysis->heap, &analysis->roots, analysis->goroutines, 0, &analysis->typing);
 }
@@ -185,10 +150,10 @@ static struct error *read_code(struct analysis *analysis)
 static struct error *run_mark_and_code(struct pipeline *pipeline)
 {
 	struct analysis *analysis = pipeline->analysis;
-	struct beside code = {.run = read_code, .analysis = analysis};
+	struct beside code = {.run = read_code, .context = analysis};
 	uint64_t start = clock_ns();
 
-	beside_start(&code);
+	beside_start(&code, analysis->threads > 1);
 	struct error *err = mark(analysis);
 	analysis->timings.mark = clock_ns() - start;
 	err = beside_finish(&code, err);
@@ -196,8 +161,10 @@ static struct error *run_mark_and_code(struct pipeline *pipeline)
 	return err ? err : holders_group(analysis);
 }
 
-static struct error *find_dominators(struct analysis *analysis)
+static struct error *find_dominators(void *context)
 {
+	struct analysis *analysis = context;
+
 	struct error *err = graph_dominate(analysis->graph);
 
 	if (!err)
@@ -209,10 +176,10 @@ static struct error *find_dominators(struct analysis *analysis)
 static struct error *run_types_and_dominators(struct pipeline *pipeline)
 {
 	struct analysis *analysis = pipeline->analysis;
-	struct beside dominators = {.run = find_dominators, .analysis = analysis};
+	struct beside dominators = {.run = find_dominators, .context = analysis};
 	uint64_t start = clock_ns();
 
-	beside_start(&dominators);
+	beside_start(&dominators, analysis->threads > 1);
 	struct error *err = typing_spread(analysis->typing, graph_reached(analysis->graph));
 	heap_forget_pointer_bits(analysis->heap);
 	analysis->timings.typing += clock_ns() - start;

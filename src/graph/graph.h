@@ -94,8 +94,8 @@ uint64_t graph_retained_count(struct graph *graph, node_id node);
 //
 // It is a lower bound of graph_retained_set() of all objects with label L: what two of them hold
 // together and nobody else does counts for neither. A label_of() of UINT32_MAX means no label. One
-// walk over everything reachable. `bytes` has label_count elements, and undefined contents after an
-// error.
+// walk over everything reachable, after graph_prepare_tree. `bytes` has label_count elements, and
+// undefined contents after an error.
 typedef uint32_t graph_label_of(void *context, object_id object);
 struct error *graph_retained_by_label(struct graph *graph, graph_label_of *label_of, void *context,
 	uint32_t label_count, uint64_t *bytes);

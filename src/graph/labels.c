@@ -157,12 +157,9 @@ struct error *graph_outermost(struct graph *graph, graph_label_of *label_of, voi
 		.found_context = found_context,
 	};
 
-	BUG_ON(!graph->core_count);
-	struct error *err = graph_prepare_tree(graph);
-	if (!err) {
-		walk.is_open = calloc(label_count ? label_count : 1, sizeof(*walk.is_open));
-		err = walk.is_open ? label_walk_run(&walk) : error_no_memory();
-	}
+	BUG_ON(!graph->core_count || !graph->first_child);
+	walk.is_open = calloc(label_count ? label_count : 1, sizeof(*walk.is_open));
+	struct error *err = walk.is_open ? label_walk_run(&walk) : error_no_memory();
 	free(walk.is_open);
 	hw_vector_deinit(&walk.open);
 	hw_vector_deinit(&walk.pending);

@@ -2,10 +2,10 @@
 //
 // What the objects of a type retain takes a walk over everything, which needs nothing but what no longer changes: it has
 // a thread of its own while the rules run.
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/beside.h"
 #include "base/cleanup.h"
 #include "base/error.h"
 #include "output/clean.h"
@@ -28,23 +28,19 @@ static int compare_types(const void *a, const void *b)
 struct type_counting {
 	struct analysis *analysis;
 	uint64_t *retained; // by label
-	struct error *err;
-	pthread_t thread;
-	bool started;
+	struct beside work;
 };
 
-static void *counting_run(void *context)
+static struct error *count(void *context)
 {
 	struct type_counting *counting = context;
-	const struct typing *typing = counting->analysis->typing;
+	struct typing *typing = counting->analysis->typing;
 	uint32_t labels = typing_label_count(typing);
 
 	counting->retained = calloc((size_t)labels + 1, sizeof(*counting->retained));
-	counting->err = counting->retained
-				? graph_retained_by_label(counting->analysis->graph, object_label,
-					  counting->analysis->typing, labels, counting->retained)
-				: error_no_memory();
-	return NULL;
+	return counting->retained ? graph_retained_by_label(counting->analysis->graph, object_label,
+					    typing, labels, counting->retained)
+				  : error_no_memory();
 }
 
 struct type_counting *type_counting_start(struct analysis *analysis)
@@ -54,28 +50,17 @@ struct type_counting *type_counting_start(struct analysis *analysis)
 	if (!counting)
 		return NULL;
 	counting->analysis = analysis;
-	counting->started = analysis->threads > 1 &&
-			    !pthread_create(&counting->thread, NULL, counting_run, counting);
+	counting->work = (struct beside){.run = count, .context = counting};
+	beside_start(&counting->work, analysis->threads > 1);
 	return counting;
-}
-
-static struct error *type_counting_finish(struct type_counting *counting)
-{
-	if (counting->started)
-		pthread_join(counting->thread, NULL);
-	else
-		counting_run(counting);
-	counting->started = false;
-	return take_pointer(counting->err);
 }
 
 void type_counting_destroy(struct type_counting *counting)
 {
 	if (!counting)
 		return;
-	if (counting->started)
-		pthread_join(counting->thread, NULL);
-	error_destroy(counting->err);
+	if (counting->work.started)
+		error_destroy(beside_finish(&counting->work, NULL));
 	free(counting->retained);
 	free(counting);
 }
@@ -84,7 +69,7 @@ struct error *report_types(
 	struct report *report, const struct analysis *analysis, struct type_counting *counting)
 {
 	uint32_t labels = typing_label_count(analysis->typing);
-	struct error *err = type_counting_finish(counting);
+	struct error *err = beside_finish(&counting->work, NULL);
 
 	if (err)
 		return err;
