@@ -44,6 +44,15 @@ static bool is_buffer(const struct rule_run *run, const struct windowed_object *
 	       (!strcmp(owner->name, "bytes.Buffer") || !strcmp(owner->name, "strings.Builder"));
 }
 
+// Compressors have their memory made as large as they may need, and use what the data ask for.
+static bool is_compressors(const struct rule_run *run, const struct windowed_object *object)
+{
+	const struct go_type *owner =
+		window_owner(run->analysis, &run->windows->list[object->first]);
+
+	return owner && !strncmp(owner->package, "compress/", strlen("compress/"));
+}
+
 // A part of bytes that were read is taken for what it is also where the slice could still be extended; of other things a
 // short slice at the array's start is one with room to grow.
 static enum waste_kind kind_of(const struct rule_run *run, const struct windowed_object *object)
@@ -218,7 +227,8 @@ static struct error *judge_object(
 		     graph_retained(analysis->graph, object->id) >= whole + BELOW_BYTES_MIN;
 
 	// Most objects go here, before anything dear is asked.
-	if (!holds && (uint64_t)object->pinned + object->spare < WASTE_BYTES_MIN)
+	if ((!holds && (uint64_t)object->pinned + object->spare < WASTE_BYTES_MIN) ||
+		is_compressors(judging->run, object))
 		return NULL;
 	enum waste_kind kind = kind_of(judging->run, object);
 	if (holds) {
