@@ -119,9 +119,7 @@ static void object_add(struct writing *writing, object_id id)
 	node_id parent = graph_parent(analysis->graph, id);
 	char edge[200] = "";
 
-	if (parent < analysis->heap->object_count)
-		typing_edge(analysis->typing, parent, id, edge, sizeof(edge));
-	else if (parent != NODE_NONE)
+	if (parent >= analysis->heap->object_count && parent != NODE_NONE)
 		holder_edge_name(analysis, parent, id, edge, sizeof(edge));
 	struct snapshot_object object = {
 		.address = heap_address(analysis->heap, id),
@@ -148,6 +146,48 @@ static struct error *objects_add(struct writing *writing)
 			object_add(writing, id);
 	}
 	return NULL;
+}
+
+// How the parent refers to an object, unless that is known.
+static bool edge_names_add(void *context, const struct word_group *group)
+{
+	struct writing *writing = context;
+	const struct analysis *analysis = writing->analysis;
+
+	for (uint64_t left = group->pointers; left && !writing->failed; left &= left - 1) {
+		unsigned i = (unsigned)__builtin_ctzll(left);
+		object_id to = heap_find(analysis->heap, group->words[i]);
+		char edge[200];
+
+		if (to == OBJECT_NONE || writing->numbers[to] == SNAPSHOT_ROOT)
+			continue;
+		struct snapshot_object *object = &writing->objects.items[writing->numbers[to]];
+		if (object->edge || object->parent != writing->numbers[group->object])
+			continue;
+		typing_word(analysis->typing, group->object, group->offset + 8 * (uint64_t)i, edge,
+			sizeof(edge));
+		object->edge = string_add(writing, edge);
+	}
+	return !writing->failed;
+}
+
+// All parents are read once: asking for the edge to each element of a large array would read the array as
+// often as it has elements.
+static struct error *edges_name(struct writing *writing)
+{
+	const struct heap *heap = writing->analysis->heap;
+	const uint64_t *reached = graph_reached(writing->analysis->graph);
+	struct heap_reader *reader = NULL;
+	struct error *err = heap_reader_create(heap, &reader);
+
+	for (uint32_t i = 0; i < heap->span_count && !err && !writing->failed; i++) {
+		if (cancel_requested())
+			err = error_cancelled();
+		else
+			heap_scan_span(reader, &heap->spans[i], reached, edge_names_add, writing);
+	}
+	heap_reader_destroy(reader);
+	return err;
 }
 
 // Sums sizes up the tree of dominators, leaves first. Asking the graph would walk long lists once for
@@ -265,6 +305,8 @@ static struct error *tables_make(struct writing *writing)
 	string_add(writing, "");
 	labels_add(writing);
 	struct error *err = objects_add(writing);
+	if (!err)
+		err = edges_name(writing);
 	if (err)
 		return err;
 	holders_add(writing);
