@@ -663,9 +663,10 @@ func encode(cured bool) {
 		e := encoders.Get().(*encoder)
 		e.scratch = append(e.scratch[:0], "key"...)
 		e.out.Write(answer[:1000])
-		if i == 0 || i%3 == 0 {
+		if i%3 == 0 || e.depth == 0 { // one large answer is enough
 			e.out.Write(answer)
 		}
+		e.depth++
 		taken = append(taken, e)
 	}
 	for _, e := range taken {
