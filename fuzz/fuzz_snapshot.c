@@ -1,4 +1,4 @@
-// Snapshots of any bytes: the report in them, their tables, and paths through them.
+// Snapshots of any bytes: the report in them, their tables, paths through them, and what has changed since the same one.
 //
 // Checksums would stop nearly every input at the door. So the input is the sections' contents, which
 // are put into a file with checksums that fit; an input that is a snapshot itself is taken as it is.
@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "base/sections.h"
+#include "diff/diff.h"
 #include "output/report_json.h"
 #include "output/report_text.h"
 #include "output/rss_text.h"
@@ -28,6 +29,7 @@ static const struct {
 	{"edge_starts", sizeof(uint64_t)},
 	{"edges", sizeof(uint32_t)},
 	{"strings", 1},
+	{"maps", sizeof(struct snapshot_map)},
 };
 enum { SECTION_COUNT = sizeof(sections) / sizeof(sections[0]) };
 
@@ -87,6 +89,22 @@ static void paths_show(struct snapshot *snapshot, const char *subject)
 	error_destroy(err);
 }
 
+static void diff_show(struct snapshot *snapshot)
+{
+	struct style style = {.width = 100, .top = 10};
+	struct snapshot *looks[] = {snapshot, snapshot, snapshot};
+	_cleanup_text_ struct text text = TEXT_INIT;
+	struct diff *diff;
+	struct error *err = diff_build(looks, 3, &diff);
+
+	if (!err) {
+		error_destroy(diff_text(diff, &style, &text));
+		error_destroy(diff_json(diff, &text));
+		diff_destroy(diff);
+	}
+	error_destroy(err);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 {
 	struct snapshot *snapshot;
@@ -103,6 +121,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 		report_show(snapshot);
 		paths_show(snapshot, "main.node");
 		paths_show(snapshot, "0xc000010010");
+		diff_show(snapshot);
 		snapshot_close(snapshot);
 	}
 	error_destroy(err);

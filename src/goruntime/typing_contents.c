@@ -2,8 +2,9 @@
 //
 // A program's maps are of the types that it has records of. Which of them one is shows in its groups (buckets up to
 // 1.23): how large the array is, which of its words the collector follows, how many of its cells are in use, and what the
-// keys and values in use lead to. What does not fit is excluded; a type is claimed when no other is left, or only such as look the same. An object is
-// taken for a map's own where code said so, or where all its groups together have just as many entries as it says.
+// keys and values in use lead to. What does not fit is excluded; a type is claimed when no other is left, or only such as
+// look the same. An object is taken for a map's own where code said so, or where all its groups together have just as many
+// entries as it says.
 #include <string.h>
 
 #include "goruntime/runtime_private.h"
@@ -17,8 +18,8 @@ enum {
 	GROUPS_MAX = 1 << 17,    // are looked at of one map
 	LOOKED_AT_MAX = 1 << 22, // groups in all
 	CELLS_MAX = 64,          // whose keys and values are looked at
-	ENTRIES_MIN =
-		8, // of fewer in something that nobody calls a map it is chance that the number fits
+	// Of fewer, in something that nobody calls a map, it is chance that their number fits.
+	ENTRIES_MIN = 8,
 	STRING_MAX = 1 << 30,
 	// runtime.hmap and its buckets (runtime/map.go, 1.19 to 1.23)
 	HMAP_POINTERS = 0x2c, // words: buckets, oldbuckets, extra
@@ -26,8 +27,8 @@ enum {
 	HMAP_BUCKETS = 2, // words
 	HMAP_OLD_BUCKETS = 3,
 	HMAP_B_MAX = 32,
-	B_PREALLOCATED =
-		4, // from so many on there are overflow buckets in the array (makeBucketArray)
+	// From so many on there are overflow buckets in the array (makeBucketArray).
+	B_PREALLOCATED = 4,
 	CELL_EMPTY_REST = 0,
 	CELL_EMPTY = 1,
 	CELL_FULL_MIN = 5,
@@ -425,7 +426,8 @@ static struct go_type *type_alike(struct typing *typing, const struct go_type *l
 {
 	static const char suffix[] = " or alike";
 	struct go_type *type = type_create(typing->types);
-	char *name = typing_alloc(typing, strlen(like->name) + sizeof(suffix));
+	size_t length = strlen(like->name);
+	char *name = typing_alloc(typing, length + sizeof(suffix));
 
 	if (!type || !name) {
 		typing->no_memory = true;
@@ -437,7 +439,8 @@ static struct go_type *type_alike(struct typing *typing, const struct go_type *l
 	type->mask = NULL;
 	type->runtime_type = 0;
 	type->synthetic = true;
-	strcat(strcpy(name, like->name), suffix);
+	memcpy(name, like->name, length);
+	memcpy(name + length, suffix, sizeof(suffix));
 	type->name = name;
 	return type;
 }

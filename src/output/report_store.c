@@ -364,10 +364,10 @@ static uint64_t take_count(struct unpacking *from)
 	return 0;
 }
 
-// A time in milliseconds. Readers turn it into whole numbers.
+// A time in milliseconds, of a century at most: readers turn it into whole nanoseconds.
 static void take_double(struct unpacking *from, double *to)
 {
-	static const double most = 1e15;
+	static const double most = 3.2e12;
 
 	take(from, to, sizeof(*to));
 	if (*to >= 0 && *to <= most)

@@ -110,11 +110,12 @@ static void write_bar(const struct report *report, const struct style *style, st
 		const struct look *look = account_look(report->ledger[i].name);
 		sum += report->ledger[i].bytes;
 		// Ends are rounded, not lengths: so the bar is as wide as it should be.
-		unsigned end =
-			(unsigned)((double)width * (double)sum / (double)report->resident_bytes +
-				   0.5);
-		if (end > width)
-			end = width;
+		// What a file says may add up to more than all.
+		unsigned end = sum >= report->resident_bytes
+				       ? width
+				       : (unsigned)((double)width * (double)sum /
+							    (double)report->resident_bytes +
+						    0.5);
 		if (style->color && end > drawn)
 			text_append(text, look->color);
 		for (; drawn < end; drawn++)

@@ -116,7 +116,8 @@ static void write_answer(const struct report *report, const struct style *style,
 
 static void write_bar(struct text *text, const struct style *style, double part)
 {
-	unsigned length = (unsigned)(part * BAR_WIDTH / 100 + 0.5);
+	// What a file says may be more than all.
+	unsigned length = (unsigned)((part < 100 ? part : 100) * BAR_WIDTH / 100 + 0.5);
 
 	for (unsigned i = 0; i < length; i++)
 		text_append(text, style->utf8 ? "█" : "#");
