@@ -179,7 +179,7 @@ struct error *rule_goroutine_pileup(struct rule_run *run)
 	struct analysis *analysis = run->analysis;
 	_cleanup_(crowds_deinit) struct crowds crowds = {
 		.run = run, .of = calloc((size_t)analysis->holder_count + 1, sizeof(*crowds.of))};
-	struct goroutine_evidence *evidence;
+	struct goroutine_evidence *evidence = NULL;
 	struct error *err = crowds.of ? goroutine_evidence(run, &evidence) : error_no_memory();
 
 	for (uint32_t i = 0; i < analysis->goroutines->count && !err; i++) {
