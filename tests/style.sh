@@ -23,8 +23,11 @@ done
 
 [ -e build/compile_commands.json ] || meson setup build > /dev/null
 tidy() {
-	# gcc optimises the whole program, and clang says that it knows no such option.
-	if problems=$(clang-tidy -p build --quiet --extra-arg=-Wno-ignored-optimization-argument "$1" 2> /dev/null); then
+	# gcc optimises the whole program, and clang says that it knows no such option. The analyzer follows only the smallest
+	# calls: following all takes twice as long.
+	if problems=$(clang-tidy -p build --quiet --extra-arg=-Wno-ignored-optimization-argument \
+		--extra-arg=-Xclang --extra-arg=-analyzer-config --extra-arg=-Xclang --extra-arg=mode=shallow \
+		"$1" 2> /dev/null); then
 		echo "ok - clang-tidy on $1"
 	else
 		printf 'not ok - clang-tidy on %s\n%s\n' "$1" "$(grep -E ': (error|warning):' <<< "$problems" | sed 's/^/# /')"
