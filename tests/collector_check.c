@@ -18,8 +18,8 @@
 //
 // What floats is garbage that a collection keeps none the less. It scans the innermost frame of a goroutine that it has
 // preempted between two calls conservatively (mgcmark.go, scanframeworker), and what the frame has not set yet is left
-// over from whoever had that piece of stack before. Told from a missed reference by two things: when it was called
-// garbage, a word in memory for stacks led to it, and in the second capture nothing precise does. The worker "leftovers"
+// over from whoever had that piece of stack before. Told from a missed reference by three things: when it was called
+// garbage, a word in memory for stacks led to it and no register did, and in the second capture nothing precise does. The worker "leftovers"
 // of corpus/churn makes some.
 //
 // Left out: 16-byte slots without pointers. The allocator carves small values out of them, and puts more into one that is
@@ -149,22 +149,28 @@ static void remark(
 
 struct pair {
 	struct observation *before, *after;
-	uint64_t *
-		leftovers; // slots of `before` that words on stacks lead to; made when first needed
+	uint64_t *stacks,
+		*registers; // what their words lead to in `before`; made when first needed
 };
 
-// Whether slot `id`, called garbage, is slot `now`, which the collector has kept, for what was left on a stack.
-static bool floats(struct pair *pair, object_id id, object_id now)
+// Why slot `id`, called garbage, which the collector has kept as slot `now`, does not float; NULL when it does.
+static const char *not_floating(struct pair *pair, object_id id, object_id now)
 {
 	struct error *err = NULL;
 
-	if (!pair->leftovers)
-		err = observation_reach_from_stacks(pair->before, &pair->leftovers);
+	if (!pair->stacks)
+		err = observation_reach_raw(pair->before, RAW_STACKS, &pair->stacks);
+	if (!err && !pair->registers)
+		err = observation_reach_raw(pair->before, RAW_REGISTERS, &pair->registers);
 	if (!err && !pair->after->precise)
 		err = observation_mark(pair->after);
 	if (err)
 		die(err);
-	return heap_bit(pair->leftovers, id) && !heap_bit(pair->after->precise, now);
+	if (heap_bit(pair->registers, id))
+		return "called garbage, but kept: a register led to it";
+	if (heap_bit(pair->after->precise, now))
+		return "called garbage, but kept: it is reachable";
+	return heap_bit(pair->stacks, id) ? NULL : "called garbage, but kept";
 }
 
 // Slot `id`, of which something was claimed, is slot `now` of the second capture, if any.
@@ -182,11 +188,14 @@ static void judge(
 		return;
 	}
 	totals->garbage++;
-	if (kept && floats(pair, id, now)) {
-		totals->floating++;
-	} else if (kept) {
+	if (!kept)
+		return;
+	const char *why = not_floating(pair, id, now);
+	if (why) {
 		totals->kept++;
-		remark(totals, pair->before, id, "called garbage, but kept");
+		remark(totals, pair->before, id, why);
+	} else {
+		totals->floating++;
 	}
 }
 
@@ -204,7 +213,8 @@ static void compare(struct totals *totals, struct pair *pair, const uint64_t *cl
 					same_slot(pair->after->heap, span, i));
 		}
 	}
-	free(pair->leftovers);
+	free(pair->stacks);
+	free(pair->registers);
 }
 
 // The roots that a collection in progress can not lose any more.
@@ -341,7 +351,8 @@ static void round_run(
 	}
 	if (after.runtime->sweepgen == before.runtime->sweepgen + 2) {
 		*(marking ? &totals->reference_rounds : &totals->garbage_rounds) += 1;
-		compare(totals, &(struct pair){&before, &after, NULL}, claimed, !marking);
+		compare(totals, &(struct pair){.before = &before, .after = &after}, claimed,
+			!marking);
 	} else {
 		totals->missed_rounds++;
 	}

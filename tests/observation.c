@@ -101,16 +101,10 @@ struct error *observation_reach(struct observation *observation, root_filter fil
 
 // Stacks lie in spans that are managed by hand, as other things do, but only they have elements
 // (runtime/stack.go, stackpoolalloc and stackalloc).
-struct error *observation_reach_from_stacks(struct observation *observation, uint64_t **out)
+static void mark_stacks(struct marker *marker)
 {
-	const struct heap *heap = observation->heap;
-	struct marker marker;
-	struct error *err = marker_init(&marker, observation);
+	const struct heap *heap = marker->observation->heap;
 
-	if (err) {
-		free(marker.bits);
-		return err;
-	}
 	for (uint32_t s = 0; s < heap->span_count; s++) {
 		const struct span *span = &heap->spans[s];
 		uint64_t words[GO_PAGE_SIZE / 8];
@@ -118,13 +112,41 @@ struct error *observation_reach_from_stacks(struct observation *observation, uin
 		if (span->state != SPAN_MANUAL || !span->elem_size)
 			continue;
 		for (uint32_t page = 0; page < span->pages; page++) {
-			target_read_sparse(observation->target,
+			target_read_sparse(marker->observation->target,
 				span->base + (uint64_t)page * GO_PAGE_SIZE, words, sizeof(words));
 			for (size_t i = 0; i < ARRAY_COUNT(words); i++)
-				mark(&marker, words[i], false);
-			mark_queued(&marker);
+				mark(marker, words[i], false);
+			mark_queued(marker);
 		}
 	}
+}
+
+static void mark_registers(struct marker *marker)
+{
+	const struct target *target = marker->observation->target;
+
+	for (size_t t = 0; t < target->thread_count; t++) {
+		const struct registers *registers = &target->threads[t].registers;
+		for (unsigned i = 0; i < registers->word_count; i++)
+			mark(marker, registers->words[i], false);
+	}
+	mark_queued(marker);
+}
+
+struct error *observation_reach_raw(
+	struct observation *observation, enum raw_words words, uint64_t **out)
+{
+	struct marker marker;
+	struct error *err = marker_init(&marker, observation);
+
+	if (err) {
+		free(marker.bits);
+		return err;
+	}
+	if (words == RAW_STACKS)
+		mark_stacks(&marker);
+	else
+		mark_registers(&marker);
 	return marker_result(&marker, out);
 }
 
