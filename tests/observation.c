@@ -121,24 +121,25 @@ static void mark_stacks(struct marker *marker)
 	}
 }
 
-static bool is_on_goroutine(const struct observation *observation, remote_addr sp)
+static bool runs_goroutine(const struct observation *observation, remote_addr sp)
 {
 	const struct goroutine_list *list = observation->goroutines;
 
 	for (uint32_t i = 0; i < list->count; i++)
-		if (list->goroutines[i].stack_low <= sp && sp < list->goroutines[i].stack_high)
+		if (list->goroutines[i].status == GOROUTINE_RUNNING &&
+			list->goroutines[i].stack_low <= sp && sp < list->goroutines[i].stack_high)
 			return true;
 	return false;
 }
 
-// A thread on a stack of its own may have anything left in its registers.
+// A thread on a stack of its own, or in a system call, may have anything left in its registers.
 static void mark_registers(struct marker *marker)
 {
 	const struct target *target = marker->observation->target;
 
 	for (size_t t = 0; t < target->thread_count; t++) {
 		const struct registers *registers = &target->threads[t].registers;
-		if (!is_on_goroutine(marker->observation, registers->sp))
+		if (!runs_goroutine(marker->observation, registers->sp))
 			continue;
 		for (unsigned i = 0; i < registers->word_count; i++)
 			mark(marker, registers->words[i], false);
