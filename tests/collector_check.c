@@ -18,9 +18,9 @@
 //
 // What floats is garbage that a collection keeps none the less. It scans the innermost frame of a goroutine that it has
 // preempted between two calls conservatively (mgcmark.go, scanframeworker), and what the frame has not set yet is left
-// over from whoever had that piece of stack before. Told from a missed reference by three things: when it was called
-// garbage, a word in memory for stacks led to it and no register did, and in the second capture nothing precise does. The worker "leftovers"
-// of corpus/churn makes some.
+// over from whoever had that piece of stack before, as are registers (they lie there, too, once it is preempted). Told from
+// a missed reference by three things: when it was called garbage, such a word led to it, no register of a running goroutine
+// did, and in the second capture nothing precise does. The worker "leftovers" of corpus/churn makes some.
 //
 // Left out: 16-byte slots without pointers. The allocator carves small values out of them, and puts more into one that is
 // garbage already.
@@ -149,7 +149,7 @@ static void remark(
 
 struct pair {
 	struct observation *before, *after;
-	uint64_t *stacks,
+	uint64_t *leftovers,
 		*registers; // what their words lead to in `before`; made when first needed
 };
 
@@ -158,8 +158,8 @@ static const char *not_floating(struct pair *pair, object_id id, object_id now)
 {
 	struct error *err = NULL;
 
-	if (!pair->stacks)
-		err = observation_reach_raw(pair->before, RAW_STACKS, &pair->stacks);
+	if (!pair->leftovers)
+		err = observation_reach_raw(pair->before, RAW_LEFTOVERS, &pair->leftovers);
 	if (!err && !pair->registers)
 		err = observation_reach_raw(pair->before, RAW_REGISTERS, &pair->registers);
 	if (!err && !pair->after->precise)
@@ -170,7 +170,7 @@ static const char *not_floating(struct pair *pair, object_id id, object_id now)
 		return "called garbage, but kept: a register led to it";
 	if (heap_bit(pair->after->precise, now))
 		return "called garbage, but kept: it is reachable";
-	return heap_bit(pair->stacks, id) ? NULL : "called garbage, but kept";
+	return heap_bit(pair->leftovers, id) ? NULL : "called garbage, but kept";
 }
 
 // Slot `id`, of which something was claimed, is slot `now` of the second capture, if any.
@@ -213,7 +213,7 @@ static void compare(struct totals *totals, struct pair *pair, const uint64_t *cl
 					same_slot(pair->after->heap, span, i));
 		}
 	}
-	free(pair->stacks);
+	free(pair->leftovers);
 	free(pair->registers);
 }
 

@@ -132,14 +132,15 @@ static bool runs_goroutine(const struct observation *observation, remote_addr sp
 	return false;
 }
 
-// A thread on a stack of its own, or in a system call, may have anything left in its registers.
-static void mark_registers(struct marker *marker)
+// A thread on a stack of its own, or in a system call, may have anything left in its registers: those do not count, unless
+// all shall.
+static void mark_registers(struct marker *marker, bool all)
 {
 	const struct target *target = marker->observation->target;
 
 	for (size_t t = 0; t < target->thread_count; t++) {
 		const struct registers *registers = &target->threads[t].registers;
-		if (!runs_goroutine(marker->observation, registers->sp))
+		if (!all && !runs_goroutine(marker->observation, registers->sp))
 			continue;
 		for (unsigned i = 0; i < registers->word_count; i++)
 			mark(marker, registers->words[i], false);
@@ -157,10 +158,9 @@ struct error *observation_reach_raw(
 		free(marker.bits);
 		return err;
 	}
-	if (words == RAW_STACKS)
+	if (words == RAW_LEFTOVERS)
 		mark_stacks(&marker);
-	else
-		mark_registers(&marker);
+	mark_registers(&marker, words == RAW_LEFTOVERS);
 	return marker_result(&marker, out);
 }
 

@@ -32,9 +32,9 @@ struct error *observation_mark(struct observation *observation);
 struct error *observation_reach(
 	struct observation *observation, root_filter filter, uint64_t **out);
 
-// A bitmap of the slots reached from any word in memory for stacks, in use or not; or in the
+// A bitmap of the slots reached from any word in memory for stacks, in use or not, and in any register; or from the
 // registers of threads that are on the stack of a running goroutine. Free it.
-enum raw_words { RAW_STACKS, RAW_REGISTERS };
+enum raw_words { RAW_LEFTOVERS, RAW_REGISTERS };
 struct error *observation_reach_raw(
 	struct observation *observation, enum raw_words words, uint64_t **out);
 
