@@ -25,7 +25,6 @@ struct beside {
 void beside_start(struct beside *beside, bool threaded);
 
 // Waits for it. `err`: of the work that was done meanwhile. It comes first, and then what has no thread is not done at all.
-// May be called again.
 struct error *beside_finish(struct beside *beside, struct error *err);
 
 #endif

@@ -128,16 +128,6 @@ static struct error *run_extract(struct pipeline *pipeline)
 	return graph_extract(analysis->heap, pipeline->analysis->threads, &analysis->graph);
 }
 
-static struct error *mark(struct analysis *analysis)
-{
-	struct error *err = holders_connect(analysis);
-
-	if (!err)
-		agreement_compute(analysis->heap, analysis->graph, analysis->goroutines,
-			&analysis->agreement);
-	return err;
-}
-
 static struct error *read_code(void *context)
 {
 	struct analysis *analysis = context;
@@ -146,7 +136,8 @@ static struct error *read_code(void *context)
 		analysis->heap, &analysis->roots, analysis->goroutines, 0, &analysis->typing);
 }
 
-// What the code says needs no graph, and marking is the work of one thread.
+// What the code says needs no graph, and marking is the work of one thread. The comparison with the
+// collector reads the runtime's memory, as what reads code does: one after the other.
 static struct error *run_mark_and_code(struct pipeline *pipeline)
 {
 	struct analysis *analysis = pipeline->analysis;
@@ -154,11 +145,15 @@ static struct error *run_mark_and_code(struct pipeline *pipeline)
 	uint64_t start = clock_ns();
 
 	beside_start(&code, analysis->threads > 1);
-	struct error *err = mark(analysis);
+	struct error *err = holders_connect(analysis);
 	analysis->timings.mark = clock_ns() - start;
 	err = beside_finish(&code, err);
 	analysis->timings.typing = code.took;
-	return err ? err : holders_group(analysis);
+	if (err)
+		return err;
+	agreement_compute(
+		analysis->heap, analysis->graph, analysis->goroutines, &analysis->agreement);
+	return holders_group(analysis);
 }
 
 static struct error *find_dominators(void *context)
