@@ -77,6 +77,7 @@ func init() {
 	healthy("bump-allocator", allocateNodes)
 	healthy("buffered-streams", openStreams)
 	healthy("stack-of-pointers", pushAndPop)
+	healthy("write-buffer", appendRecords)
 }
 
 func clone(s string) string {
@@ -449,5 +450,16 @@ func pushAndPop() {
 			stack[len(stack)-1] = nil
 			stack = stack[:len(stack)-1]
 		}
+	}
+}
+
+// A table in memory: made as large as it may become before it is written out, and appended to until then.
+
+var memtable struct{ records []byte }
+
+func appendRecords() {
+	memtable.records = make([]byte, 0, 16*mib)
+	for len(memtable.records) < 2*mib {
+		memtable.records = append(memtable.records, body(1000)...)
 	}
 }
