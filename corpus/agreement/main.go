@@ -17,13 +17,13 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"settled"
 	"sort"
 	"strconv"
 	"strings"
 	"sync/atomic"
 	"syscall"
 	"time"
-	"unsafe"
 )
 
 type testCase struct {
@@ -70,45 +70,20 @@ func collect(times int) {
 	}
 }
 
-// startThreads has the runtime start more threads than it will ever need at once: its record of a thread is a heap
-// object, and a thread that starts after the last collection would spoil the count.
-func startThreads() {
-	done := make(chan bool)
-	for i := 0; i < 16; i++ {
-		go func() {
-			nap := syscall.NsecToTimespec(int64(100 * time.Millisecond))
-			syscall.Nanosleep(&nap, nil)
-			done <- true
-		}()
-	}
-	for i := 0; i < 16; i++ {
-		<-done
-	}
-}
-
-var before, after runtime.MemStats
+var after *runtime.MemStats
 
 // settle collects until the runtime's counters stand still.
 func settle() {
 	for atomic.LoadInt32(&arrived) < spawned {
 		time.Sleep(time.Millisecond)
 	}
-	for round := 0; round < 100; round++ {
+	after = settled.Settle(func() {
 		for _, c := range chosen {
 			if c.prime != nil {
 				c.prime()
 			}
 		}
-		time.Sleep(10 * time.Millisecond)
-		runtime.GC()
-		runtime.ReadMemStats(&before)
-		time.Sleep(20 * time.Millisecond)
-		runtime.ReadMemStats(&after)
-		if round >= 5 && before.Mallocs == after.Mallocs && before.Frees == after.Frees &&
-			before.NumGC == after.NumGC {
-			return
-		}
-	}
+	})
 }
 
 var line [256]byte
@@ -124,9 +99,7 @@ func report() {
 	b = strconv.AppendUint(b, uint64(after.NumGC), 10)
 	b = append(b, " goroutines="...)
 	b = strconv.AppendInt(b, int64(runtime.NumGoroutine()), 10)
-	b = append(b, '\n')
-	// Raw: the scheduler must not hear of it, it might start a thread, and threads are heap objects.
-	syscall.RawSyscall(syscall.SYS_WRITE, 1, uintptr(unsafe.Pointer(&line)), uintptr(len(b)))
+	settled.Print(b)
 }
 
 func choose(arguments []string) {
@@ -175,7 +148,7 @@ func main() {
 		return
 	}
 	choose(os.Args[1:])
-	startThreads()
+	settled.StartThreads()
 	for _, c := range chosen {
 		c.build()
 	}

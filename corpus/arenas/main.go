@@ -4,8 +4,7 @@ package main
 
 import (
 	"arena"
-	"runtime"
-	"strconv"
+	"settled"
 	"syscall"
 )
 
@@ -19,7 +18,6 @@ type node struct {
 var (
 	arenas []*arena.Arena
 	heads  []*node
-	stats  runtime.MemStats
 )
 
 func fill(a *arena.Arena) *node {
@@ -46,11 +44,7 @@ func main() {
 	heads[1] = nil
 	arenas[1].Free()
 	arenas[1] = nil
-	for i := 0; i < 4; i++ {
-		runtime.GC()
-	}
-	runtime.ReadMemStats(&stats)
-	syscall.Write(1, []byte("ready heap_alloc="+strconv.FormatUint(stats.HeapAlloc, 10)+"\n"))
+	settled.Report()
 	var input [1]byte
 	syscall.Read(0, input[:])
 }

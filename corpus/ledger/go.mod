@@ -1,3 +1,7 @@
 module ledger
 
 go 1.19
+
+require settled v0.0.0
+
+replace settled => ../settled

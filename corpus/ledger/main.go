@@ -11,6 +11,7 @@ import (
 	"os"
 	"runtime"
 	"runtime/debug"
+	"settled"
 	"strings"
 )
 
@@ -116,6 +117,7 @@ func main() {
 		fmt.Fprintln(os.Stderr, "no shape called", os.Args[1])
 		os.Exit(2)
 	}
+	settled.StartThreads()
 	runtime.MemProfileRate = 1
 	runtime.GC()
 	debug.SetGCPercent(-1)

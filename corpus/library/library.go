@@ -5,10 +5,8 @@ package main
 import "C"
 
 import (
-	"runtime"
+	"settled"
 	"strconv"
-	"syscall"
-	"time"
 )
 
 type order struct {
@@ -21,7 +19,6 @@ var (
 	orders []*order
 	byName = map[string]*order{}
 	never  = make(chan int)
-	stats  runtime.MemStats
 )
 
 //export Fill
@@ -39,12 +36,7 @@ func Fill(count C.int) {
 
 //export Report
 func Report() {
-	for i := 0; i < 5; i++ {
-		time.Sleep(20 * time.Millisecond)
-		runtime.GC()
-	}
-	runtime.ReadMemStats(&stats)
-	syscall.Write(1, []byte("ready heap_alloc="+strconv.FormatUint(stats.HeapAlloc, 10)+"\n"))
+	settled.Report()
 }
 
 func main() {}

@@ -5,16 +5,11 @@ package main
 import (
 	"os"
 	"plugin"
-	"runtime"
-	"strconv"
+	"settled"
 	"syscall"
-	"time"
 )
 
-var (
-	never = make(chan int)
-	stats runtime.MemStats
-)
+var never = make(chan int)
 
 func main() {
 	plugged, err := plugin.Open(os.Args[0] + ".so")
@@ -27,12 +22,7 @@ func main() {
 	for i := 0; i < 5; i++ {
 		go block.(func(chan int))(never)
 	}
-	for i := 0; i < 5; i++ {
-		time.Sleep(20 * time.Millisecond)
-		runtime.GC()
-	}
-	runtime.ReadMemStats(&stats)
-	syscall.Write(1, []byte("ready heap_alloc="+strconv.FormatUint(stats.HeapAlloc, 10)+"\n"))
+	settled.Report()
 	var input [1]byte
 	syscall.Read(0, input[:])
 }

@@ -64,15 +64,21 @@ var planted, never = make(chan bool), make(chan bool)
 // drop makes objects that nothing refers to: linked, so that one false reference would be seen many times over.
 // It runs in a goroutine of its own, whose stack is gone before anybody looks.
 func drop() {
-	others := runtime.NumGoroutine()
+	others, done := runtime.NumGoroutine(), make(chan bool)
 	go func() {
 		var list *leaver
 		for i := 0; i < leavers; i++ {
 			list = &leaver{id: i, next: list}
 		}
 		list = nil
+		close(done)
 	}()
-	for runtime.NumGoroutine() > others {
+	<-done
+	// While others run the count may be wrong for a moment, in either direction (runtime.gcount).
+	for quiet, looks := 0, 0; quiet < 5 && looks < 1000; looks++ {
+		if quiet++; runtime.NumGoroutine() > others {
+			quiet = 0
+		}
 		time.Sleep(time.Millisecond)
 	}
 }

@@ -7,6 +7,7 @@ import "C"
 
 import (
 	"runtime"
+	"settled"
 	"strconv"
 	"syscall"
 )
@@ -27,10 +28,7 @@ type partition struct {
 	order      []*service
 }
 
-var (
-	cloud = partition{id: "cloud", suffix: "example.org", services: services(100), order: order(1000)}
-	stats runtime.MemStats
-)
+var cloud = partition{id: "cloud", suffix: "example.org", services: services(100), order: order(1000)}
 
 func services(count int) map[string]service {
 	all := make(map[string]service)
@@ -55,11 +53,7 @@ func order(count int) []*service {
 }
 
 func main() {
-	for i := 0; i < 4; i++ {
-		runtime.GC()
-	}
-	runtime.ReadMemStats(&stats)
-	syscall.Write(1, []byte("ready heap_alloc="+strconv.FormatUint(stats.HeapAlloc, 10)+"\n"))
+	settled.Report()
 	var input [1]byte
 	syscall.Read(0, input[:])
 	runtime.KeepAlive(&cloud)
