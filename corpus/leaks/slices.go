@@ -41,6 +41,7 @@ func init() {
 			entries[i].time = clone(entries[i].time)
 		}
 	})
+	pair("first-columns", keepColumns, copyColumns)
 	pair("map-values", fillIndex, func() {
 		for key, value := range index {
 			index[key] = append([]byte(nil), value...)
@@ -450,6 +451,29 @@ func pushAndPop() {
 			stack[len(stack)-1] = nil
 			stack = stack[:len(stack)-1]
 		}
+	}
+}
+
+// Of each line's columns the first two are kept. The others are in the same array, where nobody sees them.
+
+var columns [][]string
+
+func keepColumns(cured bool) {
+	for i := 0; i < 500; i++ {
+		line := body(16000)
+		for at := 20; at < len(line); at += 2000 {
+			line[at-10], line[at] = ',', ','
+		}
+		columns = append(columns, strings.Split(string(line), ",")[:2])
+	}
+	if cured {
+		copyColumns()
+	}
+}
+
+func copyColumns() {
+	for i, row := range columns {
+		columns[i] = []string{clone(row[0]), clone(row[1])}
 	}
 }
 

@@ -25,7 +25,7 @@ enum {
 	FLUSH_FROM = 1 << 15,  // windows that a scanner gathers
 	SETTLE_FROM = 1 << 19, // ... and all together
 	MEMORY_CACHE_BYTES = 1 << 20,
-	HOLDER_WORD_MAX = (1 << 29) - 1, // struct window
+	HOLDER_WORD_MAX = (1 << 28) - 1, // struct window
 };
 
 struct scanning {

@@ -30,6 +30,10 @@ enum {
 // together. Other threads may set bits meanwhile.
 void windows_settle(struct window_scan *scan);
 
+// Then: takes back what references show that lie where nobody sees them: within the capacity of some slice it becomes
+// spare, elsewhere it is dropped. Of an object that nobody else sees a part of, nothing: its holder is what is wasted.
+struct error *windows_hide(struct window_scan *scan);
+
 // How many of the `left` windows are of the first one's object.
 size_t windows_of_object(const struct window *windows, size_t left);
 

@@ -113,6 +113,7 @@ static size_t windows_merge(struct window *windows, size_t count)
 			windows[++last] = windows[i];
 			continue;
 		}
+		windows[last].merged = true;
 		if (from->seen > into->seen)
 			into->seen = from->seen;
 		if (from->cap > into->cap)

@@ -60,8 +60,10 @@ static struct error *windows_build(
 		err = error_create(ERROR_TARGET, "the heap has too many references");
 	if (!err) {
 		windows_settle(scan);
-		err = measure_all(&measuring, scan) ? NULL : error_no_memory();
+		err = windows_hide(scan);
 	}
+	if (!err && !measure_all(&measuring, scan))
+		err = error_no_memory();
 	if (err) {
 		hw_vector_deinit(&measuring.objects);
 		return err;

@@ -12,7 +12,7 @@
 // and these add up to the object's slot. Nothing is claimed to be pinned or spare that somebody may
 // see: a reference whose type is unknown (an untyped holder, unsafe.Pointer, a stack word) sees the
 // whole object, and so does a pointer to a struct at the object's start, which may be the head of
-// something larger. Such objects are viewed, and those among them that only unknown references see
+// something larger. What lies itself where nobody sees it shows nothing, unless it alone refers to the object. Such objects are viewed, and those among them that only unknown references see
 // are counted as unjudged.
 //
 // Only the objects with spare or pinned bytes are listed, each with its references (of more than 64, those that touch are
@@ -43,8 +43,9 @@ struct window {
 	uint32_t
 		holder; // the object that refers to it, or, when `from_root`, an index in roots.list
 	uint32_t
-		word : 29; // from the holder's slot to the reference, in words of 8 bytes; 0 for a root
-	uint32_t kind : 2; // enum window_kind
+		word : 28; // from the holder's slot to the reference, in words of 8 bytes; 0 for a root
+	uint32_t merged : 1; // it stands for others, too
+	uint32_t kind : 2;   // enum window_kind
 	uint32_t from_root : 1;
 	struct extent extent; // in the object's contents, behind its header
 };
