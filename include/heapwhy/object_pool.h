@@ -8,8 +8,9 @@
 //	...
 //	hw_object_pool_put(local, buffer);                                      // by any thread, to its own local
 //
-// Memory: at most two magazines a thread (together at most 512 KiB, or 8 objects), and `idle_bytes` in the depot. What
-// lies in the depot during a whole generation is freed at the end of the next: call hw_object_pool_age() now and then.
+// Memory: an object and at most two magazines a thread (together at most 512 KiB, or 8 objects), and `idle_bytes` in the
+// depot. What lies in the depot during a whole generation is freed at the end of the next: call hw_object_pool_age() now
+// and then.
 // An object that has grown beyond `largest_bytes` is destroyed by put, instead of being kept for good.
 // Costs: get and put O(1), inline, no lock but once a magazine. 16 bytes an object, or its alignment.
 // Thread safety: a local belongs to one thread at a time; everything else may be called by any thread, except create
@@ -34,6 +35,7 @@ struct hw_object_pool;
 
 // What get and put touch of a thread's part; the rest of it is private.
 struct hw_object_pool_local {
+	void *latest;                // an idle object that is got next; NULL: none
 	void **bottom, **top, **end; // of the magazine at hand: idle objects, free places
 	uint64_t hits;
 	bool hooks; // put must call some
@@ -99,12 +101,14 @@ enum hw_put_result hw_object_pool_put_slowly(
 // NULL when out of memory or when `create` fails. A new object's memory is not cleared.
 static inline void *hw_object_pool_get(struct hw_object_pool_local *local)
 {
-	void **top = local->top;
+	void *object = local->latest;
 
-	if (__builtin_expect(top == local->bottom, 0))
+	if (__builtin_expect(object != NULL, 1))
+		local->latest = NULL;
+	else if (__builtin_expect(local->top == local->bottom, 0))
 		return hw_object_pool_get_slowly(local);
-	void *object = *--top;
-	local->top = top;
+	else
+		object = *--local->top;
 	__atomic_store_n(hw_object_pool_mark(object), NULL, __ATOMIC_RELAXED);
 	__atomic_store_n(&local->hits, local->hits + 1, __ATOMIC_RELAXED);
 	return object;
@@ -115,14 +119,15 @@ static inline enum hw_put_result hw_object_pool_put_at(
 	struct hw_object_pool_local *local, void *object, const char *here)
 {
 	const char **mark = hw_object_pool_mark(object);
-	void **top = local->top;
 
-	if (__builtin_expect(
-		    top == local->end || local->hooks || __atomic_load_n(mark, __ATOMIC_RELAXED),
-		    0))
+	if (__builtin_expect(local->hooks || __atomic_load_n(mark, __ATOMIC_RELAXED), 0))
 		return hw_object_pool_put_slowly(local, object, here);
-	*top = object;
-	local->top = top + 1;
+	if (__builtin_expect(!local->latest, 1))
+		local->latest = object;
+	else if (__builtin_expect(local->top == local->end, 0))
+		return hw_object_pool_put_slowly(local, object, here);
+	else
+		*local->top++ = object;
 	__atomic_store_n(mark, here, __ATOMIC_RELAXED);
 	return HW_PUT_KEPT;
 }

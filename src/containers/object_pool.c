@@ -1,8 +1,9 @@
 // Magazines (Bonwick 2001): a thread gets and puts objects at its loaded magazine. When that is full it becomes the
 // thread's spare, and when it is empty the spare is loaded again; so a thread whose gets and puts balance takes no
-// lock. Where in the loaded magazine the thread is, the thread's part says; the magazine's own count is right only when
-// it is not loaded. A spare that is replaced goes to the depot. The spare is an atomic pointer that owner and thieves exchange for
-// NULL: whoever gets the magazine owns it. Every magazine but the loaded one has at least one object in it.
+// lock. In front of them lies the object that was put last, for a get that follows a put. Where in the loaded magazine
+// the thread is, the thread's part says; the magazine's own count is right only when it is not loaded. A spare that is
+// replaced goes to the depot. The spare is an atomic pointer that owner and thieves exchange for NULL: whoever gets the
+// magazine owns it. Every magazine but the loaded one has at least one object in it.
 #include "heapwhy/object_pool.h"
 
 #include <pthread.h>
@@ -281,11 +282,43 @@ static struct magazine *local_load(struct local *local, struct magazine *magazin
 	return before;
 }
 
+// Loads a magazine that is not full: the full one becomes the spare. False when there is no memory for it.
+static bool local_empty(struct local *local)
+{
+	struct magazine *empty = local->empty ? local->empty : magazine_create(local->pool);
+
+	if (!empty)
+		return false;
+	local->empty = NULL;
+	struct magazine *full = local_load(local, empty);
+	if (full) {
+		struct magazine *spare =
+			atomic_exchange_explicit(&local->spare, full, memory_order_acq_rel);
+		if (spare)
+			magazine_retire(local->pool, spare);
+	}
+	return true;
+}
+
+// Into the loaded magazine, or away.
+static enum hw_put_result local_keep(struct local *local, void *object)
+{
+	if (local->at_hand.top == local->at_hand.end && !local_empty(local)) {
+		object_destroy(local->pool, object);
+		return HW_PUT_EXCESS;
+	}
+	*local->at_hand.top++ = object;
+	return HW_PUT_KEPT;
+}
+
 void hw_object_pool_leave(struct hw_object_pool_local *at_hand)
 {
 	struct local *local = (struct local *)at_hand;
 	struct hw_object_pool *pool = local->pool;
 
+	if (at_hand->latest)
+		local_keep(local, at_hand->latest);
+	at_hand->latest = NULL;
 	magazine_retire(pool, local_load(local, NULL));
 	magazine_retire(pool, spare_take(local));
 	magazine_destroy(pool, local->empty);
@@ -350,24 +383,6 @@ static void report_double_put(
 		hw_debug_report(&violation);
 }
 
-// Loads a magazine that is not full: the full one becomes the spare. False when there is no memory for it.
-static bool local_empty(struct local *local)
-{
-	struct magazine *empty = local->empty ? local->empty : magazine_create(local->pool);
-
-	if (!empty)
-		return false;
-	local->empty = NULL;
-	struct magazine *full = local_load(local, empty);
-	if (full) {
-		struct magazine *spare =
-			atomic_exchange_explicit(&local->spare, full, memory_order_acq_rel);
-		if (spare)
-			magazine_retire(local->pool, spare);
-	}
-	return true;
-}
-
 enum hw_put_result hw_object_pool_put_slowly(
 	struct hw_object_pool_local *at_hand, void *object, const char *here)
 {
@@ -388,11 +403,9 @@ enum hw_put_result hw_object_pool_put_slowly(
 	__atomic_store_n(mark, here, __ATOMIC_RELAXED);
 	if (options->reset)
 		options->reset(options->context, object);
-	if (at_hand->top == at_hand->end && !local_empty(local)) {
-		object_destroy(local->pool, object);
-		return HW_PUT_EXCESS;
-	}
-	*at_hand->top++ = object;
+	if (at_hand->latest)
+		return local_keep(local, object);
+	at_hand->latest = object;
 	return HW_PUT_KEPT;
 }
 
