@@ -45,11 +45,21 @@ static const struct {
 	{"runtime.gcWriteBarrier*", CALL_BARRIER},
 	{"runtime.morestack*", CALL_MORE_STACK},
 	{"runtime.duff*", CALL_DUFF},
+	{"runtime.panicIndex*", CALL_NO_RETURN},
+	{"runtime.panicSlice*", CALL_NO_RETURN},
+	{"runtime.panicBounds*", CALL_NO_RETURN}, // 1.26
+	{"runtime.panicdottype*", CALL_NO_RETURN},
+	{"runtime.panicnildottype", CALL_NO_RETURN},
+	{"runtime.panicdivide", CALL_NO_RETURN},
+	{"runtime.panicshift", CALL_NO_RETURN},
+	{"runtime.gopanic", CALL_NO_RETURN},
+	{"sync/atomic.StorePointer", CALL_STORE},
+	{"sync/atomic.SwapPointer", CALL_STORE},
 };
 
 static enum call_kind call_kind_of(const char *name)
 {
-	if (strncmp(name, "runtime.", 8))
+	if (strncmp(name, "runtime.", 8) != 0 && strncmp(name, "sync/atomic.", 12) != 0)
 		return CALL_OTHER;
 	for (size_t i = 0; i < sizeof(known_calls) / sizeof(*known_calls); i++) {
 		const char *known = known_calls[i].name;

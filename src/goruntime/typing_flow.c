@@ -233,6 +233,13 @@ static void flow_method_call(struct flow *flow, remote_addr target)
 			(struct flow_generic){self->what, dictionary->what, target, kind});
 }
 
+static void flow_store_global(
+	struct flow *flow, remote_addr address, const struct flow_value *value)
+{
+	if (in_data(flow, address) && value->kind >= VALUE_POINTER)
+		FLOW_ADD(flow, stores, (struct flow_store){address, *value});
+}
+
 static void flow_note_frame(struct flow *flow, const struct step *step)
 {
 	if (!flow->frame_slots || step->next != flow->frame_pc || flow->dead)
@@ -288,6 +295,13 @@ static void flow_call(struct flow *flow, const struct step *step)
 			result = flow_made(flow, step, VALUE_TYPED, type);
 		break;
 	}
+	case CALL_STORE:
+		if (state->registers[RAX].kind == VALUE_ADDRESS)
+			flow_store_global(flow, state->registers[RAX].what, &state->registers[RBX]);
+		break;
+	case CALL_NO_RETURN:
+		flow->dead = true;
+		return;
 	case CALL_OTHER:
 		if (step->target) {
 			flow_method_call(flow, step->target);
@@ -508,10 +522,7 @@ static void flow_step(struct flow *flow, const struct step *step)
 			(struct flow_value){.what = step->target, .kind = VALUE_LOADED});
 		break;
 	case STEP_STORE_GLOBAL:
-		if (in_data(flow, step->target) &&
-			state->registers[step->reg].kind >= VALUE_POINTER)
-			FLOW_ADD(flow, stores,
-				(struct flow_store){step->target, state->registers[step->reg]});
+		flow_store_global(flow, step->target, &state->registers[step->reg]);
 		break;
 	case STEP_LOAD_STACK: {
 		struct flow_value value = state_slot(state, step->offset);

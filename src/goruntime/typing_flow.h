@@ -42,6 +42,8 @@ enum call_kind {
 	CALL_BARRIER,    // write barrier: keeps all registers
 	CALL_MORE_STACK, // keeps the closure's object
 	CALL_DUFF,       // zeroes or copies memory: keeps most registers
+	CALL_STORE,      // (address, pointer)
+	CALL_NO_RETURN,
 };
 
 enum value_kind {

@@ -14,12 +14,25 @@ struct measuring {
 	struct windows *out;
 };
 
-// Makes the list of objects. All of them have spare or pinned bytes.
+static size_t objects_count(const struct window_scan *scan)
+{
+	size_t count = 0, all = scan->windows.count;
+
+	for (size_t first = 0; first < all; count++)
+		first += windows_of_object(scan->windows.items + first, all - first);
+	return count;
+}
+
+// Makes the list of objects. All of them have spare or pinned bytes. There may be as many as there are windows, and this is
+// where the report needs most memory: none is taken that will not be used.
 static bool measure_all(struct measuring *measuring, struct window_scan *scan)
 {
+	hw_vector_shrink(&scan->windows);
 	const struct window *windows = scan->windows.items;
 	struct windows *out = measuring->out;
 
+	if (!hw_vector_reserve(&measuring->objects, objects_count(scan)))
+		return false;
 	for (size_t first = 0; first < scan->windows.count;) {
 		size_t count = windows_of_object(windows + first, scan->windows.count - first);
 		struct windowed_object object;
@@ -69,8 +82,6 @@ static struct error *windows_build(
 		return err;
 	}
 	count_unjudged(analysis, scan, out);
-	hw_vector_shrink(&scan->windows);
-	hw_vector_shrink(&measuring.objects);
 	out->list = take_pointer(scan->windows.items);
 	out->count = scan->windows.count;
 	out->objects = measuring.objects.items;

@@ -16,7 +16,13 @@
 #include "rules/objects.h"
 #include "rules/waste.h"
 
-enum { BYTES_EACH = 64 << 10, CLOSURES_MIN = 4, BIG_BYTES_EACH = 256 << 10, BIG_CLOSURES_MIN = 2 };
+enum {
+	BYTES_EACH = 64 << 10,
+	CLOSURES_MIN = 4,
+	BIG_BYTES_EACH = 256 << 10,
+	BIG_CLOSURES_MIN = 2,
+	KEEPERS_MAX = 16
+};
 
 static const char remedy[] =
 	"copy the part that the closure needs before the func, and let it capture the copy; "
@@ -89,7 +95,8 @@ static bool is_library_place(const char *name)
 
 struct closures {
 	struct rule_run *run;
-	struct hw_map windowed; // closures -> bytes that windows account for already
+	struct hw_map
+		windowed; // closures and what keeps them -> bytes that windows account for already
 	struct suspects suspects;
 };
 
@@ -122,6 +129,22 @@ static struct error *closure_look(void *context, object_id id)
 	return NULL;
 }
 
+// A closure may be captured by another.
+static struct error *windowed_add(
+	struct rule_run *run, struct hw_map *windowed, const struct suspect *suspect)
+{
+	node_id keeper = graph_dominator(run->analysis->graph, suspect->object);
+
+	for (unsigned i = 0; i < KEEPERS_MAX && keeper < run->analysis->heap->object_count; i++) {
+		uint64_t *bytes = hw_map_at(windowed, keeper, 0);
+		if (!bytes)
+			return error_no_memory();
+		*bytes += suspect->bytes;
+		keeper = graph_dominator(run->analysis->graph, keeper);
+	}
+	return NULL;
+}
+
 static struct error *windows_look(
 	struct rule_run *run, struct hw_map *windowed, struct suspects *out)
 {
@@ -129,11 +152,7 @@ static struct error *windows_look(
 
 	for (size_t i = 0; i < out->list.count && !err; i++) {
 		const struct suspect *suspect = &out->list.items[i];
-		uint64_t *bytes = hw_map_at(
-			windowed, graph_dominator(run->analysis->graph, suspect->object), 0);
-		if (!bytes)
-			return error_no_memory();
-		*bytes += suspect->bytes;
+		err = windowed_add(run, windowed, suspect);
 	}
 	return err;
 }

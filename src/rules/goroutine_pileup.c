@@ -5,7 +5,8 @@
 //
 //   - those that wait to get rid of something or to get a lock for minutes: nobody does that on purpose;
 //   - those that wait for one thing at which nobody else is to be seen (sight.h), however short: there is nobody whose
-//     turn it could be. Of receivers it takes more, for work may come from where there is none yet.
+//     turn it could be. Of receivers it takes more, for work may come from where there is none yet; and none counts whose
+//     channel has no room in its elements for anything: such is made to be closed one day.
 //
 // What can be proved is told by goroutine-leak.
 #include <inttypes.h>
@@ -123,6 +124,18 @@ static struct error *crowd_look(
 	return err;
 }
 
+static bool is_broadcast(const struct analysis *analysis, const struct crowd *crowd, size_t reason)
+{
+	int elem_size_at = analysis->runtime->layout.at.hchan_elemsize;
+	uint16_t elem_size = 0;
+
+	return !strcmp(reasons[reason].reason, "chan receive") && crowd->object != OBJECT_NONE &&
+	       memory_read(&analysis->runtime->memory,
+		       heap_address(analysis->heap, crowd->object) + (uint32_t)elem_size_at,
+		       &elem_size, sizeof(elem_size)) &&
+	       !elem_size;
+}
+
 static struct error *crowd_report(
 	struct rule_run *run, const struct crowd *crowd, const struct holder *holder, bool alone)
 {
@@ -169,7 +182,8 @@ static struct error *crowd_judge(struct crowds *crowds, uint32_t index)
 		return crowd_report(crowds->run, crowd, holder, false);
 	bool seen = true;
 	struct error *err = NULL;
-	if (!crowd->many && crowd->count >= reasons[reason].alone)
+	if (!crowd->many && crowd->count >= reasons[reason].alone &&
+		!is_broadcast(analysis, crowd, reason))
 		err = crowd_look(crowds, crowd, reason, &seen);
 	return err || seen ? err : crowd_report(crowds->run, crowd, holder, true);
 }

@@ -13,7 +13,9 @@
 
 enum {
 	REBUILT_RATIO = 5,
-	MAP_BYTES_MIN = 128 << 10,
+	EACH_BYTES_MIN = 1 << 10,
+	MAP_BYTES_MIN = 128 << 10, // of one map
+	MAPS_BYTES_MIN = 1 << 20,  // of many small ones
 	EMPTY_BYTES_MIN = 1 << 20,
 	MEMORY_CACHE_BYTES = 1 << 20
 };
@@ -40,11 +42,11 @@ static struct error *map_look(void *context, object_id object)
 	struct map_occupancy map;
 
 	// Whatever it takes it keeps alone, and that is known already.
-	if (graph_retained(analysis->graph, object) < MAP_BYTES_MIN ||
+	if (graph_retained(analysis->graph, object) < EACH_BYTES_MIN ||
 		!map_occupancy(analysis->heap, analysis->typing, &maps->memory, object, &map))
 		return NULL;
 	// Maps that are emptied to be filled again are common.
-	uint64_t least = map.entries ? MAP_BYTES_MIN : EMPTY_BYTES_MIN;
+	uint64_t least = map.entries ? EACH_BYTES_MIN : EMPTY_BYTES_MIN;
 	if (map.bytes < map.rebuilt_bytes * REBUILT_RATIO || map.bytes < map.rebuilt_bytes + least)
 		return NULL;
 	suspects_add(&maps->suspects, (struct suspect){.object = object,
@@ -59,6 +61,8 @@ static struct error *group_report(struct maps *maps, const struct suspect_group 
 	struct map_occupancy map;
 	char count[24], slots[24], bytes[24], entries[24];
 
+	if (group->most < MAP_BYTES_MIN && group->bytes < MAPS_BYTES_MIN)
+		return NULL;
 	if (!map_occupancy(
 		    analysis->heap, analysis->typing, &maps->memory, group->example->object, &map))
 		return NULL;

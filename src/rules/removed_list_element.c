@@ -309,11 +309,13 @@ static struct error *group_report(struct lists *lists, const struct suspect_grou
 	return finding_add(lists->run, &finding);
 }
 
-// Elements that a goroutine's variables keep are in use.
-static bool is_goroutines(const struct analysis *analysis, node_id keeper)
+// Elements that a goroutine's variables refer to are in use; those that something in a goroutine's hands keeps are not.
+static bool is_variables(const struct analysis *analysis, const struct suspect *element)
 {
+	if (graph_parent(analysis->graph, element->object) < analysis->heap->object_count)
+		return false;
 	for (uint32_t i = 0; i < analysis->holder_count; i++)
-		if (analysis->holders[i].node == keeper)
+		if (analysis->holders[i].node == element->keeper)
 			return analysis->holders[i].kind == HOLDER_GOROUTINE;
 	return false;
 }
@@ -339,7 +341,7 @@ struct error *rule_removed_list_element(struct rule_run *run)
 		err = suspects_group(&lists.suspects, run);
 	for (size_t i = 0; i < lists.suspects.groups.count && !err; i++) {
 		const struct suspect_group *group = &lists.suspects.groups.items[i];
-		if (!is_goroutines(run->analysis, group->example->keeper))
+		if (!is_variables(run->analysis, group->example))
 			err = group_report(&lists, group);
 	}
 	return err;

@@ -99,6 +99,7 @@ struct error *core_check(struct core *core, const uint8_t *note, size_t size)
 		header.count != header.size / CORE_CHECKED + (header.size % CORE_CHECKED != 0))
 		return error_create(ERROR_TARGET,
 			"%s is damaged: its list of checksums makes no sense", core->path);
+	core->checked = true;
 	struct error *err = header_check(
 		core, core->note_offset + (size_t)(note - core->note_bytes), header.header);
 	return err ? err : pieces_check(core, &header, note + sizeof(header));

@@ -302,6 +302,20 @@ static struct error *note_read(struct core *core, const struct note *note)
 	return NULL;
 }
 
+// Is there a note of ours, even where damage keeps it from being found?
+static bool is_own(const struct core *core)
+{
+	struct {
+		uint32_t type;
+		char name[sizeof(CORE_NOTE_NAME)];
+	} start = {.name = CORE_NOTE_NAME};
+
+	for (start.type = CORE_NOTE_CAPTURE; start.type <= CORE_NOTE_RESIDENT; start.type++)
+		if (memmem(core->note_bytes, core->note_size, &start, sizeof(start)))
+			return true;
+	return false;
+}
+
 struct error *core_read_notes(struct core *core)
 {
 	struct error *err = NULL;
@@ -312,5 +326,9 @@ struct error *core_read_notes(struct core *core)
 		return error_no_memory();
 	for (size_t at = 0; !err && note_next(core, &at, &note);)
 		err = note_read(core, &note);
+	// Our own cores end their notes with checksums: something before them is not as it was written.
+	if (!err && !core->checked && is_own(core))
+		err = error_create(ERROR_TARGET,
+			"%s is damaged: its notes make no sense, or are cut off", core->path);
 	return err;
 }

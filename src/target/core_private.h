@@ -41,6 +41,7 @@ struct core {
 	uint64_t cut_bytes;     // that segments have beyond the end of the file
 	uint64_t overlapped;    // segments that contradict others
 	uint64_t damaged_bytes; // whose checksums are wrong
+	bool checked;           // it is one of our own, and had its checksums
 	bool exe_unverified;    // nothing in the core proves that it is the right one
 	bool threads_damaged;   // notes of threads that make no sense
 };
