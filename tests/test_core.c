@@ -10,6 +10,7 @@
 
 #include "base/sections.h"
 #include "target/core.h"
+#include "target/core_format.h"
 #include "target/core_private.h"
 #include "target/core_write.h"
 #include "target/image.h"
@@ -150,6 +151,34 @@ static void damaged(void **state)
 	byte ^= 4;
 	assert_int_equal(pwrite(fd, &byte, 1, 64 + 40), 1);
 	assert_failure(core_open_fd(dup(fd), "core", &(struct core_options){NULL}, &core));
+	close(fd);
+	target_destroy(image);
+}
+
+// A wrong bit in the notes in front of the checksums, or in the head of theirs: nothing can be trusted then, and the core is not
+// taken for somebody else's either, who has no such notes.
+static void damaged_notes(void **state)
+{
+	struct {
+		uint32_t type;
+		char name[sizeof(CORE_NOTE_NAME)];
+	} start = {CORE_NOTE_CHECKSUMS, CORE_NOTE_NAME};
+	struct target *image = image_make(), *core;
+	int fd = core_make(image, false);
+	uint8_t bytes[PAGE];
+
+	assert_int_equal(pread(fd, bytes, sizeof(bytes), 0), sizeof(bytes));
+	const uint8_t *sums = memmem(bytes, sizeof(bytes), &start, sizeof(start));
+	assert_non_null(sums);
+	for (off_t at = sizeof(Elf64_Ehdr) + 3 * sizeof(Elf64_Phdr);
+		at < sums - bytes + (off_t)sizeof(start); at++) {
+		uint8_t bad = bytes[at] ^ 8;
+
+		assert_int_equal(pwrite(fd, &bad, 1, at), 1);
+		assert_failure(core_open_fd(dup(fd), "core", &(struct core_options){NULL}, &core));
+		assert_int_equal(pwrite(fd, bytes + at, 1, at), 1);
+	}
+	target_destroy(core_read_back(fd));
 	close(fd);
 	target_destroy(image);
 }
@@ -322,6 +351,7 @@ int main(void)
 		cmocka_unit_test(written_and_read),
 		cmocka_unit_test(cut_off),
 		cmocka_unit_test(damaged),
+		cmocka_unit_test(damaged_notes),
 		cmocka_unit_test(damaged_compressed),
 		cmocka_unit_test(sections_of_a_file),
 		cmocka_unit_test(unpacked_to_the_last_byte),

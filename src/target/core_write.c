@@ -233,19 +233,19 @@ static uint64_t ranges_size(const struct core_contents *contents)
 	return size;
 }
 
-// Filled in when everything has been written.
+// Filled in when everything has been written. Of what is packed only the headers have one: the packing has its own.
 static void checksums_note(struct writer *writer)
 {
 	struct core_note_checksums header = {0};
 
-	if (writer->zstd)
-		return;
-	writer->checksum_count = (ranges_size(writer->contents) + CORE_CHECKED - 1) / CORE_CHECKED;
-	writer->checksums = calloc(writer->checksum_count + 1, sizeof(uint32_t));
-	if (!writer->checksums) {
-		writer->notes.failed = true;
-		return;
+	if (!writer->zstd) {
+		writer->checksum_count =
+			(ranges_size(writer->contents) + CORE_CHECKED - 1) / CORE_CHECKED;
+		writer->checksums = calloc(writer->checksum_count + 1, sizeof(uint32_t));
+		writer->notes.failed |= !writer->checksums;
 	}
+	if (writer->notes.failed)
+		return;
 	size_t size = writer->checksum_count * sizeof(uint32_t);
 	note_begin(&writer->notes, CORE_NOTE_NAME, CORE_NOTE_CHECKSUMS, sizeof(header) + size);
 	writer->checksums_at = writer->notes.data.count;
@@ -462,19 +462,23 @@ static struct error *range_write(
 	return err;
 }
 
+static uint32_t headers_checksum(const struct writer *writer)
+{
+	const struct bytes *headers = &writer->headers, *notes = &writer->notes;
+	uLong sum = crc32(0, headers->data.items, (unsigned)headers->data.count);
+
+	return (uint32_t)crc32(sum, notes->data.items, (unsigned)writer->checksums_at);
+}
+
 static struct error *checksums_write(struct writer *writer)
 {
 	struct core_note_checksums header = {
+		.header = headers_checksum(writer),
 		.offset = writer->data_offset,
 		.size = writer->offset - writer->data_offset,
 		.count = writer->checksum_count,
 	};
-	const struct bytes *headers = &writer->headers, *notes = &writer->notes;
-	uint64_t at = headers->data.count + writer->checksums_at;
-
-	header.header = (uint32_t)crc32(0, headers->data.items, (unsigned)headers->data.count);
-	header.header =
-		(uint32_t)crc32(header.header, notes->data.items, (unsigned)writer->checksums_at);
+	uint64_t at = writer->headers.data.count + writer->checksums_at;
 	struct error *err = write_at(writer->fd, &header, sizeof(header), at);
 	if (!err)
 		err = write_at(writer->fd, writer->checksums,
@@ -491,6 +495,11 @@ static struct error *write_all(struct writer *writer, uint8_t *buffer)
 	headers_make(writer);
 	if (writer->headers.failed || writer->notes.failed)
 		return error_no_memory();
+	if (writer->zstd) {
+		struct core_note_checksums header = {.header = headers_checksum(writer)};
+
+		memcpy(writer->notes.data.items + writer->checksums_at, &header, sizeof(header));
+	}
 	size_t padding =
 		writer->data_offset - writer->headers.data.count - writer->notes.data.count;
 	err = emit(writer, writer->headers.data.items, writer->headers.data.count);
