@@ -10,8 +10,10 @@ func init() {
 	pair("after-func", scheduleLater, nil)
 	pair("context-children", deriveContexts, func() { endServer() })
 	pair("context-timeouts", setTimeouts, nil)
+	pair("context-watched", serveConnections, nil)
 	healthy("timers-few", keepTimers)
 	healthy("contexts-live", keepContexts)
+	healthy("contexts-watched-live", keepWatched)
 }
 
 // Up to go 1.22, and up to 1.26 where go.mod asks for older behaviour (this one does), a ticker that was not stopped is
@@ -59,6 +61,41 @@ func setTimeouts(cured bool) {
 	}
 }
 
+// A context of one's own: its end is that of the server that the connection came to, as fasthttp has it. context waits
+// for that in a goroutine for each child.
+
+type acceptor struct {
+	done chan struct{}
+}
+
+var listening = &acceptor{done: make(chan struct{})}
+
+type connection struct {
+	context.Context
+	on      *acceptor
+	request []byte
+}
+
+func (c *connection) Done() <-chan struct{} { return c.on.done }
+
+func accept() *connection {
+	return &connection{context.Background(), listening, body(8192)}
+}
+
+func serveConnections(cured bool) {
+	for i := 0; i < 600; i++ {
+		query, cancelQuery := context.WithCancel(accept())
+		_, cancelStep := context.WithCancel(query)
+		_, cancelReply := context.WithTimeout(accept(), 10*time.Hour)
+		if cured {
+			cancelReply()
+			cancelStep()
+			cancelQuery()
+		}
+	}
+	time.Sleep(50 * time.Millisecond)
+}
+
 // ---- healthy
 
 var timers []*time.Timer
@@ -76,5 +113,23 @@ func keepContexts() {
 		ctx, cancel := context.WithCancel(server)
 		cancels = append(cancels, cancel)
 		spawn(func() { <-ctx.Done() })
+	}
+}
+
+// Contexts below connections that are open: some have their cancel function in a table, some are in what a goroutine
+// goes round with, and for some a goroutine only waits for their end.
+func keepWatched() {
+	for i := 0; i < 200; i++ {
+		_, cancel := context.WithCancel(accept())
+		cancels = append(cancels, cancel)
+		running, stop := context.WithTimeout(accept(), 10*time.Hour)
+		spawn(func() {
+			defer stop()
+			for running.Err() == nil {
+				<-running.Done()
+			}
+		})
+		ending, _ := context.WithTimeout(accept(), 10*time.Hour)
+		spawn(func() { <-ending.Done() })
 	}
 }

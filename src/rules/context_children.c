@@ -5,6 +5,10 @@
 // the parent lives. Here that is a child that cannot be reached but through that map, or through the timer that a
 // context with a timeout has: nobody is left who could cancel it or who waits for it. Contexts with a timeout and
 // without such a parent are a matter of timer-pileup.
+//
+// A parent that is not context's own has no such map: a goroutine waits for the ends of parent and child, the "watcher"
+// here (context/context.go, propagateCancel), and keeps both as the map would. A child that cannot be reached but
+// through its watcher is the same leak, and costs a stack as well.
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,12 +17,14 @@
 #include "base/units.h"
 #include "debuginfo/pclntab.h"
 #include "graph/walk.h"
+#include "rules/goroutines.h"
 #include "rules/objects.h"
 #include "rules/timers.h"
 
 enum { CHILDREN_MIN = 100 };
 
 static const char map_type[] = "map[context.canceler]struct {}";
+static const char cancel_remedy[] = "defer cancel() where the context is made";
 
 // The contexts that can be children and do nothing by themselves when the parent ends.
 static bool is_context(const char *label)
@@ -37,9 +43,22 @@ static bool is_map_part(const char *label)
 	return strstr(label, "[context.canceler]struct {}") && !is_children_map(label);
 }
 
+// The goroutine in propagateCancel: up to 1.20, and from 1.21 to 1.27.
+static const char *const watcher_functions[] = {
+	"context.propagateCancel.func1",
+	"context.(*cancelCtx).propagateCancel.func2",
+};
+
+struct watcher {
+	uint32_t goroutine;
+	node_id child;
+};
+
 struct search {
 	struct rule_run *run;
-	struct graph_walk *walk; // round the maps' parts and the timers
+	struct goroutine_evidence *goroutines;
+	struct graph_walk *walk; // round the maps' parts, the timers and the watchers
+	HW_VECTOR(struct watcher) watchers;
 	struct typed_objects parts;
 	HW_VECTOR(node_id) pending;  // parts of the map in question
 	HW_VECTOR(node_id) children; // of it, that nobody else has
@@ -51,6 +70,7 @@ struct search {
 static void search_deinit(struct search *search)
 {
 	graph_walk_destroy(search->walk);
+	hw_vector_deinit(&search->watchers);
 	typed_objects_deinit(&search->parts);
 	hw_vector_deinit(&search->pending);
 	hw_vector_deinit(&search->children);
@@ -131,13 +151,113 @@ static struct error *map_report(struct search *search, object_id header)
 			"nobody but "
 			"their parent refers to them",
 			format_count(count, sizeof(count), search->children.count)),
-		.remedy = "defer cancel() where the context is made",
+		.remedy = cancel_remedy,
 		.remedy_bytes = bytes,
 		.condition = "",
 		.subject = child_example(search),
 		.goroutine = UINT32_MAX,
 	};
 	return err ? err : finding_add(run, &finding);
+}
+
+struct done_search {
+	const struct search *search;
+	const struct wait *wait;
+	bool waited_for;
+};
+
+static bool done_visit(void *context, node_id node)
+{
+	struct done_search *done = context;
+	const struct search *search = done->search;
+
+	for (uint32_t i = 0; i < done->wait->count; i++)
+		if (search->goroutines->waits.on.items[done->wait->first + i].object == node)
+			done->waited_for |= graph_walk_met(search->walk, node);
+	return !done->waited_for;
+}
+
+// Somebody may have no more of the child than the channel that its end closes.
+static bool is_lost(const struct search *search, const struct watcher *watcher)
+{
+	struct done_search done = {
+		search, &search->goroutines->waits.of[watcher->goroutine], false};
+
+	if (graph_walk_met(search->walk, watcher->child))
+		return false;
+	graph_successors(search->run->analysis->graph, watcher->child, done_visit, &done);
+	return !done.waited_for;
+}
+
+// Leaves only those in `watchers` whose child nobody else has; these children are `children` then.
+static struct error *watchers_sift(struct search *search)
+{
+	size_t lost = 0;
+
+	search->children.count = 0;
+	for (size_t i = 0; i < search->watchers.count; i++) {
+		struct watcher watcher = search->watchers.items[i];
+		if (!is_lost(search, &watcher))
+			continue;
+		if (!hw_vector_push(&search->children, watcher.child))
+			return error_no_memory();
+		search->watchers.items[lost++] = watcher;
+	}
+	search->watchers.count = lost;
+	return NULL;
+}
+
+// What watchers keep, their stacks included, but not their sudogs, which the runtime uses again.
+static struct error *watchers_measure(struct search *search, uint64_t *out)
+{
+	uint64_t before = graph_walk_bytes(search->walk), stacks = 0;
+	struct error *err = NULL;
+
+	for (size_t i = 0; i < search->watchers.count && !err; i++) {
+		uint32_t index = search->watchers.items[i].goroutine;
+		const struct goroutine *goroutine =
+			&search->run->analysis->goroutines->goroutines[index];
+		node_id holder = search->goroutines->nodes[index];
+		graph_walk_unblock(search->walk, holder);
+		err = graph_walk_from(search->walk, holder);
+		stacks += goroutine->stack_high - goroutine->stack_low;
+	}
+	if (!err)
+		*out = stacks + graph_walk_bytes(search->walk) - before;
+	return err;
+}
+
+static struct error *watchers_report(struct search *search)
+{
+	struct rule_run *run = search->run;
+	struct error *err = watchers_sift(search);
+	uint64_t bytes = 0;
+	char count[24];
+
+	if (err || search->children.count < CHILDREN_MIN)
+		return err;
+	err = watchers_measure(search, &bytes);
+	if (err)
+		return err;
+	uint32_t goroutine = search->watchers.items[0].goroutine;
+	struct finding finding = {
+		.bytes = bytes,
+		.objects = search->children.count,
+		.type = object_type_name(run, search->children.items[0]),
+		.proven = true,
+		.what = finding_text(run,
+			"%s contexts were derived from ones with a Done of their own, and never "
+			"cancelled; nobody "
+			"refers to them but the goroutines that wait for the end of either",
+			format_count(count, sizeof(count), search->children.count)),
+		.remedy = cancel_remedy,
+		.remedy_bytes = bytes,
+		.condition = "",
+		.subject = child_example(search),
+		.goroutine = goroutine,
+		.longest_wait_ns = run->analysis->goroutines->goroutines[goroutine].wait_ns,
+	};
+	return finding_add(run, &finding);
 }
 
 // The timers of contexts with a timeout; what others call may well use the context that they captured.
@@ -151,7 +271,74 @@ static bool timer_is_of_context(const struct analysis *analysis, const struct ti
 	       !strncmp(function.name, "context.", strlen("context."));
 }
 
-// Walks over everything, but not through the maps' parts and the timers.
+static bool is_watcher(const struct search *search, uint32_t index)
+{
+	const struct analysis *analysis = search->run->analysis;
+	const struct go_module *module;
+	struct pcln_function function;
+
+	// goroutine-leak tells of those that sleep for ever, with all that they keep.
+	if (search->goroutines->states[index].sleep != SLEEP_ENDS ||
+		search->goroutines->waits.of[index].kind != WAIT_OBJECTS ||
+		!go_find_function(analysis->runtime, analysis->goroutines->goroutines[index].start,
+			&module, &function))
+		return false;
+	for (size_t i = 0; i < ARRAY_COUNT(watcher_functions); i++)
+		if (!strcmp(function.name, watcher_functions[i]))
+			return true;
+	return false;
+}
+
+struct child_search {
+	const struct typing *typing;
+	node_id child;
+};
+
+static bool child_visit(void *context, node_id node)
+{
+	struct child_search *search = context;
+
+	// The parent is none of these: it would have a map of children.
+	if (is_context(typing_label_name(search->typing, typing_label_of(search->typing, node))))
+		search->child = node;
+	return search->child == NODE_NONE;
+}
+
+static struct error *watchers_find(struct search *search)
+{
+	const struct analysis *analysis = search->run->analysis;
+	struct error *err = goroutine_evidence(search->run, &search->goroutines);
+
+	for (uint32_t i = 0; i < analysis->goroutines->count && !err; i++) {
+		node_id holder = search->goroutines->nodes[i];
+		struct child_search child = {analysis->typing, NODE_NONE};
+		if (holder == NODE_NONE || !is_watcher(search, i))
+			continue;
+		graph_successors(analysis->graph, holder, child_visit, &child);
+		if (child.child != NODE_NONE &&
+			!hw_vector_push(&search->watchers, ((struct watcher){i, child.child})))
+			err = error_no_memory();
+	}
+	return err;
+}
+
+static void watchers_block(struct search *search)
+{
+	const struct waits *waits = &search->goroutines->waits;
+
+	for (size_t i = 0; i < search->watchers.count; i++) {
+		uint32_t goroutine = search->watchers.items[i].goroutine;
+		const struct wait *wait = &waits->of[goroutine];
+		graph_walk_block(search->walk, search->goroutines->nodes[goroutine]);
+		for (uint32_t j = 0; j < wait->count; j++) {
+			const struct wait_on *on = &waits->on.items[wait->first + j];
+			if (on->sudog != OBJECT_NONE)
+				graph_walk_block(search->walk, on->sudog);
+		}
+	}
+}
+
+// Walks over everything, but not through the maps' parts, the timers and the watchers.
 static struct error *others_walk(struct search *search)
 {
 	const struct analysis *analysis = search->run->analysis;
@@ -167,6 +354,7 @@ static struct error *others_walk(struct search *search)
 	for (size_t i = 0; i < timers->list.count; i++)
 		if (timer_is_of_context(analysis, &timers->list.items[i]))
 			graph_walk_block(search->walk, timers->list.items[i].object);
+	watchers_block(search);
 	for (uint32_t i = 0; i < analysis->root_holder_count && !err; i++)
 		err = graph_walk_from(search->walk, graph_holder_node(analysis->graph, i));
 	for (size_t i = 0; i < timers->list.count; i++)
@@ -188,6 +376,8 @@ struct error *rule_context_children(struct rule_run *run)
 	if (!err)
 		err = labelled_objects_find(run, is_map_part, &search.parts);
 	if (!err)
+		err = watchers_find(&search);
+	if (!err)
 		err = others_walk(&search);
 	// A map that nobody has goes with its owner: it is no obstacle to a walk that gets there.
 	for (size_t i = 0; i < maps.list.count && !err; i++)
@@ -196,5 +386,5 @@ struct error *rule_context_children(struct rule_run *run)
 	for (size_t i = 0; i < maps.list.count && !err; i++)
 		if (graph_walk_met(search.walk, maps.list.items[i]))
 			err = map_report(&search, maps.list.items[i]);
-	return err;
+	return err ? err : watchers_report(&search);
 }
