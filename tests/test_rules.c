@@ -23,10 +23,12 @@ struct world {
 		object_id object;
 	} holds[16]; // {0, 0} ends the list: object 0 is nobody's
 	uint32_t holder_count;
-	struct sleeper sleepers[8]; // a holder of 0 ends the list: holder 0 is a global
-	object_id obstacles[4];     // 0 ends the list
-	const char *expected;       // a letter a sleeper: w for woken, l for leaked, t for late
-	uint64_t others_bytes;      // that those who are not leaked can reach: 16 an object
+	struct sleeper sleepers[8];      // a holder of 0 ends the list: holder 0 is a global
+	object_id obstacles[4];          // 0 ends the list
+	struct finalizing finalizing[8]; // {0, 0} ends the list
+	node_id finalizers;              // the holder of all that they refer to; 0: none
+	const char *expected;  // a letter a sleeper: w for woken, l for leaked, t for late
+	uint64_t others_bytes; // that those who are not leaked can reach: 16 an object
 };
 
 static struct graph *world_connect(const struct world *world)
@@ -53,7 +55,12 @@ static void assert_world(const struct world *world)
 	struct blocked blocked[8];
 	struct blocked_object objects[32];
 	struct blocked_list list = {
-		.items = blocked, .objects = objects, .obstacles = world->obstacles};
+		.items = blocked,
+		.objects = objects,
+		.obstacles = world->obstacles,
+		.finalizing = world->finalizing,
+	};
+	node_id finalizers = graph_holder_node(graph, world->finalizers);
 	struct verdict verdicts[8];
 	struct graph_walk *others;
 	uint32_t object_count = 0;
@@ -68,6 +75,10 @@ static void assert_world(const struct world *world)
 	}
 	while (world->obstacles[list.obstacle_count])
 		list.obstacle_count++;
+	while (world->finalizing[list.finalizing_count].object)
+		list.finalizing_count++;
+	list.finalizers = &finalizers;
+	list.finalizer_count = world->finalizers != 0;
 	assert_success(wakeable_find(graph, world->holder_count, &list, verdicts, &others));
 	for (uint32_t i = 0; i < list.count; i++)
 		if ("ltw"[verdicts[i].how] != world->expected[i])
@@ -187,6 +198,70 @@ static void timers_wake_late(void **state)
 	});
 }
 
+// 1 has object 2 and waits for 3, and 2's finalizer refers to 3. If somebody else has 2, he may drop it.
+static void a_finalizer_runs_if_its_object_can_die(void **state)
+{
+	struct world world = {
+		.holds = {{0, 1}, {1, 2}, {2, 3}},
+		.holder_count = 3,
+		.sleepers = {{1, {3, -1}}},
+		.finalizing = {{2, 3}},
+		.finalizers = 2,
+		.expected = "l",
+		.others_bytes = 16,
+	};
+
+	assert_world(&world);
+	world.holds[0].object = 2;
+	world.expected = "w";
+	world.others_bytes = 32;
+	assert_world(&world);
+}
+
+// Nobody has 2 or 5, so both will be finalized. 5 is dead already, 2 when that has happened.
+static void finalizers_of_the_dead_run(void **state)
+{
+	assert_world(&(struct world){
+		.edges = {{5, 2}},
+		.holds = {{0, 1}, {1, 4}, {2, 2}, {2, 3}},
+		.holder_count = 3,
+		.sleepers = {{1, {3, -1}}},
+		.finalizing = {{2, 3}, {5, 2}},
+		.finalizers = 2,
+		.expected = "w",
+		.others_bytes = 4 * 16,
+	});
+}
+
+// 2's finalizer leads back to 2.
+static void a_finalizer_that_keeps_its_object_never_runs(void **state)
+{
+	assert_world(&(struct world){
+		.edges = {{2, 4}, {4, 2}, {2, 3}},
+		.holds = {{0, 1}, {1, 5}, {2, 3}, {2, 4}},
+		.holder_count = 3,
+		.sleepers = {{1, {3, -1}}},
+		.finalizing = {{2, 3}, {2, 4}},
+		.finalizers = 2,
+		.expected = "l",
+		.others_bytes = 16,
+	});
+}
+
+// Object 2 is met only when goroutine 1 is woken, and its finalizer then wakes goroutine 2.
+static void a_finalizer_of_the_woken_counts(void **state)
+{
+	assert_world(&(struct world){
+		.holds = {{0, 1}, {1, 2}, {2, 4}, {3, 3}},
+		.holder_count = 4,
+		.sleepers = {{1, {1, -1}}, {2, {3, -1}}},
+		.finalizing = {{2, 3}},
+		.finalizers = 3,
+		.expected = "ww",
+		.others_bytes = 4 * 16,
+	});
+}
+
 // A nil channel; it is leaked whoever knows of it, and what only it holds is not reached.
 static void who_waits_for_nothing_is_leaked(void **state)
 {
@@ -249,6 +324,10 @@ int main(void)
 		cmocka_unit_test(one_case_wakes_a_select),
 		cmocka_unit_test(a_sudog_is_no_way),
 		cmocka_unit_test(timers_wake_late),
+		cmocka_unit_test(a_finalizer_runs_if_its_object_can_die),
+		cmocka_unit_test(finalizers_of_the_dead_run),
+		cmocka_unit_test(a_finalizer_that_keeps_its_object_never_runs),
+		cmocka_unit_test(a_finalizer_of_the_woken_counts),
 		cmocka_unit_test(who_waits_for_nothing_is_leaked),
 		cmocka_unit_test(a_walk_goes_on),
 	};

@@ -138,11 +138,13 @@ static struct error *globals_collect(struct heap *heap, struct roots *out)
 	return err;
 }
 
-static bool word_add(struct heap *heap, enum root_kind kind, remote_addr slot, struct roots *out)
+static bool word_add(
+	struct heap *heap, enum root_kind kind, uint32_t owner, remote_addr slot, struct roots *out)
 {
 	struct root root = {
 		.kind = kind,
 		.precise = true,
+		.owner = owner,
 		.slot = slot,
 		.value = memory_u64(&heap->runtime->memory, slot),
 	};
@@ -170,7 +172,7 @@ static struct error *finalizer_queue_collect(struct heap *heap, struct roots *ou
 					    i * (uint32_t)at->finalizer_size;
 
 			for (unsigned field = 0; field < ARRAY_COUNT(fields); field++) {
-				if (!word_add(heap, ROOT_QUEUED, entry + (uint32_t)fields[field],
+				if (!word_add(heap, ROOT_QUEUED, 0, entry + (uint32_t)fields[field],
 					    out))
 					return error_no_memory();
 			}
@@ -207,7 +209,7 @@ static struct error *cleanup_queue_collect(struct heap *heap, struct roots *out)
 			offset += 8) {
 			remote_addr slot = block + (uint32_t)at->cleanupBlock_cleanups + offset;
 
-			if (!word_add(heap, ROOT_QUEUED, slot, out))
+			if (!word_add(heap, ROOT_QUEUED, 0, slot, out))
 				return error_no_memory();
 		}
 		block = memory_u64(memory, block + (uint32_t)at->cleanupBlock_alllink);
@@ -231,6 +233,7 @@ static bool finalized_object_visit(void *context, const struct word_group *group
 		struct root root = {
 			.kind = ROOT_FINALIZER,
 			.precise = true,
+			.owner = group->object,
 			.slot = object + group->offset + i * 8,
 			.value = group->words[i],
 		};
@@ -241,16 +244,17 @@ static bool finalized_object_visit(void *context, const struct word_group *group
 	return true;
 }
 
-static bool cleanup_add(struct specials_walker *walker, remote_addr special)
+static bool cleanup_add(struct specials_walker *walker, const struct special *special)
 {
 	const struct layout_offsets *at = &walker->heap->runtime->layout.at;
 
 	if (at->specialCleanup_cleanup < 0)
-		return word_add(walker->heap, ROOT_CLEANUP,
-			special + (uint32_t)at->specialCleanup_fn, walker->out);
+		return word_add(walker->heap, ROOT_CLEANUP, special->object,
+			special->address + (uint32_t)at->specialCleanup_fn, walker->out);
 	for (uint32_t offset = 0; offset < cleanup_bytes(at); offset += 8) {
-		if (!word_add(walker->heap, ROOT_CLEANUP,
-			    special + (uint32_t)at->specialCleanup_cleanup + offset, walker->out))
+		if (!word_add(walker->heap, ROOT_CLEANUP, special->object,
+			    special->address + (uint32_t)at->specialCleanup_cleanup + offset,
+			    walker->out))
 			return false;
 	}
 	return true;
@@ -264,15 +268,15 @@ static bool special_add(void *context, const struct special *special)
 	if (special->kind == layout->special_finalizer)
 		return heap_scan_object(
 			       walker->reader, special->object, finalized_object_visit, walker) &&
-		       word_add(walker->heap, ROOT_FINALIZER,
+		       word_add(walker->heap, ROOT_FINALIZER, special->object,
 			       special->address + (uint32_t)layout->at.specialfinalizer_fn,
 			       walker->out);
 	if (special->kind == layout->special_weak)
-		return word_add(walker->heap, ROOT_WEAK,
+		return word_add(walker->heap, ROOT_WEAK, 0,
 			special->address + (uint32_t)layout->at.specialWeakHandle_handle,
 			walker->out);
 	if (special->kind == layout->special_cleanup)
-		return cleanup_add(walker, special->address);
+		return cleanup_add(walker, special);
 	return true;
 }
 

@@ -46,6 +46,8 @@ struct question {
 	HW_VECTOR(uint32_t) goroutines; // blocked[i] is this one
 	HW_VECTOR(struct blocked_object) objects;
 	HW_VECTOR(object_id) sudogs;
+	HW_VECTOR(struct finalizing) finalizing;
+	HW_VECTOR(node_id) finalizers;
 };
 
 static void question_deinit(struct question *question)
@@ -54,6 +56,8 @@ static void question_deinit(struct question *question)
 	hw_vector_deinit(&question->goroutines);
 	hw_vector_deinit(&question->objects);
 	hw_vector_deinit(&question->sudogs);
+	hw_vector_deinit(&question->finalizing);
+	hw_vector_deinit(&question->finalizers);
 }
 
 // Adds a goroutine with what it waits for. Who waits for tickers and for others is to be woken by the others.
@@ -84,6 +88,35 @@ static bool question_add(struct question *question, const struct goroutine_evide
 			question->objects.items[blocked.first + i].late = false;
 	return hw_vector_push(&question->blocked, blocked) &&
 	       hw_vector_push(&question->goroutines, goroutine);
+}
+
+static bool is_of_finalizer(const struct root *root)
+{
+	return root->kind == ROOT_FINALIZER || root->kind == ROOT_CLEANUP;
+}
+
+// Adds the finalizers and cleanups that are not due yet.
+static bool question_add_finalizers(struct question *question, const struct analysis *analysis)
+{
+	const struct root *roots = analysis->roots.list.items;
+
+	for (size_t i = 0; i < analysis->roots.list.count; i++) {
+		if (!is_of_finalizer(&roots[i]))
+			continue;
+		struct finalizing finalizing = {
+			roots[i].owner, heap_find(analysis->heap, roots[i].value)};
+		if (finalizing.to != OBJECT_NONE &&
+			!hw_vector_push(&question->finalizing, finalizing))
+			return false;
+	}
+	for (uint32_t i = 0; i < analysis->root_holder_count; i++) {
+		uint32_t first = analysis->root_holders[i].first_root;
+		node_id node = graph_holder_node(analysis->graph, i);
+		if (first != UINT32_MAX && is_of_finalizer(&roots[first]) &&
+			!hw_vector_push(&question->finalizers, node))
+			return false;
+	}
+	return true;
 }
 
 static bool waits_for_ticker(const struct question *question, const struct blocked *blocked)
@@ -120,6 +153,10 @@ static struct error *question_ask(struct analysis *analysis, const struct questi
 		.objects = question->objects.items,
 		.obstacles = question->sudogs.items,
 		.obstacle_count = question->sudogs.count,
+		.finalizing = question->finalizing.items,
+		.finalizing_count = question->finalizing.count,
+		.finalizers = question->finalizers.items,
+		.finalizer_count = question->finalizers.count,
 	};
 	_cleanup_free_ struct verdict *verdicts = calloc((size_t)list.count + 1, sizeof(*verdicts));
 
@@ -145,6 +182,8 @@ static struct error *sleepers_find(struct rule_run *run, struct goroutine_eviden
 		if (may_be_leaked(analysis, evidence, i) &&
 			!question_add(&question, evidence, i, timers))
 			err = error_no_memory();
+	if (!err && !question_add_finalizers(&question, analysis))
+		err = error_no_memory();
 	return err ? err : question_ask(analysis, &question, evidence);
 }
 

@@ -6,11 +6,11 @@
 #include "base/cleanup.h"
 #include "base/error.h"
 
-// `waiter` waits for `object`.
+// For `object` waits blocked goroutine number `waiter`, or a finalizer that refers to object `waiter`.
 struct waiting {
 	object_id object;
 	uint32_t waiter;
-	bool late;
+	enum { WAITING, WAITING_LATE, WAITING_FINALIZER } as;
 };
 
 struct search {
@@ -34,7 +34,7 @@ static int waiting_compare(const void *a, const void *b)
 static struct error *waiting_sort(struct search *search)
 {
 	const struct blocked_list *list = search->list;
-	size_t total = 0;
+	size_t total = list->finalizing_count;
 
 	for (uint32_t i = 0; i < list->count; i++)
 		total += list->items[i].count;
@@ -45,9 +45,12 @@ static struct error *waiting_sort(struct search *search)
 		for (uint32_t j = 0; j < list->items[i].count; j++) {
 			const struct blocked_object *on = &list->objects[list->items[i].first + j];
 			search->waiting[search->waiting_count++] =
-				(struct waiting){on->object, i, on->late};
+				(struct waiting){on->object, i, on->late ? WAITING_LATE : WAITING};
 		}
 	}
+	for (size_t i = 0; i < list->finalizing_count; i++)
+		search->waiting[search->waiting_count++] = (struct waiting){
+			list->finalizing[i].object, list->finalizing[i].to, WAITING_FINALIZER};
 	qsort(search->waiting, total, sizeof(*search->waiting), waiting_compare);
 	return NULL;
 }
@@ -72,7 +75,7 @@ static struct error *wake(struct search *search, uint32_t waiter)
 	return err;
 }
 
-// Wakes everybody who waits for `object`.
+// Wakes everybody who waits for `object`, and counts with its finalizer.
 static struct error *wake_waiters(struct search *search, object_id object)
 {
 	size_t low = 0, high = search->waiting_count;
@@ -86,9 +89,14 @@ static struct error *wake_waiters(struct search *search, object_id object)
 		else
 			high = middle;
 	}
-	for (; low < search->waiting_count && search->waiting[low].object == object && !err; low++)
-		if (search->late || !search->waiting[low].late)
-			err = wake(search, search->waiting[low].waiter);
+	for (; low < search->waiting_count && search->waiting[low].object == object && !err;
+		low++) {
+		const struct waiting *waiting = &search->waiting[low];
+		if (waiting->as == WAITING_FINALIZER)
+			err = graph_walk_from(search->walk, waiting->waiter);
+		else if (search->late || waiting->as == WAITING)
+			err = wake(search, waiting->waiter);
+	}
 	return err;
 }
 
@@ -110,30 +118,48 @@ static struct error *wake_late(struct search *search)
 	search->late = true;
 	for (size_t i = 0; i < search->waiting_count && !err; i++) {
 		const struct waiting *waiting = &search->waiting[i];
-		if (waiting->late && graph_walk_met(search->walk, waiting->object))
+		if (waiting->as == WAITING_LATE && graph_walk_met(search->walk, waiting->object))
 			err = wake(search, waiting->waiter);
 	}
 	return err ? err : wake_all(search);
 }
 
+// Starts with the finalizers of what is dead already: the next collection has them run.
+static struct error *dead_finalize(struct search *search, const struct graph *graph)
+{
+	const uint64_t *reached = graph_reached(graph);
+	struct error *err = NULL;
+
+	for (size_t i = 0; i < search->list->finalizing_count && !err; i++) {
+		const struct finalizing *finalizing = &search->list->finalizing[i];
+		if (!heap_bit(reached, finalizing->object))
+			err = graph_walk_from(search->walk, finalizing->to);
+	}
+	return err;
+}
+
 static struct error *search_run(struct search *search, struct graph *graph, uint32_t holder_count)
 {
 	const struct blocked_list *list = search->list;
-	_cleanup_free_ bool *blocked = calloc((size_t)holder_count + 1, sizeof(*blocked));
+	_cleanup_free_ bool *skipped = calloc((size_t)holder_count + 1, sizeof(*skipped));
 	struct error *err = NULL;
 
-	if (!blocked)
+	if (!skipped)
 		return error_no_memory();
 	for (uint32_t i = 0; i < list->count; i++)
 		if (list->items[i].holder != NODE_NONE)
-			blocked[list->items[i].holder - graph_holder_node(graph, 0)] = true;
+			skipped[list->items[i].holder - graph_holder_node(graph, 0)] = true;
+	for (size_t i = 0; i < list->finalizer_count; i++)
+		skipped[list->finalizers[i] - graph_holder_node(graph, 0)] = true;
 	for (size_t i = 0; i < list->obstacle_count; i++)
 		graph_walk_block(search->walk, list->obstacles[i]);
 	for (size_t i = 0; i < search->waiting_count; i++)
 		graph_walk_watch(search->walk, search->waiting[i].object);
 	for (uint32_t h = 0; h < holder_count && !err; h++)
-		if (!blocked[h])
+		if (!skipped[h])
 			err = graph_walk_from(search->walk, graph_holder_node(graph, h));
+	if (!err)
+		err = dead_finalize(search, graph);
 	if (!err)
 		err = graph_walk_listen(search->walk);
 	if (!err)

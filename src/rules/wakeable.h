@@ -9,6 +9,11 @@
 // An object that somebody can reach is taken for one that he may use: a proof of being leaked is a proof, not being
 // proven leaked means nothing.
 //
+// A finalizer or cleanup can wake somebody only if it runs one day, so only if its object can die. An object that is
+// met can: whoever has it may drop it. One that nothing at all refers to is dead. But one that leaked goroutines keep
+// lives as long as they do, and one that its own finalizer leads back to for ever: what only such finalizers refer to is
+// out of reach.
+//
 // Some of the objects may be late ones: they count only when nothing else wakes anybody any more. So those that would
 // sleep for ever but for these can be told from the others.
 #ifndef RULES_WAKEABLE_H
@@ -27,12 +32,21 @@ struct blocked_object {
 	bool late;
 };
 
+// The finalizer or a cleanup of `object` refers to `to`.
+struct finalizing {
+	object_id object, to;
+};
+
 struct blocked_list {
 	const struct blocked *items;
 	uint32_t count;
 	const struct blocked_object *objects;
 	const object_id *obstacles; // lead from one to whom he waits with: the runtime's sudogs
 	size_t obstacle_count;
+	const struct finalizing *finalizing;
+	size_t finalizing_count;
+	const node_id *finalizers; // the holders of all that is in `finalizing`; no place to start
+	size_t finalizer_count;
 };
 
 enum wakeable { WAKEABLE_NEVER, WAKEABLE_LATE, WAKEABLE };
