@@ -310,7 +310,8 @@ static bool is_own(const struct core *core)
 		char name[sizeof(CORE_NOTE_NAME)];
 	} start = {.name = CORE_NOTE_NAME};
 
-	for (start.type = CORE_NOTE_CAPTURE; start.type <= CORE_NOTE_RESIDENT; start.type++)
+	for (start.type = CORE_NOTE_CAPTURE; core->note_size && start.type <= CORE_NOTE_RESIDENT;
+		start.type++)
 		if (memmem(core->note_bytes, core->note_size, &start, sizeof(start)))
 			return true;
 	return false;
