@@ -24,7 +24,6 @@
 enum { CHILDREN_MIN = 100 };
 
 static const char map_type[] = "map[context.canceler]struct {}";
-static const char cancel_remedy[] = "defer cancel() where the context is made";
 
 // The contexts that can be children and do nothing by themselves when the parent ends.
 static bool is_context(const char *label)
@@ -124,12 +123,36 @@ static node_id child_example(const struct search *search)
 	return search->children.items[0];
 }
 
-static struct error *map_report(struct search *search, object_id header)
+// `parents`: of search->children, and who refers to these; `goroutine`: whose stack is shown, or UINT32_MAX.
+static struct error *children_report(
+	struct search *search, uint64_t bytes, uint32_t goroutine, const char *parents)
 {
 	struct rule_run *run = search->run;
+	const struct goroutine_list *list = run->analysis->goroutines;
+	char count[24];
+	struct finding finding = {
+		.bytes = bytes,
+		.objects = search->children.count,
+		.type = object_type_name(run, search->children.items[0]),
+		.proven = true,
+		.what = finding_text(run, "%s contexts were derived from %s",
+			format_count(count, sizeof(count), search->children.count), parents),
+		.remedy = "defer cancel() where the context is made",
+		.remedy_bytes = bytes,
+		.condition = "",
+		.subject = child_example(search),
+		.goroutine = goroutine,
+		.longest_wait_ns =
+			goroutine < list->count ? list->goroutines[goroutine].wait_ns : 0,
+	};
+
+	return finding_add(run, &finding);
+}
+
+static struct error *map_report(struct search *search, object_id header)
+{
 	uint64_t before = graph_walk_bytes(search->walk);
 	struct error *err = map_search(search, header);
-	char count[24];
 
 	if (err || search->children.count < CHILDREN_MIN)
 		return err;
@@ -141,23 +164,10 @@ static struct error *map_report(struct search *search, object_id header)
 	// A map does not shrink; it goes with the last child only.
 	if (search->others)
 		bytes -= search->part_bytes;
-	struct finding finding = {
-		.bytes = bytes,
-		.objects = search->children.count,
-		.type = object_type_name(run, search->children.items[0]),
-		.proven = true,
-		.what = finding_text(run,
-			"%s contexts were derived from one that lives on, and never cancelled; "
-			"nobody but "
-			"their parent refers to them",
-			format_count(count, sizeof(count), search->children.count)),
-		.remedy = cancel_remedy,
-		.remedy_bytes = bytes,
-		.condition = "",
-		.subject = child_example(search),
-		.goroutine = UINT32_MAX,
-	};
-	return err ? err : finding_add(run, &finding);
+	return err ? err
+		   : children_report(search, bytes, UINT32_MAX,
+			     "one that lives on, and never cancelled; "
+			     "nobody but their parent refers to them");
 }
 
 struct done_search {
@@ -229,35 +239,17 @@ static struct error *watchers_measure(struct search *search, uint64_t *out)
 
 static struct error *watchers_report(struct search *search)
 {
-	struct rule_run *run = search->run;
 	struct error *err = watchers_sift(search);
 	uint64_t bytes = 0;
-	char count[24];
 
 	if (err || search->children.count < CHILDREN_MIN)
 		return err;
 	err = watchers_measure(search, &bytes);
 	if (err)
 		return err;
-	uint32_t goroutine = search->watchers.items[0].goroutine;
-	struct finding finding = {
-		.bytes = bytes,
-		.objects = search->children.count,
-		.type = object_type_name(run, search->children.items[0]),
-		.proven = true,
-		.what = finding_text(run,
-			"%s contexts were derived from ones with a Done of their own, and never "
-			"cancelled; nobody "
-			"refers to them but the goroutines that wait for the end of either",
-			format_count(count, sizeof(count), search->children.count)),
-		.remedy = cancel_remedy,
-		.remedy_bytes = bytes,
-		.condition = "",
-		.subject = child_example(search),
-		.goroutine = goroutine,
-		.longest_wait_ns = run->analysis->goroutines->goroutines[goroutine].wait_ns,
-	};
-	return finding_add(run, &finding);
+	return children_report(search, bytes, search->watchers.items[0].goroutine,
+		"ones with a Done of their own, and never cancelled; "
+		"nobody refers to them but the goroutines that wait for the end of either");
 }
 
 // The timers of contexts with a timeout; what others call may well use the context that they captured.
