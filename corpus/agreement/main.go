@@ -148,7 +148,6 @@ func main() {
 		return
 	}
 	choose(os.Args[1:])
-	settled.StartThreads()
 	for _, c := range chosen {
 		c.build()
 	}

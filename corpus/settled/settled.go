@@ -11,8 +11,9 @@ import (
 
 const threads = 16
 
-// StartThreads has the runtime start more threads than it will ever need at once: its record of a thread is a heap
-// object, and a thread that starts after the last collection would spoil the count.
+// StartThreads has the runtime start more threads than it will need from now on: its record of a thread is a heap
+// object, and a thread that starts after the last collection would spoil the count. A goroutine that blocks in the
+// kernel or is locked to its thread takes one of them, so this comes after those have started.
 func StartThreads() {
 	done := make(chan bool)
 	for i := 0; i < threads; i++ {
@@ -29,8 +30,9 @@ func StartThreads() {
 
 var before, after runtime.MemStats
 
-// Settle collects until the runtime's counters stand still, five times at least, and returns them.
+// Settle starts threads, collects until the runtime's counters stand still, five times at least, and returns them.
 func Settle(prepare func()) *runtime.MemStats {
+	StartThreads()
 	for round := 0; round < 100; round++ {
 		if prepare != nil {
 			prepare()
@@ -52,7 +54,6 @@ var line [64]byte
 
 // Report settles and prints "ready heap_alloc=N".
 func Report() {
-	StartThreads()
 	Print(strconv.AppendUint(append(line[:0], "ready heap_alloc="...), Settle(nil).HeapAlloc, 10))
 }
 
