@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -15,12 +16,16 @@
 #define MADV_POPULATE_WRITE 23 // Linux 5.14
 #endif
 
-enum { HUGE_FROM_BYTES = 4 << 20 };
+enum { HUGE_PAGE = 2 << 20, HUGE_FROM_BYTES = 1 << 20 };
 
-// mmap refuses length 0; an empty array is one byte long.
+// mmap refuses length 0; an empty array is one byte long. Where that takes an eighth more at most, an array
+// is made of whole huge pages: the kernel then places it so that none of it is left to small ones.
 static size_t pages_length(size_t bytes)
 {
-	return bytes ? bytes : 1;
+	if (bytes > SIZE_MAX - HUGE_PAGE)
+		return bytes;
+	size_t whole = (bytes + HUGE_PAGE - 1) & ~(size_t)(HUGE_PAGE - 1);
+	return !bytes ? 1 : whole - bytes <= bytes / 8 ? whole : bytes;
 }
 
 void *pages_alloc(const char *directory, size_t bytes)
@@ -42,7 +47,7 @@ void *pages_alloc(const char *directory, size_t bytes)
 	if (array == MAP_FAILED)
 		return NULL;
 	if (!directory && bytes >= HUGE_FROM_BYTES)
-		madvise(array, bytes, MADV_HUGEPAGE);
+		madvise(array, pages_length(bytes), MADV_HUGEPAGE);
 	return array;
 }
 

@@ -26,6 +26,7 @@
 
 #include "base/cleanup.h"
 #include "base/error.h"
+#include "base/pages.h"
 #include "base/units.h"
 #include "goruntime/bits.h"
 #include "goruntime/runtime_private.h"
@@ -205,7 +206,8 @@ static struct error *spans_read(struct heap *heap)
 		runtime->mheap + runtime->layout.at.mheap_allspans, SPANS_MAX, &addresses, &count);
 	if (err)
 		return error_wrap(err, "the list of spans");
-	heap->spans = calloc(count + 1, sizeof(*heap->spans));
+	heap->span_capacity = count + 1;
+	heap->spans = pages_alloc(NULL, heap->span_capacity * sizeof(*heap->spans));
 	if (!heap->spans)
 		return error_no_memory();
 	for (uint64_t i = 0; i < count; i++) {
@@ -514,13 +516,14 @@ struct error *heap_keep_pointer_bits(struct heap *heap)
 		// Bits are extracted 64 at a time at any position, so there is a word beyond the last.
 		words += bits_words(span->count * span->elem_size / 8) + 1;
 	}
-	heap->kept.words = calloc(words, sizeof(*heap->kept.words));
+	heap->kept.bytes = words * sizeof(*heap->kept.words);
+	heap->kept.words = pages_alloc(NULL, heap->kept.bytes);
 	return heap->kept.words ? NULL : error_no_memory();
 }
 
 void heap_forget_pointer_bits(struct heap *heap)
 {
-	free(heap->kept.words);
+	pages_free(heap->kept.words, heap->kept.bytes);
 	free(heap->kept.first);
 	heap->kept = (struct kept_bits){0};
 }
@@ -530,7 +533,7 @@ void heap_close(struct heap *heap)
 	if (!heap)
 		return;
 	heap_forget_pointer_bits(heap);
-	free(heap->spans);
+	pages_free(heap->spans, heap->span_capacity * sizeof(*heap->spans));
 	free(heap->allocated);
 	free(heap->marked);
 	free(heap->fresh);

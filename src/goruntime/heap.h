@@ -64,9 +64,11 @@ struct heap {
 	uint64_t absent_bytes;   // of spans and global variables, that a core does not hold
 	uint32_t skipped_spans;  // implausible ones: torn while they changed hands, or damaged
 	struct heap_index index; // address -> slot
-	uint32_t *span_hints;    // span of id n << SPAN_HINT_SHIFT, for heap_span_of()
-	struct kept_bits {       // heap_keep_pointer_bits(); both NULL: none
+	size_t span_capacity;
+	uint32_t *span_hints; // span of id n << SPAN_HINT_SHIFT, for heap_span_of()
+	struct kept_bits {    // heap_keep_pointer_bits(); both NULL: none
 		uint64_t *words;
+		size_t bytes;
 		uint32_t *first; // for each span: where its bits begin; 0: it has none
 	} kept;
 };

@@ -196,6 +196,8 @@ struct error *typing_spread(struct typing *typing, const uint64_t *live)
 	if (!err)
 		err = typing_steps(typing);
 	span_queue_destroy(take_pointer(typing->queue));
+	free(take_pointer(typing->pending));
+	free(take_pointer(typing->window));
 	if (!err)
 		typing_settle_parts(typing);
 	if (!err)

@@ -156,6 +156,7 @@ struct error *graph_extract_from(
 
 	if (!graph)
 		return error_no_memory();
+	store_init(&graph->store);
 	// Numbers of nodes are 32 bits wide; holders and the root need some too.
 	if (source->object_count > NODE_NONE - (1U << 24))
 		return error_create(

@@ -21,10 +21,16 @@ static void blocks_deinit(struct edge_blocks *blocks)
 	hw_vector_deinit(&blocks->list);
 }
 
+void store_init(struct store *store)
+{
+	*store = (struct store){0};
+	hw_stable_vector_init(&store->odd_sizes, 0, NULL);
+}
+
 void store_deinit(struct store *store)
 {
 	blocks_deinit(&store->blocks);
-	hw_vector_deinit(&store->odd_sizes);
+	hw_stable_vector_deinit(&store->odd_sizes);
 	pages_free(store->lines, store->line_count * sizeof(*store->lines));
 	*store = (struct store){0};
 }
@@ -66,7 +72,7 @@ static bool line_make_odd(struct store *store, struct node_line *line)
 {
 	size_t index = store->odd_sizes.count;
 
-	if (!hw_vector_reserve(&store->odd_sizes, LINE_NODES))
+	if (!hw_stable_vector_reserve(&store->odd_sizes, LINE_NODES))
 		return false;
 	for (unsigned i = 0; i < LINE_NODES; i++)
 		store->odd_sizes.items[index + i] = size_pack(line->sizes[i >= line->split]);
@@ -179,11 +185,15 @@ bool line_writer_add(struct line_writer *writer, node_id node, const struct targ
 	return true;
 }
 
+static struct edge_block *blocks_last(const struct edge_blocks *blocks)
+{
+	return blocks->list.count ? &blocks->list.items[blocks->list.count - 1] : NULL;
+}
+
 // Room for `bytes` bytes that will not move. NULL: out of memory.
 static uint8_t *blocks_take(struct edge_blocks *blocks, size_t bytes)
 {
-	struct edge_block *last =
-		blocks->list.count ? &blocks->list.items[blocks->list.count - 1] : NULL;
+	struct edge_block *last = blocks_last(blocks);
 
 	if (!last || last->size - last->used < bytes) {
 		size_t size = bytes > BLOCK_BYTES ? bytes : BLOCK_BYTES;
@@ -200,6 +210,17 @@ static uint8_t *blocks_take(struct edge_blocks *blocks, size_t bytes)
 	return last->bytes + last->used - bytes;
 }
 
+// What is left of the store's last block will do, when writers before this one have left some.
+static uint8_t *line_writer_take(struct line_writer *writer, size_t bytes)
+{
+	struct edge_block *left = blocks_last(&writer->store->blocks);
+
+	if (writer->blocks.list.count || !left || left->size - left->used < bytes)
+		return blocks_take(&writer->blocks, bytes);
+	left->used += bytes;
+	return left->bytes + left->used - bytes;
+}
+
 bool line_writer_flush(struct line_writer *writer)
 {
 	unsigned nodes = (unsigned)__builtin_popcountll(writer->inner);
@@ -210,7 +231,7 @@ bool line_writer_flush(struct line_writer *writer)
 	size_t bytes = writer->bytes.count;
 	bool wide = writer->offsets[nodes - 1] + nodes * sizeof(uint16_t) > UINT16_MAX;
 	size_t header = nodes * (wide ? sizeof(uint64_t) : sizeof(uint16_t));
-	uint8_t *edges = blocks_take(&writer->blocks, header + bytes);
+	uint8_t *edges = line_writer_take(writer, header + bytes);
 
 	if (!edges)
 		return false;

@@ -16,6 +16,7 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "heapwhy/stable_vector.h"
 #include "heapwhy/vector.h"
 
 typedef uint32_t node_id;
@@ -54,10 +55,12 @@ struct store {
 	struct node_line *lines;
 	uint32_t line_count;
 	struct edge_blocks blocks;
-	HW_VECTOR(uint32_t) odd_sizes; // LINE_NODES for each line with LINE_ODD_SIZES; size_pack()
+	HW_STABLE_VECTOR(uint32_t)
+	odd_sizes; // LINE_NODES for each line with LINE_ODD_SIZES; size_pack()
 	uint64_t edge_count, edge_bytes;
 };
 
+void store_init(struct store *store);
 void store_deinit(struct store *store);
 
 // Makes room for `nodes` nodes; new ones have no successors and size 0. False: out of memory.

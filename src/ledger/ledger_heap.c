@@ -57,7 +57,7 @@ static uint64_t weigh(void *context, uint64_t start, uint64_t end)
 static void count_windowed(
 	struct counter *counter, const struct windowed_object *object, remote_addr slot)
 {
-	const struct window *list = &counter->counting->windows->list[object->first];
+	const struct window *list = &counter->counting->windows->list.items[object->first];
 	uint64_t end = (uint64_t)object->viewed + object->spare + object->pinned;
 	struct coverage coverage;
 
@@ -131,7 +131,7 @@ static void count_slot(struct counter *counter, object_id id)
 		counter->bytes[account] += resident(counter, slot, slot + counter->span->elem_size);
 		return;
 	}
-	const struct windowed_object *end = windows->objects + windows->object_count;
+	const struct windowed_object *end = windows->objects.items + windows->objects.count;
 	while (counter->next < end && counter->next->id < id)
 		counter->next++;
 	if (counter->next < end && counter->next->id == id)

@@ -26,7 +26,7 @@ enum visibility { IN_SIGHT, IN_SPARE, OUT_OF_REACH };
 static enum visibility reference_visibility(
 	const struct window_scan *scan, const struct window *window)
 {
-	const struct window_vector *windows = &scan->windows;
+	const struct window_vector *windows = scan->windows;
 	const struct window *end = windows->items + windows->count;
 
 	if (window->from_root || window->merged || window_seen(scan, window->holder))
@@ -49,8 +49,8 @@ static enum visibility reference_visibility(
 
 struct error *windows_hide(struct window_scan *scan)
 {
-	struct window *windows = scan->windows.items;
-	size_t count = scan->windows.count, kept = 0;
+	struct window *windows = scan->windows->items;
+	size_t count = scan->windows->count, kept = 0;
 	uint8_t *visibility = malloc(count + 1);
 
 	if (!visibility)
@@ -71,7 +71,7 @@ struct error *windows_hide(struct window_scan *scan)
 			kept++;
 		}
 	}
-	scan->windows.count = kept;
+	scan->windows->count = kept;
 	free(visibility);
 	return NULL;
 }

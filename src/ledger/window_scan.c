@@ -205,7 +205,7 @@ static bool add_reference(const struct scanning *scanning, struct window_vector 
 		return true;
 	}
 	reference->window.object = id;
-	return window_seen(scan, id) || hw_vector_push(windows, reference->window);
+	return window_seen(scan, id) || hw_stable_vector_push(windows, reference->window);
 }
 
 // The live object that `word` leads to and about which there is something to learn.
@@ -317,7 +317,7 @@ static bool scan_group(void *context, const struct word_group *group)
 
 static bool windows_append(struct window_vector *to, const struct window_vector *from)
 {
-	if (!hw_vector_reserve(to, from->count))
+	if (!hw_stable_vector_reserve(to, from->count))
 		return false;
 	if (from->count)
 		memcpy(to->items + to->count, from->items, from->count * sizeof(*from->items));
@@ -332,10 +332,10 @@ static void scanner_flush(struct scanner *scanner)
 	struct window_scan *scan = scanning->scan;
 
 	pthread_mutex_lock(&scanning->lock);
-	scanner->no_memory |= !windows_append(&scan->windows, &scanner->windows);
-	if (scan->windows.count >= scanning->settle_at) {
+	scanner->no_memory |= !windows_append(scan->windows, &scanner->windows);
+	if (scan->windows->count >= scanning->settle_at) {
 		windows_settle(scan);
-		scanning->settle_at = SETTLE_FROM + 2 * scan->windows.count;
+		scanning->settle_at = SETTLE_FROM + 2 * scan->windows->count;
 	}
 	pthread_mutex_unlock(&scanning->lock);
 	scanner->windows.count = 0;
@@ -377,6 +377,7 @@ static struct error *scan_heap(struct scanning *scanning, unsigned threads)
 	for (; ready < count && !err; ready++) {
 		scanners[ready].scanning = scanning;
 		scanners[ready].object = OBJECT_NONE;
+		hw_stable_vector_init(&scanners[ready].windows, 0, NULL);
 		err = heap_reader_create(scanning->heap, &scanners[ready].reader);
 		if (!err)
 			err = memory_init(&scanners[ready].memory, scanning->scan->analysis->target,
@@ -396,7 +397,7 @@ static struct error *scan_heap(struct scanning *scanning, unsigned threads)
 			err = error_no_memory();
 		scanning->scan->map_used_bytes += scanners[i].map_used_bytes;
 		scanning->scan->map_slack_bytes += scanners[i].map_slack_bytes;
-		hw_vector_deinit(&scanners[i].windows);
+		hw_stable_vector_deinit(&scanners[i].windows);
 		memory_deinit(&scanners[i].memory);
 		heap_reader_destroy(scanners[i].reader);
 	}
@@ -444,7 +445,7 @@ static bool scan_root(struct scanning *scanning, struct analysis *analysis, size
 		if (reference.view.kind == VIEW_UNTYPED)
 			reference.view = view_guess(scanning, id, &reference);
 	}
-	return add_reference(scanning, &scanning->scan->windows, id, &reference);
+	return add_reference(scanning, scanning->scan->windows, id, &reference);
 }
 
 static struct error *scan_roots(struct scanning *scanning, struct analysis *analysis)
@@ -510,5 +511,4 @@ void window_scan_deinit(struct window_scan *scan)
 {
 	free(scan->seen);
 	free(scan->map_arrays);
-	hw_vector_deinit(&scan->windows);
 }

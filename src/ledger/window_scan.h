@@ -2,13 +2,7 @@
 #ifndef LEDGER_WINDOW_SCAN_H
 #define LEDGER_WINDOW_SCAN_H
 
-#include "heapwhy/vector.h"
 #include "ledger/windows.h"
-
-struct window_vector {
-	struct window *items;
-	size_t count, capacity;
-};
 
 struct window_scan {
 	const struct analysis *analysis;
@@ -16,7 +10,7 @@ struct window_scan {
 	uint64_t *map_arrays; // as in struct windows
 	uint64_t map_used_bytes, map_slack_bytes;
 	// Of all other references, in no particular order; some may be to whole objects by now.
-	struct window_vector windows;
+	struct window_vector *windows;
 };
 
 // What is known of an object so far. Of what is not live all is known.

@@ -124,7 +124,7 @@ static size_t windows_merge(struct window *windows, size_t count)
 
 static void windows_drop_whole(struct window_scan *scan)
 {
-	struct window_vector *windows = &scan->windows;
+	struct window_vector *windows = scan->windows;
 	size_t kept = 0;
 
 	for (size_t i = 0; i < windows->count; i++)
@@ -135,7 +135,7 @@ static void windows_drop_whole(struct window_scan *scan)
 
 void windows_settle(struct window_scan *scan)
 {
-	struct window_vector *windows = &scan->windows;
+	struct window_vector *windows = scan->windows;
 	size_t kept = 0;
 
 	windows_drop_whole(scan);

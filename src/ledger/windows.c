@@ -8,33 +8,14 @@
 #include "base/error.h"
 #include "ledger/window_scan.h"
 
-struct measuring {
-	const struct analysis *analysis;
-	HW_VECTOR(struct windowed_object) objects;
-	struct windows *out;
-};
-
-static size_t objects_count(const struct window_scan *scan)
+// Makes the list of objects. All of them have spare or pinned bytes. This is where the report needs most memory.
+static bool measure_all(struct window_scan *scan, struct windows *out)
 {
-	size_t count = 0, all = scan->windows.count;
+	hw_stable_vector_shrink(&out->list);
+	const struct window *windows = out->list.items;
 
-	for (size_t first = 0; first < all; count++)
-		first += windows_of_object(scan->windows.items + first, all - first);
-	return count;
-}
-
-// Makes the list of objects. All of them have spare or pinned bytes. There may be as many as there are windows, and this is
-// where the report needs most memory: none is taken that will not be used.
-static bool measure_all(struct measuring *measuring, struct window_scan *scan)
-{
-	hw_vector_shrink(&scan->windows);
-	const struct window *windows = scan->windows.items;
-	struct windows *out = measuring->out;
-
-	if (!hw_vector_reserve(&measuring->objects, objects_count(scan)))
-		return false;
-	for (size_t first = 0; first < scan->windows.count;) {
-		size_t count = windows_of_object(windows + first, scan->windows.count - first);
+	for (size_t first = 0; first < out->list.count;) {
+		size_t count = windows_of_object(windows + first, out->list.count - first);
 		struct windowed_object object;
 		uint64_t rounding = window_measure(scan, windows + first, count, &object);
 		object.first = (uint32_t)first;
@@ -42,7 +23,7 @@ static bool measure_all(struct measuring *measuring, struct window_scan *scan)
 		out->rounding_bytes += rounding;
 		out->spare_bytes += object.spare;
 		out->pinned_bytes += object.pinned;
-		if (!hw_vector_push(&measuring->objects, object))
+		if (!hw_stable_vector_push(&out->objects, object))
 			return false;
 		first += count;
 	}
@@ -66,26 +47,19 @@ static void count_unjudged(
 static struct error *windows_build(
 	struct analysis *analysis, struct window_scan *scan, unsigned threads, struct windows *out)
 {
-	struct measuring measuring = {.analysis = analysis, .out = out};
 	struct error *err = window_scan_run(scan, analysis, threads);
 
-	if (!err && scan->windows.count > UINT32_MAX)
+	if (!err && out->list.count > UINT32_MAX)
 		err = error_create(ERROR_TARGET, "the heap has too many references");
 	if (!err) {
 		windows_settle(scan);
 		err = windows_hide(scan);
 	}
-	if (!err && !measure_all(&measuring, scan))
+	if (!err && !measure_all(scan, out))
 		err = error_no_memory();
-	if (err) {
-		hw_vector_deinit(&measuring.objects);
+	if (err)
 		return err;
-	}
 	count_unjudged(analysis, scan, out);
-	out->list = take_pointer(scan->windows.items);
-	out->count = scan->windows.count;
-	out->objects = measuring.objects.items;
-	out->object_count = measuring.objects.count;
 	out->map_arrays = take_pointer(scan->map_arrays);
 	out->map_used_bytes = scan->map_used_bytes;
 	out->map_slack_bytes = scan->map_slack_bytes;
@@ -95,10 +69,12 @@ static struct error *windows_build(
 struct error *windows_open(struct analysis *analysis, unsigned threads, struct windows **out)
 {
 	struct windows *windows = calloc(1, sizeof(*windows));
-	struct window_scan scan = {0};
 
 	if (!windows)
 		return error_no_memory();
+	hw_stable_vector_init(&windows->list, 0, NULL);
+	hw_stable_vector_init(&windows->objects, 0, NULL);
+	struct window_scan scan = {.windows = &windows->list};
 	struct error *err =
 		windows_build(analysis, &scan, threads ? threads : analysis->threads, windows);
 	window_scan_deinit(&scan);
@@ -114,30 +90,30 @@ void windows_close(struct windows *windows)
 {
 	if (!windows)
 		return;
-	free(windows->list);
-	free(windows->objects);
+	hw_stable_vector_deinit(&windows->list);
+	hw_stable_vector_deinit(&windows->objects);
 	free(windows->map_arrays);
 	free(windows);
 }
 
 const struct windowed_object *windows_from(const struct windows *windows, object_id id)
 {
-	size_t low = 0, high = windows->object_count;
+	size_t low = 0, high = windows->objects.count;
 
 	while (low < high) {
 		size_t middle = low + (high - low) / 2;
-		if (windows->objects[middle].id < id)
+		if (windows->objects.items[middle].id < id)
 			low = middle + 1;
 		else
 			high = middle;
 	}
-	return windows->objects + low;
+	return windows->objects.items + low;
 }
 
 const struct windowed_object *windows_find(const struct windows *windows, object_id id)
 {
 	const struct windowed_object *object = windows_from(windows, id);
+	const struct windowed_object *end = windows->objects.items + windows->objects.count;
 
-	return object < windows->objects + windows->object_count && object->id == id ? object
-										     : NULL;
+	return object < end && object->id == id ? object : NULL;
 }

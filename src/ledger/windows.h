@@ -12,17 +12,18 @@
 // and these add up to the object's slot. Nothing is claimed to be pinned or spare that somebody may
 // see: a reference whose type is unknown (an untyped holder, unsafe.Pointer, a stack word) sees the
 // whole object, and so does a pointer to a struct at the object's start, which may be the head of
-// something larger. What lies itself where nobody sees it shows nothing, unless it alone refers to the object. Such objects are viewed, and those among them that only unknown references see
-// are counted as unjudged.
+// something larger. What lies itself where nobody sees it shows nothing, unless it alone refers to
+// the object. Such objects are viewed, and those among them that only unknown references see are
+// counted as unjudged.
 //
 // Only the objects with spare or pinned bytes are listed, each with its references (of more than 64, those that touch are
 // one: the first stands for all):
 //
 //	struct windows *windows;
 //	struct error *err = windows_open(analysis, 0, &windows);    // reads the heap
-//	for (size_t i = 0; i < windows->object_count; i++) {
-//		const struct windowed_object *object = &windows->objects[i];
-//		const struct window *window = &windows->list[object->first];
+//	for (size_t i = 0; i < windows->objects.count; i++) {
+//		const struct windowed_object *object = &windows->objects.items[i];
+//		const struct window *window = &windows->list.items[object->first];
 //		use(object->id, object->pinned, window[0 .. object->count - 1]);
 //	}
 //	windows_close(windows);
@@ -31,6 +32,8 @@
 // objects share; objects of 4 GiB and more and what those refer to; objects with finalizers, cleanups or weak pointers.
 #ifndef LEDGER_WINDOWS_H
 #define LEDGER_WINDOWS_H
+
+#include "heapwhy/stable_vector.h"
 
 #include "graph/analysis.h"
 #include "ledger/extents.h"
@@ -57,11 +60,15 @@ struct windowed_object {
 	uint32_t viewed, spare, pinned;
 };
 
+struct window_vector {
+	struct window *items;
+	size_t count, capacity;
+	struct hw_range range;
+};
+
 struct windows {
-	struct window *list; // by object, then by start
-	size_t count;
-	struct windowed_object *objects; // by id
-	size_t object_count;
+	struct window_vector list;                        // by object, then by start
+	HW_STABLE_VECTOR(struct windowed_object) objects; // by id
 
 	uint64_t spare_bytes, pinned_bytes;        // of all objects
 	uint64_t rounding_bytes;                   // of the listed ones

@@ -172,8 +172,8 @@ static struct error *pools_drop(struct search *search)
 	for (size_t i = 0; i < suspects->list.count; i++)
 		if (!hw_map_put(&search->unseen, suspects->list.items[i].object, 0))
 			return error_no_memory();
-	for (size_t i = 0; i < windows->object_count && suspects->list.count; i++) {
-		const struct windowed_object *object = &windows->objects[i];
+	for (size_t i = 0; i < windows->objects.count && suspects->list.count; i++) {
+		const struct windowed_object *object = &windows->objects.items[i];
 		object_id channel = channel_above(search, object->id);
 		if (channel != OBJECT_NONE)
 			*hw_map_at(&search->unseen, channel, 0) +=

@@ -37,7 +37,7 @@ static struct error *group_is_filling(struct rule_run *run, const struct suspect
 			windows_find(run->windows, suspects->list.items[group->first + i].object);
 		remote_addr start = heap_address(run->analysis->heap, object->id);
 		*out = object->spare > object->pinned && object->viewed >= FILLED_BYTES_MIN &&
-		       !run->windows->list[object->first].extent.start;
+		       !run->windows->list.items[object->first].extent.start;
 		struct error *err = *out ? is_zero(run, start + object->viewed,
 						   start + object->viewed + object->spare, out)
 					 : NULL;

@@ -25,7 +25,7 @@ enum {
 // Only closures refer to it.
 static bool is_captured(const struct rule_run *run, const struct windowed_object *object)
 {
-	const struct window *windows = &run->windows->list[object->first];
+	const struct window *windows = &run->windows->list.items[object->first];
 
 	for (uint32_t i = 0; i < object->count; i++)
 		if (windows[i].from_root ||
@@ -38,7 +38,7 @@ static bool is_captured(const struct rule_run *run, const struct windowed_object
 static bool is_buffer(const struct rule_run *run, const struct windowed_object *object)
 {
 	const struct go_type *owner =
-		window_owner(run->analysis, &run->windows->list[object->first]);
+		window_owner(run->analysis, &run->windows->list.items[object->first]);
 
 	return owner &&
 	       (!strcmp(owner->name, "bytes.Buffer") || !strcmp(owner->name, "strings.Builder"));
@@ -48,7 +48,7 @@ static bool is_buffer(const struct rule_run *run, const struct windowed_object *
 static bool is_compressors(const struct rule_run *run, const struct windowed_object *object)
 {
 	const struct go_type *owner =
-		window_owner(run->analysis, &run->windows->list[object->first]);
+		window_owner(run->analysis, &run->windows->list.items[object->first]);
 
 	return owner && !strncmp(owner->package, "compress/", strlen("compress/"));
 }
@@ -57,7 +57,7 @@ static bool is_compressors(const struct rule_run *run, const struct windowed_obj
 // short slice at the array's start is one with room to grow.
 static enum waste_kind kind_of(const struct rule_run *run, const struct windowed_object *object)
 {
-	const struct window *windows = &run->windows->list[object->first];
+	const struct window *windows = &run->windows->list.items[object->first];
 	struct object_type type;
 	bool starts = false;
 
@@ -88,7 +88,7 @@ static struct stretches stretches_of(
 	const struct rule_run *run, const struct windowed_object *object)
 {
 	return (struct stretches){
-		.windows = &run->windows->list[object->first], .count = object->count};
+		.windows = &run->windows->list.items[object->first], .count = object->count};
 }
 
 static bool stretches_next(struct stretches *stretches)
@@ -204,7 +204,7 @@ static bool is_excessive(
 // into.
 static uint64_t cause_hash(const struct rule_run *run, const struct windowed_object *object)
 {
-	const struct window *window = &run->windows->list[object->first];
+	const struct window *window = &run->windows->list.items[object->first];
 	char place[sizeof(((struct waste_group *)0)->place)];
 	uint64_t hash = 0xcbf29ce484222325; // FNV-1a
 
@@ -260,8 +260,8 @@ static struct error *waste_judge(struct rule_run *run)
 		return error_no_memory();
 	run->waste = judging.waste;
 	struct error *err = heap_reader_create(run->analysis->heap, &judging.reader);
-	for (size_t i = 0; i < windows->object_count && !err; i++)
-		err = judge_object(&judging, &windows->objects[i]);
+	for (size_t i = 0; i < windows->objects.count && !err; i++)
+		err = judge_object(&judging, &windows->objects.items[i]);
 	heap_reader_destroy(judging.reader);
 	return err;
 }
@@ -304,8 +304,8 @@ void waste_describe(struct rule_run *run, const struct suspects *suspects,
 		out->seen += windows_find(run->windows, id)->viewed;
 	}
 	const struct windowed_object *example = windows_find(run->windows, group->example->object);
-	window_describe(
-		run->analysis, &run->windows->list[example->first], out->place, sizeof(out->place));
-	out->by_pointers = run->windows->list[example->first].kind == WINDOW_POINTER;
+	window_describe(run->analysis, &run->windows->list.items[example->first], out->place,
+		sizeof(out->place));
+	out->by_pointers = run->windows->list.items[example->first].kind == WINDOW_POINTER;
 	out->name = object_type_name(run, example->id);
 }

@@ -19,7 +19,6 @@ static const size_t DEFAULT_CACHE_BYTES = 4 << 20;
 static const remote_addr NO_BLOCK = 1;
 
 struct memory_block {
-	remote_addr start;
 	uint8_t bytes[BLOCK_BYTES];
 };
 
@@ -31,19 +30,26 @@ struct error *memory_init(struct memory *memory, struct target *target, size_t c
 		cache_bytes = DEFAULT_CACHE_BYTES;
 	while (bits < 20 && ((size_t)BLOCK_BYTES << (bits + 1)) <= cache_bytes)
 		bits++;
+	// The starts lie apart from the blocks, which take no memory until they are filled.
 	struct memory_block *blocks = malloc(sizeof(*blocks) << bits);
-	if (!blocks)
+	remote_addr *starts = malloc(sizeof(*starts) << bits);
+	*memory = (struct memory){
+		.target = target, .blocks = blocks, .starts = starts, .block_bits = bits};
+	if (!blocks || !starts) {
+		memory_deinit(memory);
 		return error_no_memory();
+	}
 	for (size_t i = 0; i < (size_t)1 << bits; i++)
-		blocks[i].start = NO_BLOCK;
-	*memory = (struct memory){.target = target, .blocks = blocks, .block_bits = bits};
+		starts[i] = NO_BLOCK;
 	return NULL;
 }
 
 void memory_deinit(struct memory *memory)
 {
 	free(memory->blocks);
+	free(memory->starts);
 	memory->blocks = NULL;
+	memory->starts = NULL;
 }
 
 // The cached block at `start`, or NULL when it is not readable as a whole.
@@ -52,15 +58,15 @@ static const struct memory_block *memory_block(struct memory *memory, remote_add
 	size_t slot = (start / BLOCK_BYTES) & (((size_t)1 << memory->block_bits) - 1);
 	struct memory_block *block = &memory->blocks[slot];
 
-	if (block->start == start)
+	if (memory->starts[slot] == start)
 		return block;
 	struct target *target = memory->target;
 	// Half a block may have been overwritten by the time the read fails.
-	block->start = NO_BLOCK;
+	memory->starts[slot] = NO_BLOCK;
 	if (target->ops->read(target, start, block->bytes, BLOCK_BYTES) != BLOCK_BYTES)
 		return NULL;
 	target->bytes_read += BLOCK_BYTES;
-	block->start = start;
+	memory->starts[slot] = start;
 	return block;
 }
 
@@ -102,10 +108,9 @@ bool memory_read(struct memory *memory, remote_addr address, void *buffer, size_
 {
 	size_t offset = address % BLOCK_BYTES;
 	size_t slot = (address / BLOCK_BYTES) & (((size_t)1 << memory->block_bits) - 1);
-	const struct memory_block *block = &memory->blocks[slot];
 
-	if (block->start == address - offset && size <= BLOCK_BYTES - offset) {
-		memcpy(buffer, block->bytes + offset, size);
+	if (memory->starts[slot] == address - offset && size <= BLOCK_BYTES - offset) {
+		memcpy(buffer, memory->blocks[slot].bytes + offset, size);
 		return true;
 	}
 	return memory_read_slow(memory, address, buffer, size);

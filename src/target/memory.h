@@ -16,6 +16,7 @@ struct memory_block;
 struct memory {
 	struct target *target;
 	struct memory_block *blocks; // direct-mapped, 4 KiB each
+	remote_addr *starts;         // of each block
 	unsigned block_bits;
 	uint64_t faults;
 };
