@@ -1,15 +1,26 @@
 package main
 
-import "net/http"
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"sync"
+)
 
 func init() {
 	pair("closure-window", watchBytes, func() { watchers = nil })
 	pair("handlers", addHandlers, func() { handlers = map[string]func() []byte{} })
 	pair("listeners", listen, func() { listeners = nil })
 	pair("http-handler", serveTemplates, nil)
+	pair("plugin-versions", loadPlugins, func() { plugins = map[string]func() string{} })
 
 	healthy("callbacks", addCallbacks)
 	healthy("counters", makeCounters)
+	healthy("static-pages", servePages)
+	healthy("code-tables", makeDecoders)
+	healthy("work-buffers", makeStages)
+	healthy("request-counts", countRequests)
+	healthy("card-readers", dealCards)
 }
 
 // The closure needs one byte of the file, and keeps the file.
@@ -78,7 +89,134 @@ func serveTemplates(cured bool) {
 	}
 }
 
+// What a plugin is asked for is a word of its manifest; the closure captured the plugin, and that has its whole archive.
+
+type plugin struct {
+	archive []byte
+	name    string
+	version [2]int
+}
+
+func (p *plugin) describe(format string) string { return fmt.Sprintf(format, p.name, p.version[0]) }
+
+var plugins = map[string]func() string{}
+
+func loadPlugins(cured bool) {
+	for i := 0; i < 16; i++ {
+		p := &plugin{archive: body(mib / 2), name: fmt.Sprint("plugin ", i)}
+		if cured {
+			p.archive = nil
+		}
+		plugins[p.name] = func() string {
+			if p.version[1] > 0 {
+				return p.describe("%s %d, a preview")
+			}
+			return p.describe("%s %d")
+		}
+	}
+}
+
 // ---- healthy
+
+// Handlers that write all of what they captured.
+
+var staticPages map[string]func(io.Writer, *http.Request) error
+
+func servePages() {
+	staticPages = map[string]func(io.Writer, *http.Request) error{}
+	for i := 0; i < 60; i++ {
+		page := body(128 << 10)
+		head := page[:512]
+		staticPages[fmt.Sprint("/page/", i)] = func(w io.Writer, r *http.Request) error {
+			if r.Method == "HEAD" {
+				_, err := w.Write(head)
+				return err
+			}
+			_, err := w.Write(page)
+			return err
+		}
+	}
+}
+
+// Closures that look up in tables of their own what they are called with.
+
+var decoders []func(codes []byte) int
+
+func makeDecoders() {
+	for i := 0; i < 20; i++ {
+		table := make([]int, 64<<10)
+		for k := range table {
+			table[k] = k * i
+		}
+		decoders = append(decoders, func(codes []byte) (sum int) {
+			for _, code := range codes {
+				sum += table[int(code)]
+			}
+			return sum
+		})
+	}
+}
+
+// Stages of a pipeline, each with its own memory to work in.
+
+var stages []func(in []byte) []byte
+
+func makeStages() {
+	for i := 0; i < 6; i++ {
+		buffer, key := make([]byte, mib), byte(i)
+		stages = append(stages, func(in []byte) []byte {
+			n := copy(buffer, in)
+			buffer[0] ^= key
+			return buffer[:n]
+		})
+	}
+}
+
+// Middleware that counts in a map under a lock.
+
+var admissions []func(client string) bool
+
+func countRequests() {
+	for i := 0; i < 12; i++ {
+		seen := map[string]int{}
+		for k := 0; k < 3000; k++ {
+			seen[fmt.Sprint("10.0.", i, k)] = k
+		}
+		var mutex sync.Mutex
+		admissions = append(admissions, func(client string) bool {
+			mutex.Lock()
+			defer mutex.Unlock()
+			seen[client]++
+			return seen[client] < 100
+		})
+	}
+}
+
+// Readers that go through their cards, one at each call.
+
+type card struct {
+	next *card
+	text []byte
+}
+
+var dealers []func() []byte
+
+func dealCards() {
+	for i := 0; i < 8; i++ {
+		var cards *card
+		for k := 0; k < 200; k++ {
+			cards = &card{cards, body(4096)}
+		}
+		dealers = append(dealers, func() []byte {
+			if cards == nil {
+				return nil
+			}
+			text := cards.text
+			cards = cards.next
+			return text
+		})
+	}
+}
 
 var (
 	callbacks []func() int

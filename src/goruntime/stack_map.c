@@ -55,21 +55,22 @@ static const uint8_t *bitmap(const struct pclntab *table, remote_addr address, i
 }
 
 // FUNCDATA_StackObjects: a count, then that many records.
-static void describe_objects(
-	const struct pclntab *table, const struct pcln_function *function, struct frame_map *out)
+const uint8_t *function_stack_objects(
+	const struct pclntab *table, const struct pcln_function *function, uint32_t *count)
 {
 	remote_addr address = pclntab_funcdata(table, function, FUNCDATA_STACK_OBJECTS);
 	const uint8_t *header = address ? pclntab_funcdata_bytes(table, address, 8) : NULL;
-	uint64_t count;
+	uint64_t records = 0;
 
-	if (!header)
-		return;
-	memcpy(&count, header, sizeof(count));
-	if (count > UINT16_MAX * UINT64_C(16))
-		return;
-	out->objects = pclntab_funcdata_bytes(
-		table, address + 8, count * sizeof(struct stack_object_record));
-	out->object_count = out->objects ? (uint32_t)count : 0;
+	*count = 0;
+	if (header)
+		memcpy(&records, header, sizeof(records));
+	if (!records || records > UINT16_MAX * UINT64_C(16))
+		return NULL;
+	const uint8_t *objects = pclntab_funcdata_bytes(
+		table, address + 8, records * sizeof(struct stack_object_record));
+	*count = objects ? (uint32_t)records : 0;
+	return objects;
 }
 
 static void describe(const struct pclntab *table, const struct pcln_function *function,
@@ -97,7 +98,7 @@ static void describe(const struct pclntab *table, const struct pcln_function *fu
 		out->args =
 			bitmap(table, pclntab_funcdata(table, function, FUNCDATA_ARGS_POINTER_MAPS),
 				index, &out->arg_words, &out->args_missing);
-	describe_objects(table, function, out);
+	out->objects = function_stack_objects(table, function, &out->object_count);
 }
 
 const struct frame_map *frame_map(struct frame_maps *maps, const struct frame *frame)
@@ -121,8 +122,7 @@ const struct frame_map *frame_map(struct frame_maps *maps, const struct frame *f
 	return &maps->maps.items[maps->maps.count - 1];
 }
 
-void stack_object_record(
-	const struct frame_map *map, uint32_t index, struct stack_object_record *out)
+void stack_object_record(const uint8_t *objects, uint32_t index, struct stack_object_record *out)
 {
-	memcpy(out, map->objects + (uint64_t)index * sizeof(*out), sizeof(*out));
+	memcpy(out, objects + (uint64_t)index * sizeof(*out), sizeof(*out));
 }

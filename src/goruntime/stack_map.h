@@ -41,7 +41,10 @@ void frame_maps_deinit(struct frame_maps *maps);
 // The maps of `frame`, good until the next call. NULL when memory runs out.
 const struct frame_map *frame_map(struct frame_maps *maps, const struct frame *frame);
 
-void stack_object_record(
-	const struct frame_map *map, uint32_t index, struct stack_object_record *out);
+// The variables of a function that hold pointers and whose address is taken, one record after the other; NULL: none.
+const uint8_t *function_stack_objects(
+	const struct pclntab *table, const struct pcln_function *function, uint32_t *count);
+
+void stack_object_record(const uint8_t *objects, uint32_t index, struct stack_object_record *out);
 
 #endif

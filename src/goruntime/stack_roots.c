@@ -313,7 +313,7 @@ static bool scan_precisely(
 	       scan_words(scan, frame->fp, map->arg_words, map->args, true);
 	for (uint32_t i = 0; i < map->object_count; i++) {
 		struct stack_object_record record;
-		stack_object_record(map, i, &record);
+		stack_object_record(map->objects, i, &record);
 		good = add_object(scan, frame, &record) && good;
 	}
 	return good;

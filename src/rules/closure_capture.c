@@ -4,15 +4,17 @@
 // that it should not:
 //
 //   - only closures see an array, and all that they see is a small part of it;
-//   - several closures of one function, each in some container, are each the only one who keeps something big. Whether they
-//     need it one look cannot know: suspected. What waits for a timer, or belongs to the runtime's own packages, has
-//     rules of its own.
+//   - several closures of one function, each in some container, are each the only one who keeps something big, and their
+//     code does not look at it, as far as it can be followed: suspected. Where it cannot, or not on this machine, the
+//     rule is silent: that somebody captures much is how handlers are written. What waits for a timer, or belongs to the
+//     runtime's own packages, has rules of its own.
 #include <string.h>
 
 #include "base/cleanup.h"
 #include "base/error.h"
 #include "base/units.h"
 #include "heapwhy/map.h"
+#include "rules/closure_needs.h"
 #include "rules/objects.h"
 #include "rules/waste.h"
 
@@ -68,7 +70,8 @@ static struct error *holding_report(struct rule_run *run, const struct suspect_g
 		.objects = group->count,
 		.type = name,
 		.what = finding_text(run,
-			"%s closures %s are the only ones who keep %s, which they captured",
+			"%s closures %s are the only ones who keep %s, which they captured and "
+			"do not look at",
 			format_count(count, sizeof(count), group->count), name,
 			format_bytes(bytes, sizeof(bytes), group->bytes)),
 		.remedy = remedy,
@@ -95,6 +98,7 @@ static bool is_library_place(const char *name)
 
 struct closures {
 	struct rule_run *run;
+	struct closure_needs needs;
 	struct hw_map
 		windowed; // closures and what keeps them -> bytes that windows account for already
 	struct suspects suspects;
@@ -118,7 +122,12 @@ static struct error *closure_look(void *context, object_id id)
 		object_is_pooled(closures->run, parent) || object_is_unseen(closures->run, id) ||
 		is_library_place(object_type_name(closures->run, parent)))
 		return NULL;
-	uint64_t bytes = graph_retained(analysis->graph, id), known = 0;
+	uint64_t bytes, known = 0;
+	if (graph_retained(analysis->graph, id) < BYTES_EACH)
+		return NULL;
+	struct error *err = closure_unneeded(&closures->needs, id, &bytes);
+	if (err)
+		return err;
 	hw_map_get(&closures->windowed, id, &known);
 	bytes -= known < bytes ? known : bytes;
 	if (bytes >= BYTES_EACH)
@@ -163,7 +172,9 @@ struct error *rule_closure_capture(struct rule_run *run)
 	struct closures closures = {.run = run};
 
 	hw_map_init(&closures.windowed);
-	struct error *err = windows_look(run, &closures.windowed, &windows);
+	struct error *err = closure_needs_init(&closures.needs, run);
+	if (!err)
+		err = windows_look(run, &closures.windowed, &windows);
 	for (size_t i = 0; i < windows.groups.count && !err; i++)
 		err = window_report(run, &windows, &windows.groups.items[i]);
 	if (!err)
@@ -173,6 +184,7 @@ struct error *rule_closure_capture(struct rule_run *run)
 	for (size_t i = 0; i < closures.suspects.groups.count && !err; i++)
 		err = holding_report(run, &closures.suspects.groups.items[i]);
 	suspects_deinit(&closures.suspects);
+	closure_needs_deinit(&closures.needs);
 	hw_map_deinit(&closures.windowed);
 	return err;
 }

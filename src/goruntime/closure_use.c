@@ -1,0 +1,644 @@
+// An abstract run over a function's steps, as often as anything changes: for each register and stack slot, into which
+// nodes it may point, or which constant it is. Where ways meet, it may be what it was on either. A call is followed with
+// the registers as they are, down to a few levels; what goes to other functions is taken for looked at, whole, unless
+// it is a slice or string of constant length.
+//
+// Go's calling convention since 1.17: cmd/compile/abi-internal.md. Arguments and results are in RAX, RBX, RCX, RDI, RSI, R8
+// to R11, the closure's object in RDX; RSP moves in prologue and epilogue only.
+#include "goruntime/closure_use.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/error.h"
+#include "debuginfo/pclntab.h"
+#include "goruntime/stack_map.h"
+#include "goruntime/use_decode.h"
+#include "goruntime/use_state.h"
+#include "heapwhy/arena.h"
+#include "heapwhy/map.h"
+
+enum {
+	FUNCTION_BYTES_MAX = 1 << 14,
+	CALLS_DEEP_MAX = 4,
+	RUNS_MAX = 24,
+	STEPS_MAX = 1 << 18,  // for one closure
+	STACK_MAX = 1 << 30,  // bytes of a frame
+	OUTGOING_BYTES = 128, // of the frame's low end, that may be a call's arguments
+};
+
+// Code that was decoded.
+struct use_function {
+	remote_addr entry, end;
+	const struct use_step *steps;
+	size_t count;
+	const uint8_t *objects; // variables in its frame whose address is taken
+	uint32_t object_count;
+	bool running; // further up in the calls
+};
+
+struct closure_uses {
+	struct go_runtime *runtime;
+	struct hw_arena arena;   // what stays
+	struct hw_arena states;  // of the functions that are being run
+	struct hw_map functions; // entry -> struct use_function, NULL for what cannot be followed
+	struct hw_map found;     // code and results -> struct closure_use, NULL
+	struct use_steps steps;
+	struct closure_use *use; // the one that is being made
+	uint64_t steps_left;
+	bool no_memory;
+};
+
+// One function being run.
+struct use_frame {
+	struct closure_uses *uses;
+	struct use_function *function;
+	struct use_state **ahead; // by step: what jumps there bring, NULL: no jump yet
+	struct use_state state;
+	struct use_state *returned;
+	unsigned depth;
+	bool changed, lost;
+};
+
+// ---- the stack
+
+// Is the place a part of a variable that somebody may have the address of?
+static bool place_is_shared(const struct use_function *function, int64_t place)
+{
+	enum { LOCALS_END = -8, ARGUMENTS = 8 }; // around saved frame pointer and return address
+
+	for (uint32_t i = 0; i < function->object_count; i++) {
+		struct stack_object_record record;
+		stack_object_record(function->objects, i, &record);
+		int64_t start = record.offset + (record.offset < 0 ? LOCALS_END : ARGUMENTS);
+		if (place + 8 > start && place < start + record.size)
+			return true;
+	}
+	return false;
+}
+
+static bool function_loads(const struct use_function *function, int64_t offset)
+{
+	for (size_t i = 0; i < function->count; i++)
+		if (function->steps[i].kind == USE_LOAD && function->steps[i].base == RSP &&
+			function->steps[i].number == offset)
+			return true;
+	return false;
+}
+
+static void stack_forget(struct use_frame *frame, int64_t place, uint32_t size, bool escape)
+{
+	struct use_state *state = &frame->state;
+	unsigned kept = 0;
+
+	for (unsigned i = 0; i < state->slot_count; i++) {
+		bool hit = !size || (state->slots[i].place + 8 > place &&
+					    state->slots[i].place < place + size);
+		if (hit && escape)
+			use_value_escape(frame->uses->use, &state->slots[i].value);
+		if (!hit)
+			state->slots[kept++] = state->slots[i];
+	}
+	state->slot_count = kept;
+}
+
+static void stack_store(
+	struct use_frame *frame, const struct use_step *step, const struct use_value *value)
+{
+	struct use_state *state = &frame->state;
+	int64_t place = state->stack + step->number;
+	bool outgoing =
+		step->number < OUTGOING_BYTES && !function_loads(frame->function, step->number);
+
+	stack_forget(frame, place, step->size, false);
+	if (step->index != REGISTER_NONE || state->slot_count == USE_SLOTS_MAX || outgoing ||
+		place_is_shared(frame->function, place))
+		use_value_escape(frame->uses->use, value);
+	else if (value->nodes || value->exact)
+		state->slots[state->slot_count++] = (struct use_slot){place, *value};
+}
+
+static struct use_value stack_load(struct use_frame *frame, const struct use_step *step)
+{
+	const struct use_slot *slot =
+		use_state_slot(&frame->state, frame->state.stack + step->number);
+
+	frame->lost |= step->index != REGISTER_NONE;
+	return slot ? slot->value : use_nothing;
+}
+
+// ---- memory
+
+static void step_touch(struct use_frame *frame, const struct use_step *step)
+{
+	struct use_state *state = &frame->state;
+
+	if (step->base == RSP) {
+		stack_forget(frame, state->stack + step->number,
+			step->index == REGISTER_NONE ? step->size : 0, true);
+		return;
+	}
+	if (step->index < REGISTERS) {
+		use_value_escape(frame->uses->use, &state->registers[step->index]);
+		if (step->base < REGISTERS)
+			use_value_escape(frame->uses->use, &state->registers[step->base]);
+	} else if (step->base < REGISTERS) {
+		use_value_see(frame->uses->use, &state->registers[step->base], step->number,
+			(struct use_window){.count = step->size, .opaque = step->opaque});
+	}
+}
+
+static void step_store(struct use_frame *frame, const struct use_step *step)
+{
+	const struct use_value *value =
+		step->from < REGISTERS ? &frame->state.registers[step->from] : &use_nothing;
+
+	if (step->base == RSP) {
+		stack_store(frame, step, value);
+		return;
+	}
+	use_value_escape(frame->uses->use, value);
+	step_touch(frame, step);
+}
+
+static struct use_value step_load(struct use_frame *frame, const struct use_step *step)
+{
+	if (step->base == RSP)
+		return stack_load(frame, step);
+	if (step->index == REGISTER_NONE)
+		return use_value_load(
+			frame->uses->use, &frame->state.registers[step->base], step->number);
+	step_touch(frame, step);
+	return use_nothing;
+}
+
+static struct use_value step_address(struct use_frame *frame, const struct use_step *step)
+{
+	struct use_state *state = &frame->state;
+
+	struct use_value value = step->base < REGISTERS && step->base != RSP
+					 ? state->registers[step->base]
+					 : use_nothing;
+	value.number = use_sum(value.number, step->number);
+	if (step->index < REGISTERS) {
+		value.nodes |= state->registers[step->index].nodes;
+		value.exact = false;
+	}
+	return value;
+}
+
+static void step_mix(struct use_frame *frame, const struct use_step *step)
+{
+	struct use_state *state = &frame->state;
+	struct use_value value = use_nothing;
+
+	for (unsigned i = 0; i < REGISTERS; i++)
+		if (step->sources >> i & 1)
+			value.nodes |= state->registers[i].nodes;
+	for (unsigned i = 0; i < REGISTERS; i++)
+		if (step->mask >> i & 1)
+			state->registers[i] = value;
+	frame->lost |= step->mask >> RSP & 1;
+}
+
+// ---- calls
+
+enum call_effect {
+	EFFECT_STOPS,    // does not return
+	EFFECT_NONE,     // keeps the registers
+	EFFECT_FILLS,    // what RDI points to
+	EFFECT_COPIES,   // what RSI points to to where RDI does
+	EFFECT_MOVES,    // RCX bytes from RBX to RAX
+	EFFECT_LOCKS,    // sees some words of what RAX points to
+	EFFECT_ARGUMENTS // whatever so many registers hold
+};
+
+// A final '*' stands for any rest.
+static const struct {
+	const char *name;
+	enum call_effect effect;
+	unsigned count;
+} known_calls[] = {
+	{"runtime.morestack*", EFFECT_STOPS, 0}, // starts anew, with the same registers
+	{"runtime.panic*", EFFECT_STOPS, 0},
+	{"runtime.goPanic*", EFFECT_STOPS, 0},
+	{"runtime.gopanic", EFFECT_STOPS, 0},
+	{"runtime.throw", EFFECT_STOPS, 0},
+	{"runtime.fatal", EFFECT_STOPS, 0},
+	{"runtime.gcWriteBarrier*", EFFECT_NONE, 0},
+	{"runtime.duffzero*", EFFECT_FILLS, 0},
+	{"runtime.duffcopy*", EFFECT_COPIES, 0},
+	{"runtime.memmove", EFFECT_MOVES, 0},
+	{"sync.(*Mutex).*", EFFECT_LOCKS, 8},
+	{"internal/sync.(*Mutex).*", EFFECT_LOCKS, 8},
+	{"sync.(*RWMutex).*", EFFECT_LOCKS, 24},
+	{"runtime.newobject", EFFECT_ARGUMENTS, 1},
+	{"runtime.mallocgc*", EFFECT_ARGUMENTS, 3},
+	{"runtime.makeslice*", EFFECT_ARGUMENTS, 3},
+	{"runtime.convTslice", EFFECT_ARGUMENTS, 3},
+	{"runtime.convTstring", EFFECT_ARGUMENTS, 2},
+	{"runtime.convT", EFFECT_ARGUMENTS, 2},
+	{"runtime.convTnoptr", EFFECT_ARGUMENTS, 2},
+	{"runtime.convT*", EFFECT_ARGUMENTS, 1},
+	{"runtime.slicebytetostring", EFFECT_ARGUMENTS, 3},
+	{"runtime.stringtoslicebyte", EFFECT_ARGUMENTS, 3},
+	{"runtime.concatstring2", EFFECT_ARGUMENTS, 5},
+	{"runtime.concatstring3", EFFECT_ARGUMENTS, 7},
+	{"runtime.*", EFFECT_ARGUMENTS, USE_RESULTS_MAX},
+};
+
+static bool name_matches(const char *name, const char *known)
+{
+	size_t length = strlen(known);
+
+	return known[length - 1] == '*' ? !strncmp(name, known, length - 1) : !strcmp(name, known);
+}
+
+static void registers_forget(struct use_state *state)
+{
+	memset(state->registers, 0, sizeof(state->registers));
+}
+
+// Does the function that is called get anything that is followed?
+static bool registers_lead_somewhere(const struct use_state *state)
+{
+	for (unsigned i = 0; i < REGISTERS; i++)
+		if (state->registers[i].nodes)
+			return true;
+	return false;
+}
+
+static void arguments_escape(struct use_frame *frame, unsigned count)
+{
+	for (unsigned i = 0; i < count; i++)
+		use_argument_escape(frame->uses->use, &frame->state, i);
+	registers_forget(&frame->state);
+}
+
+static void call_known(struct use_frame *frame, enum call_effect effect, unsigned count)
+{
+	struct use_state *state = &frame->state;
+	struct use_value *registers = state->registers;
+	struct closure_use *use = frame->uses->use;
+
+	switch (effect) {
+	case EFFECT_STOPS:
+		state->live = false;
+		break;
+	case EFFECT_NONE: // returns a buffer in R11 (1.21 on)
+		registers[R11] = use_nothing;
+		break;
+	case EFFECT_COPIES:
+		use_value_escape(frame->uses->use, &registers[RSI]);
+		registers[RSI] = use_nothing;
+		__attribute__((fallthrough));
+	case EFFECT_FILLS:
+		use_value_escape(frame->uses->use, &registers[RDI]);
+		registers[RDI] = use_nothing;
+		break;
+	case EFFECT_MOVES: {
+		struct use_window moved = {.opaque = true};
+		if (use_value_is_constant(&registers[RCX]) && registers[RCX].number > 0 &&
+			registers[RCX].number <= UINT32_MAX)
+			moved.count = (uint32_t)registers[RCX].number;
+		use_value_see(use, &registers[RAX], 0, moved);
+		use_value_see(use, &registers[RBX], 0, moved);
+		registers_forget(state);
+		break;
+	}
+	case EFFECT_LOCKS:
+		use_value_see(use, &registers[RAX], 0, (struct use_window){.count = count});
+		registers_forget(state);
+		break;
+	case EFFECT_ARGUMENTS:
+		arguments_escape(frame, count);
+		break;
+	}
+}
+
+static bool function_run(struct closure_uses *uses, struct use_function *function,
+	const struct use_state *in, unsigned depth, struct use_state *out);
+
+static struct use_function *function_get(struct closure_uses *uses, remote_addr entry);
+
+// A function that is followed, with the registers as they are. False: it cannot be.
+static bool call_follow(struct use_frame *frame, remote_addr target)
+{
+	struct use_function *function =
+		frame->depth < CALLS_DEEP_MAX ? function_get(frame->uses, target) : NULL;
+	struct use_state in = frame->state, out = {0};
+
+	if (!function || function->running)
+		return false;
+	in.stack = 0;
+	in.slot_count = 0;
+	if (!function_run(frame->uses, function, &in, frame->depth + 1, &out))
+		return false;
+	frame->state.live = out.live;
+	memcpy(frame->state.registers, out.registers, sizeof(out.registers));
+	return true;
+}
+
+static void step_call(struct use_frame *frame, remote_addr target)
+{
+	const struct go_module *module;
+	struct pcln_function function;
+
+	if (!target) { // RDX may be a closure's object
+		use_value_escape(frame->uses->use, &frame->state.registers[RDX]);
+		arguments_escape(frame, USE_RESULTS_MAX);
+		return;
+	}
+	if (!go_find_function(frame->uses->runtime, target, &module, &function)) {
+		arguments_escape(frame, USE_RESULTS_MAX);
+		return;
+	}
+	for (unsigned i = 0; i < ARRAY_COUNT(known_calls); i++) {
+		if (!name_matches(function.name, known_calls[i].name))
+			continue;
+		call_known(frame, known_calls[i].effect, known_calls[i].count);
+		return;
+	}
+	if (!registers_lead_somewhere(&frame->state))
+		registers_forget(&frame->state);
+	else if (!call_follow(frame, target))
+		arguments_escape(frame, USE_RESULTS_MAX);
+}
+
+// ---- functions
+
+// Fills in the decoded code. False: it is not to be followed.
+static bool function_read(struct closure_uses *uses, remote_addr entry, struct use_function *out)
+{
+	struct go_runtime *runtime = uses->runtime;
+	const struct go_module *module;
+	struct pcln_function function;
+
+	if (!go_find_function(runtime, entry, &module, &function) || function.entry != entry ||
+		function.end <= entry || function.end - entry > FUNCTION_BYTES_MAX ||
+		function.flag & FUNC_FLAG_ASM)
+		return false;
+	size_t size = function.end - entry;
+	_cleanup_free_ uint8_t *code = malloc(size);
+	if (!code) {
+		uses->no_memory = true;
+		return false;
+	}
+	if (target_read_sparse(runtime->target, entry, code, size))
+		return false;
+	use_decode(code, size, entry, &uses->steps);
+	struct use_step *steps =
+		hw_arena_calloc(&uses->arena, uses->steps.list.count + 1, sizeof(*steps));
+	if (!steps || uses->steps.no_memory) {
+		uses->no_memory = true;
+		return false;
+	}
+	if (uses->steps.list.count)
+		memcpy(steps, uses->steps.list.items, uses->steps.list.count * sizeof(*steps));
+	*out = (struct use_function){.entry = entry,
+		.end = function.end,
+		.steps = steps,
+		.count = uses->steps.list.count};
+	out->objects = function_stack_objects(module->pclntab, &function, &out->object_count);
+	return true;
+}
+
+static struct use_function *function_get(struct closure_uses *uses, remote_addr entry)
+{
+	struct use_function function, *kept = NULL;
+	uint64_t known;
+
+	if (hw_map_get(&uses->functions, entry, &known))
+		return (struct use_function *)(uintptr_t)known;
+	if (function_read(uses, entry, &function)) {
+		kept = hw_arena_zalloc(&uses->arena, sizeof(*kept));
+		if (kept)
+			*kept = function;
+		else
+			uses->no_memory = true;
+	}
+	if (!hw_map_put(&uses->functions, entry, (uintptr_t)kept))
+		uses->no_memory = true;
+	return kept;
+}
+
+// The first step at `address` or behind it.
+static size_t step_at(const struct use_function *function, remote_addr address)
+{
+	size_t low = 0, high = function->count;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+		if (function->steps[middle].address < address)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+static void step_return(struct use_frame *frame)
+{
+	frame->state.slot_count = 0;
+	use_state_join(frame->returned, &frame->state, &frame->lost);
+	frame->state.live = false;
+}
+
+static void step_jump(struct use_frame *frame, const struct use_step *step)
+{
+	const struct use_function *function = frame->function;
+	bool inside = step->target >= function->entry && step->target < function->end;
+	size_t to = inside ? step_at(function, step->target) : function->count;
+
+	if (inside && to < function->count) {
+		struct use_state **ahead = &frame->ahead[to];
+		if (!*ahead)
+			*ahead = hw_arena_zalloc(&frame->uses->states, sizeof(**ahead));
+		if (*ahead)
+			frame->changed |= use_state_join(*ahead, &frame->state, &frame->lost);
+		else
+			frame->uses->no_memory = frame->lost = true;
+	} else if (step->target && step->kind == USE_JUMP) { // a call at the very end
+		step_call(frame, step->target);
+		if (frame->state.live)
+			step_return(frame);
+	} else {
+		frame->lost = true;
+	}
+	frame->state.live &= step->kind == USE_BRANCH;
+}
+
+static void frame_step(struct use_frame *frame, const struct use_step *step)
+{
+	struct use_state *state = &frame->state;
+
+	switch (step->kind) {
+	case USE_MOVE:
+		state->registers[step->to] = state->registers[step->from];
+		break;
+	case USE_NUMBER:
+		state->registers[step->to] =
+			(struct use_value){.number = step->number, .exact = true};
+		break;
+	case USE_ADD:
+		state->registers[step->to].number =
+			use_sum(state->registers[step->to].number, step->number);
+		break;
+	case USE_LOAD:
+		state->registers[step->to] = step_load(frame, step);
+		break;
+	case USE_STORE:
+		step_store(frame, step);
+		break;
+	case USE_ADDRESS:
+		state->registers[step->to] = step_address(frame, step);
+		break;
+	case USE_TOUCH:
+		step_touch(frame, step);
+		break;
+	case USE_MIX:
+		step_mix(frame, step);
+		break;
+	case USE_ESCAPE:
+		for (unsigned i = 0; i < REGISTERS; i++)
+			if (step->sources >> i & 1)
+				use_value_escape(frame->uses->use, &state->registers[i]);
+		break;
+	case USE_STACK:
+		state->stack += step->number;
+		frame->lost |= state->stack < -STACK_MAX || state->stack > STACK_MAX;
+		break;
+	case USE_CALL:
+		step_call(frame, step->target);
+		break;
+	case USE_BRANCH:
+	case USE_JUMP:
+		step_jump(frame, step);
+		break;
+	case USE_RETURN:
+		step_return(frame);
+		break;
+	case USE_STOP:
+		state->live = false;
+		break;
+	case USE_UNKNOWN:
+		frame->lost = true;
+		break;
+	}
+}
+
+static void frame_run_once(struct use_frame *frame, const struct use_state *in)
+{
+	const struct use_function *function = frame->function;
+
+	frame->state = *in;
+	for (size_t i = 0; i < function->count && !frame->lost; i++) {
+		const struct use_state *ahead = frame->ahead[i];
+		if (ahead && ahead->live) {
+			frame->lost |= frame->state.live && frame->state.stack != ahead->stack;
+			use_state_join(&frame->state, ahead, &frame->lost);
+		}
+		if (!frame->state.live)
+			continue;
+		if (!frame->uses->steps_left--) {
+			frame->uses->steps_left = 0;
+			frame->lost = true;
+			return;
+		}
+		frame_step(frame, &function->steps[i]);
+	}
+}
+
+// `out`: the registers when it returns; not live when it never does. False when it cannot be followed.
+static bool function_run(struct closure_uses *uses, struct use_function *function,
+	const struct use_state *in, unsigned depth, struct use_state *out)
+{
+	struct hw_arena_mark mark = hw_arena_mark(&uses->states);
+	struct use_frame frame = {.uses = uses,
+		.function = function,
+		.returned = out,
+		.depth = depth,
+		.changed = true};
+
+	frame.ahead =
+		hw_arena_calloc(&uses->states, function->count + 1, sizeof(struct use_state *));
+	if (!frame.ahead) {
+		uses->no_memory = true;
+		return false;
+	}
+	function->running = true;
+	for (unsigned run = 0; frame.changed && !frame.lost; run++) {
+		frame.changed = false;
+		frame_run_once(&frame, in);
+		frame.lost |= run == RUNS_MAX;
+	}
+	function->running = false;
+	hw_arena_release(&uses->states, mark);
+	return !frame.lost;
+}
+
+// Fills in uses->use. False: nothing is known.
+static bool code_run(struct closure_uses *uses, remote_addr code, unsigned results)
+{
+	struct use_function *function = function_get(uses, code);
+	struct use_state in = {.live = true}, out = {0};
+
+	uses->use->count = 1;
+	uses->steps_left = STEPS_MAX;
+	in.registers[RDX] = (struct use_value){.nodes = 1, .exact = true};
+	if (!function || !function_run(uses, function, &in, 0, &out))
+		return false;
+	for (unsigned i = 0; i < results && i < USE_RESULTS_MAX && out.live; i++)
+		use_argument_escape(uses->use, &out, i);
+	return true;
+}
+
+struct error *closure_uses_create(struct go_runtime *runtime, struct closure_uses **out)
+{
+	struct closure_uses *uses = calloc(1, sizeof(*uses));
+
+	if (!uses)
+		return error_no_memory();
+	uses->runtime = runtime;
+	hw_arena_init(&uses->arena, 0);
+	hw_arena_init(&uses->states, 0);
+	hw_map_init(&uses->functions);
+	hw_map_init(&uses->found);
+	*out = uses;
+	return NULL;
+}
+
+void closure_uses_destroy(struct closure_uses *uses)
+{
+	if (!uses)
+		return;
+	hw_arena_deinit(&uses->arena);
+	hw_arena_deinit(&uses->states);
+	hw_map_deinit(&uses->functions);
+	hw_map_deinit(&uses->found);
+	hw_vector_deinit(&uses->steps.list);
+	free(uses);
+}
+
+struct error *closure_use_find(struct closure_uses *uses, remote_addr code, unsigned results,
+	const struct closure_use **out)
+{
+	uint64_t key = code << 4 | results, known;
+
+	*out = NULL;
+	if (uses->runtime->target->arch != ARCH_AMD64 || results > USE_RESULTS_MAX)
+		return NULL;
+	if (hw_map_get(&uses->found, key, &known)) {
+		*out = (const struct closure_use *)(uintptr_t)known;
+		return NULL;
+	}
+	uses->use = hw_arena_zalloc(&uses->arena, sizeof(*uses->use));
+	if (!uses->use)
+		return error_no_memory();
+	const struct closure_use *use = code_run(uses, code, results) ? uses->use : NULL;
+	if (uses->no_memory || !hw_map_put(&uses->found, key, (uintptr_t)use))
+		return error_no_memory();
+	*out = use;
+	return NULL;
+}
