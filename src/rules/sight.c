@@ -7,6 +7,7 @@
 #include "base/cleanup.h"
 #include "base/error.h"
 #include "debuginfo/pclntab.h"
+#include "goruntime/code_ahead.h"
 #include "goruntime/operands.h"
 #include "graph/walk.h"
 #include "heapwhy/map.h"
@@ -18,7 +19,7 @@ struct sight {
 	const char *reason;
 	struct graph_walk *stacks; // what goroutines' stacks lead to
 	HW_VECTOR(remote_addr)
-	operands;              // what functions that goroutines are in refer to, ascending
+	operands;              // what functions that goroutines are in may yet refer to, ascending
 	struct hw_map globals; // object that a global refers to -> index of a root holder
 };
 
@@ -49,43 +50,114 @@ static int address_compare(const void *a, const void *b)
 	return one < other ? -1 : one > other;
 }
 
-// Adds what the function of a frame refers to, once a function.
-static struct error *frame_operands(struct sight *sight, const struct frame *frame,
-	struct hw_map *seen, struct operand *operands)
-{
-	const struct go_runtime *runtime = sight->analysis->runtime;
-	struct pcln_function function;
+// Gathering operands.
+struct gathering {
+	struct sight *sight;
+	struct hw_map
+		seen; // a function's entry, whose operands are there already; a place in one -> AHEAD_...
+	struct operand *operands; // OPERANDS_MAX
+};
 
-	if (frame->module || hw_map_get(seen, frame->function, NULL))
-		return NULL;
-	if (!hw_map_put(seen, frame->function, 0))
-		return error_no_memory();
-	if (!pclntab_function(runtime->modules[0].pclntab, frame->function, &function))
-		return NULL;
-	size_t count = function_operands(runtime, function.name, operands, OPERANDS_MAX);
+enum { AHEAD_ONCE = 1, AHEAD_AGAIN = 2 };
+
+static struct error *operands_take(
+	struct gathering *gathering, const remote_addr *addresses, size_t count)
+{
 	for (size_t i = 0; i < count; i++)
-		if (!hw_vector_push(&sight->operands, operands[i].address))
+		if (!hw_vector_push(&gathering->sight->operands, addresses[i]))
 			return error_no_memory();
 	return NULL;
+}
+
+// Adds what the whole function refers to, once a function.
+static struct error *function_gather(
+	struct gathering *gathering, const struct pcln_function *function)
+{
+	const struct go_runtime *runtime = gathering->sight->analysis->runtime;
+	struct error *err = NULL;
+
+	if (hw_map_get(&gathering->seen, function->entry, NULL))
+		return NULL;
+	if (!hw_map_put(&gathering->seen, function->entry, AHEAD_AGAIN))
+		return error_no_memory();
+	size_t count =
+		function_operands(runtime, function->name, gathering->operands, OPERANDS_MAX);
+	for (size_t i = 0; i < count && !err; i++)
+		err = operands_take(gathering, &gathering->operands[i].address, 1);
+	return err;
+}
+
+static bool calls_function(const struct code_ahead *ahead, remote_addr entry)
+{
+	for (size_t i = 0; i < ahead->calls.count; i++)
+		if (ahead->calls.items[i] == entry)
+			return true;
+	return false;
+}
+
+// Adds what the frame's function may yet refer to, once a place. *again: it may call once more what it is waiting for,
+// the function at `inner`.
+static struct error *frame_gather(struct gathering *gathering, const struct frame *frame,
+	const struct pcln_function *function, remote_addr inner, bool *again)
+{
+	struct code_ahead ahead = {0};
+	struct error *err = NULL;
+	uint64_t known;
+
+	if (hw_map_get(&gathering->seen, frame->pc, &known)) {
+		*again = known == AHEAD_AGAIN;
+		return NULL;
+	}
+	if (code_ahead_find(gathering->sight->analysis->runtime, function, frame, &ahead)) {
+		*again = ahead.again || calls_function(&ahead, inner);
+		err = operands_take(gathering, ahead.operands.items, ahead.operands.count);
+	} else {
+		*again = true;
+		err = function_gather(gathering, function);
+	}
+	code_ahead_deinit(&ahead);
+	if (!err && !hw_map_put(&gathering->seen, frame->pc, *again ? AHEAD_AGAIN : AHEAD_ONCE))
+		err = error_no_memory();
+	return err;
+}
+
+// From the outermost frame on: below one that may make its call again all of a function may be executed.
+static struct error *goroutine_gather(
+	struct gathering *gathering, const struct goroutine *goroutine)
+{
+	const struct goroutine_list *list = gathering->sight->analysis->goroutines;
+	const struct pclntab *table = gathering->sight->analysis->runtime->modules[0].pclntab;
+	struct pcln_function function, inner;
+	bool again = false;
+	struct error *err = NULL;
+
+	for (uint32_t f = goroutine->frame_count; f-- > 0 && !err;) {
+		const struct frame *frame = &list->frames[goroutine->first_frame + f];
+		if (frame->module || !pclntab_function(table, frame->function, &function)) {
+			again = true;
+			continue;
+		}
+		bool calls = f && !frame[-1].module &&
+			     pclntab_function(table, frame[-1].function, &inner);
+		err = again ? function_gather(gathering, &function)
+			    : frame_gather(
+				      gathering, frame, &function, calls ? inner.entry : 0, &again);
+	}
+	return err;
 }
 
 static struct error *operands_find(struct sight *sight)
 {
 	const struct goroutine_list *list = sight->analysis->goroutines;
 	_cleanup_free_ struct operand *operands = calloc(OPERANDS_MAX, sizeof(*operands));
+	struct gathering gathering = {.sight = sight, .operands = operands};
 	struct error *err = operands ? NULL : error_no_memory();
-	struct hw_map seen;
 
-	hw_map_init(&seen);
-	for (uint32_t i = 0; i < list->count && !err; i++) {
-		const struct goroutine *goroutine = &list->goroutines[i];
-		if (!counts(sight, goroutine))
-			continue;
-		for (uint32_t f = 0; f < goroutine->frame_count && !err; f++)
-			err = frame_operands(
-				sight, &list->frames[goroutine->first_frame + f], &seen, operands);
-	}
-	hw_map_deinit(&seen);
+	hw_map_init(&gathering.seen);
+	for (uint32_t i = 0; i < list->count && !err; i++)
+		if (counts(sight, &list->goroutines[i]))
+			err = goroutine_gather(&gathering, &list->goroutines[i]);
+	hw_map_deinit(&gathering.seen);
 	if (!err && sight->operands.count)
 		qsort(sight->operands.items, sight->operands.count, sizeof(remote_addr),
 			address_compare);

@@ -1,9 +1,10 @@
 // Is anybody to be seen who could do something with a channel or a lock?
 //
-// A goroutine that uses an object has it on its stack, or is in a function that reads it from the global variable it hangs
-// on. So when no goroutine's stack leads to the object, and no function that some goroutine is in refers to that variable,
-// nobody is at it. Who waits in the same way does not count: another sender does not receive. That is no proof, for a
-// goroutine may call such a function later, or be started; findings that rest on it are suspected.
+// A goroutine that uses an object has it on its stack, or is in a function that will read it from the global variable it
+// hangs on. So when no goroutine's stack leads to the object, and no function that some goroutine is in refers to that
+// variable in what it can still execute, nobody is at it. Who waits in the same way does not count: another sender does not
+// receive. That is no proof, for a goroutine may call such a function later, or be started; findings that rest on it are
+// suspected.
 //
 //	struct sight *sight;
 //	err = sight_create(run, "chan send", &sight);       // senders do not count
