@@ -272,7 +272,7 @@ static bool special_add(void *context, const struct special *special)
 			       special->address + (uint32_t)layout->at.specialfinalizer_fn,
 			       walker->out);
 	if (special->kind == layout->special_weak)
-		return word_add(walker->heap, ROOT_WEAK, 0,
+		return word_add(walker->heap, ROOT_WEAK, special->object,
 			special->address + (uint32_t)layout->at.specialWeakHandle_handle,
 			walker->out);
 	if (special->kind == layout->special_cleanup)

@@ -24,8 +24,8 @@ struct root {
 	enum root_kind kind;
 	bool precise;   // false: found by conservative scanning; it keeps an object only if that is
 			// allocated
-	uint32_t owner; // goroutine index, module index, or 0; ROOT_FINALIZER, ROOT_CLEANUP: the
-			// object_id of whose it is
+	uint32_t owner; // goroutine index, module index, or 0; ROOT_FINALIZER, ROOT_CLEANUP,
+			// ROOT_WEAK: the object_id of whose it is
 	uint32_t frame; // ROOT_STACK: the frame's number in that goroutine, 0 = innermost; else 0
 	remote_addr slot;  // address of the word that holds the pointer; 0 for a register
 	remote_addr value; // the pointer; always into the heap (others are dropped)

@@ -90,29 +90,34 @@ static bool question_add(struct question *question, const struct goroutine_evide
 	       hw_vector_push(&question->goroutines, goroutine);
 }
 
-static bool is_of_finalizer(const struct root *root)
+// Roots that lead on only for whoever has what they hang on.
+static bool is_conditional(const struct root *root)
 {
-	return root->kind == ROOT_FINALIZER || root->kind == ROOT_CLEANUP;
+	return root->kind == ROOT_FINALIZER || root->kind == ROOT_CLEANUP ||
+	       root->kind == ROOT_WEAK;
 }
 
-// Adds the finalizers and cleanups that are not due yet.
+// Adds the finalizers and cleanups that are not due yet, and weak pointers: whoever has one can make it strong
+// (runtime/mheap.go, internal_weak_runtime_makeStrongFromWeak, 1.23 on). What they have is the handle.
 static bool question_add_finalizers(struct question *question, const struct analysis *analysis)
 {
 	const struct root *roots = analysis->roots.list.items;
 
 	for (size_t i = 0; i < analysis->roots.list.count; i++) {
-		if (!is_of_finalizer(&roots[i]))
+		if (!is_conditional(&roots[i]))
 			continue;
 		struct finalizing finalizing = {
 			roots[i].owner, heap_find(analysis->heap, roots[i].value)};
-		if (finalizing.to != OBJECT_NONE &&
+		if (roots[i].kind == ROOT_WEAK)
+			finalizing = (struct finalizing){finalizing.to, finalizing.object};
+		if (finalizing.object != OBJECT_NONE && finalizing.to != OBJECT_NONE &&
 			!hw_vector_push(&question->finalizing, finalizing))
 			return false;
 	}
 	for (uint32_t i = 0; i < analysis->root_holder_count; i++) {
 		uint32_t first = analysis->root_holders[i].first_root;
 		node_id node = graph_holder_node(analysis->graph, i);
-		if (first != UINT32_MAX && is_of_finalizer(&roots[first]) &&
+		if (first != UINT32_MAX && is_conditional(&roots[first]) &&
 			!hw_vector_push(&question->finalizers, node))
 			return false;
 	}

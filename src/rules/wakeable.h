@@ -12,7 +12,7 @@
 // A finalizer or cleanup can wake somebody only if it runs one day, so only if its object can die. An object that is
 // met can: whoever has it may drop it. One that nothing at all refers to is dead. But one that leaked goroutines keep
 // lives as long as they do, and one that its own finalizer leads back to for ever: what only such finalizers refer to is
-// out of reach.
+// out of reach. Who has a weak pointer has what it leads to.
 //
 // Some of the objects may be late ones: they count only when nothing else wakes anybody any more. So those that would
 // sleep for ever but for these can be told from the others.
@@ -32,7 +32,7 @@ struct blocked_object {
 	bool late;
 };
 
-// The finalizer or a cleanup of `object` refers to `to`.
+// The finalizer or a cleanup of `object` refers to `to`; or `object` is the handle of weak pointers to `to`.
 struct finalizing {
 	object_id object, to;
 };
