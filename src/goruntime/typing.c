@@ -85,6 +85,7 @@ static struct error *typing_init(struct typing *typing, struct heap *heap,
 	hw_map_init(&typing->capture_types);
 	hw_map_init(&typing->closures);
 	hw_map_init(&typing->headers);
+	hw_map_init(&typing->frame_maps);
 	err = memory_init(&typing->memory, heap->runtime->target, MEMORY_CACHE_BYTES);
 	if (!err)
 		err = type_table_create(heap->runtime, &typing->types);
@@ -103,10 +104,13 @@ void typing_destroy(struct typing *typing)
 	typing_code_destroy(typing->code);
 	claims_destroy(typing);
 	hw_vector_deinit(&typing->globals);
+	hw_vector_deinit(&typing->stack_maps);
+	hw_vector_deinit(&typing->pointees);
 	hw_map_deinit(&typing->captures);
 	hw_map_deinit(&typing->capture_types);
 	hw_map_deinit(&typing->closures);
 	hw_map_deinit(&typing->headers);
+	hw_map_deinit(&typing->frame_maps);
 	free(typing->programs);
 	free(typing->window);
 	heap_reader_destroy(typing->reader);
@@ -198,8 +202,10 @@ struct error *typing_spread(struct typing *typing, const uint64_t *live)
 	span_queue_destroy(take_pointer(typing->queue));
 	free(take_pointer(typing->pending));
 	free(take_pointer(typing->window));
-	if (!err)
+	if (!err) {
 		typing_settle_parts(typing);
+		typing_settle_pointees(typing);
+	}
 	if (!err)
 		err = labels_create(typing, &typing->labels);
 	parts_deinit(&typing->parts);
@@ -214,4 +220,16 @@ struct type_table *typing_types(struct typing *typing)
 bool typing_local(struct typing *typing, const struct root *root, const char **name)
 {
 	return typing->dwarf && typing_dwarf_local(typing->dwarf, root, name);
+}
+
+size_t typing_local_parts(
+	struct typing *typing, const struct root *root, struct local_part *out, size_t max)
+{
+	return typing->dwarf ? typing_dwarf_parts(typing->dwarf, root, out, max) : 0;
+}
+
+const struct stack_map *typing_stack_maps(const struct typing *typing, size_t *count)
+{
+	*count = typing->stack_maps.count;
+	return typing->stack_maps.items;
 }

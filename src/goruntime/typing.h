@@ -80,6 +80,11 @@ struct global_name {
 };
 bool typing_global(struct typing *typing, remote_addr slot, struct global_name *out);
 
+// What lies at `slot`, which is in that variable: the byte at `offset` of a `type`. Also of what only a pointer tells
+// that leads there: `var cache = &T{...}` is two variables, and the one without a name has the contents. After spreading.
+bool typing_global_part(const struct typing *typing, const struct global_name *global,
+	remote_addr slot, const struct go_type **type, uint64_t *offset);
+
 // Where that variable starts, which is the same before and after spreading; `slot` when it is part
 // of none that is known.
 remote_addr typing_global_place(struct typing *typing, remote_addr slot);
@@ -87,6 +92,29 @@ remote_addr typing_global_place(struct typing *typing, remote_addr slot);
 // The local variable that the stack word `root` belongs to ("order" in main.handle), false without
 // DWARF.
 bool typing_local(struct typing *typing, const struct root *root, const char **name);
+
+// What a stack word is by the debug information: the word at `offset` of a variable of this type. `words`: it and
+// those behind it in the variable, which may lie elsewhere; the first `known` of them are kept.
+struct local_part {
+	const struct go_type *type;
+	uint64_t offset;
+	uint64_t words[3];
+	unsigned known;
+};
+
+// One word is often a part of several variables (a slice and what it was cut from). Returns how many were written, 0 when
+// nothing is known, or not of all: without DWARF, of more than `max`. Needs the target.
+size_t typing_local_parts(
+	struct typing *typing, const struct root *root, struct local_part *out, size_t max);
+
+// A map whose header lies at `address` in a goroutine's frame, because the map does not leave the function that made it.
+struct stack_map {
+	remote_addr address;
+	const struct go_type
+		*header;  // as typing_of() tells of the object that another map points to
+	object_id groups; // what the header points to: an array of groups, or of tables
+};
+const struct stack_map *typing_stack_maps(const struct typing *typing, size_t *count);
 
 // How object `from` refers to object `to`: ".next", "[3].body", "key", "captured x". Re-reads
 // `from`; so before the target is released. Writes "" when unknown.

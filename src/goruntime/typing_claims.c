@@ -266,8 +266,10 @@ static void claim_outside(
 	struct typing *typing, remote_addr address, const struct go_type *type, uint64_t count)
 {
 	if (in_module_data(typing, address) && type->pointer_bytes &&
-		typing->parts.at.count < PARTS_MAX)
+		typing->parts.at.count < PARTS_MAX) {
 		typing_add_part(typing, address, type, count, true);
+		typing_add_pointee(typing, address, type, count);
+	}
 }
 
 // Types that stand for a larger one: moves `address` and changes `type` to those of the object that holds the value.

@@ -57,6 +57,36 @@ static const struct {
 	{"sync/atomic.SwapPointer", CALL_STORE},
 };
 
+// Functions that are given the addresses of variables, with the registers: of what they send, receive, look up, fill in
+// (runtime/chan.go, select.go, map.go; the same in 1.19 to 1.27).
+static const struct {
+	const char *name;
+	uint64_t registers;
+} takers[] = {
+	{"runtime.chansend1", 1 << RBX},
+	{"runtime.chanrecv1", 1 << RBX},
+	{"runtime.chanrecv2", 1 << RBX},
+	{"runtime.selectnbsend", 1 << RBX},
+	{"runtime.selectnbrecv", 1 << RAX},
+	{"runtime.selectgo", 1 << RAX | 1 << RBX},
+	{"runtime.mapaccess1", 1 << RCX},
+	{"runtime.mapaccess2", 1 << RCX},
+	{"runtime.mapassign", 1 << RCX},
+	{"runtime.mapdelete", 1 << RCX},
+	{"runtime.mapiterinit", 1 << RCX},
+	{"runtime.mapiternext", 1 << RAX},
+	{"runtime.mapIterStart", 1 << RCX},
+	{"runtime.mapIterNext", 1 << RAX},
+};
+
+static uint64_t registers_taken(const char *name)
+{
+	for (size_t i = 0; i < sizeof(takers) / sizeof(*takers); i++)
+		if (!strcmp(name, takers[i].name))
+			return takers[i].registers;
+	return 0;
+}
+
 static enum call_kind call_kind_of(const char *name)
 {
 	if (strncmp(name, "runtime.", 8) != 0 && strncmp(name, "sync/atomic.", 12) != 0)
@@ -155,6 +185,9 @@ static bool scan_prepare_calls(struct scan *scan)
 			continue;
 		enum call_kind kind = call_kind_of(function.name);
 		if (kind != CALL_OTHER && !hw_map_put(&program->calls, function.entry, kind))
+			return false;
+		uint64_t taken = registers_taken(function.name);
+		if (taken && !hw_map_put(&program->takers, function.entry, taken))
 			return false;
 		struct method_name method;
 		if (kind != CALL_OTHER || !method_parse(function.name, &method))
@@ -526,6 +559,7 @@ struct error *typing_code_scan(struct typing *typing)
 	hw_map_init(&scan.program->calls);
 	hw_map_init(&scan.program->receivers);
 	hw_map_init(&scan.program->generics);
+	hw_map_init(&scan.program->takers);
 	pthread_mutex_init(&scan.lock, NULL);
 	for (unsigned i = 0; i < SCAN_THREADS; i++)
 		flow_findings_init(&scan.findings[i]);
@@ -548,6 +582,7 @@ void typing_code_destroy(struct typing_code *code)
 		hw_map_deinit(&code->program->calls);
 		hw_map_deinit(&code->program->receivers);
 		hw_map_deinit(&code->program->generics);
+		hw_map_deinit(&code->program->takers);
 		free(code->program);
 	}
 	hw_map_deinit(&code->returns);

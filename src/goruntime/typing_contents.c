@@ -3,8 +3,8 @@
 // A program's maps are of the types that it has records of. Which of them one is shows in its groups (buckets up to
 // 1.23): how large the array is, which of its words the collector follows, how many of its cells are in use, and what the
 // keys and values in use lead to. What does not fit is excluded; a type is claimed when no other is left, or only such as
-// look the same. An object is taken for a map's own where code said so, or where all its groups together have just as many
-// entries as it says.
+// look the same. An object, or a place in a frame, is taken for a map's own where code said so, or where all its groups
+// together have just as many entries as it says.
 #include <string.h>
 
 #include "goruntime/runtime_private.h"
@@ -44,8 +44,7 @@ enum {
 
 struct search {
 	struct typing *typing;
-	const struct go_type **maps; // all map types
-	uint32_t count;
+	struct map_candidates *all; // of the program
 	uint64_t left; // groups that may still be looked at: hostile maps may share theirs
 };
 
@@ -393,13 +392,22 @@ static bool map_fits(
 	if (!(typing->heap->runtime->layout.maps == MAP_SWISS ? tables_fit(&trial, header)
 							      : buckets_fit(&trial, header)))
 		return false;
-	return trial.all ? trial.entries == word_at(header, 0) : called_map || trial.told;
+	if (trial.all && trial.entries != word_at(header, 0))
+		return false;
+	return (trial.all && trial.entries) || called_map || trial.told;
 }
 
 // ---- types that cannot be told apart
 
+static bool is_number(const struct go_type *type)
+{
+	return type->kind >= GO_INT && type->kind <= GO_COMPLEX128;
+}
+
 static bool leaves_alike(const struct go_type *one, const struct go_type *other)
 {
+	if (is_number(one) && is_number(other))
+		return one->size == other->size;
 	return one->kind == other->kind && one->elem == other->elem && one->key == other->key;
 }
 
@@ -463,48 +471,60 @@ static const struct go_type *map_alike(struct typing *typing, const struct go_ty
 	return alike;
 }
 
-static void map_tell(struct search *search, remote_addr address, bool called_map)
+bool map_candidates_have(const struct map_candidates *candidates, const struct go_type *type)
 {
-	struct typing *typing = search->typing;
+	for (uint32_t i = 0; i < candidates->count; i++)
+		if (candidates->types[i] == type)
+			return true;
+	return false;
+}
+
+// The type of the map with this header, or NULL. `least`: it must have so many entries.
+static const struct go_type *map_recognise(struct search *search,
+	const struct map_candidates *candidates, const uint8_t *header, uint64_t least,
+	bool called_map)
+{
 	const struct go_type *found = NULL;
 	bool several = false;
-	uint8_t header[MAP_HEADER_BYTES];
 
-	if (!memory_read(&typing->memory, address, header, sizeof(header)))
-		return;
 	uint64_t entries = word_at(header, 0);
-	if (entries < (called_map ? 1 : ENTRIES_MIN) || entries > typing->heap->in_use_bytes)
-		return;
-	for (uint32_t i = 0; i < search->count; i++) {
-		const struct go_type *map = search->maps[i];
+	if (entries < least || entries > search->typing->heap->in_use_bytes)
+		return NULL;
+	for (uint32_t i = 0; i < candidates->count; i++) {
+		const struct go_type *map = candidates->types[i];
 		if (!map_fits(search, map, header, called_map))
 			continue;
 		if (found &&
 			!(types_alike(found->key, map->key) && types_alike(found->elem, map->elem)))
-			return;
+			return NULL;
 		several = found;
 		if (!found)
 			found = map;
 	}
 	if (several)
-		found = map_alike(typing, found);
-	if (found && search->left)
-		typing_claim_as(typing, CLAIM_WHOLE, address, typing_map_header(typing, found), 1);
+		found = map_alike(search->typing, found);
+	return search->left ? found : NULL;
 }
 
-void typing_claim_maps(struct typing *typing)
+static void map_tell(struct search *search, remote_addr address, bool called_map)
 {
-	const struct heap *heap = typing->heap;
-	uint32_t all = type_table_count(typing->types);
-	struct search search = {.typing = typing, .left = LOOKED_AT_MAX};
+	struct typing *typing = search->typing;
+	uint8_t header[MAP_HEADER_BYTES];
 
-	search.maps = typing_alloc(typing, all * sizeof(*search.maps));
-	for (uint32_t i = 0; i < all && search.maps; i++) {
-		const struct go_type *type = type_by_id(typing->types, i);
-		if (type->kind == GO_MAP && type->group && type->group->size)
-			search.maps[search.count++] = type;
-	}
-	for (uint32_t i = 0; i < heap->span_count && search.count; i++) {
+	if (!memory_read(&typing->memory, address, header, sizeof(header)))
+		return;
+	const struct go_type *map = map_recognise(
+		search, search->all, header, called_map ? 1 : ENTRIES_MIN, called_map);
+	if (map)
+		typing_claim_as(typing, CLAIM_WHOLE, address, typing_map_header(typing, map), 1);
+}
+
+static void heap_maps_tell(struct search *search)
+{
+	struct typing *typing = search->typing;
+	const struct heap *heap = typing->heap;
+
+	for (uint32_t i = 0; i < heap->span_count; i++) {
 		const struct span *span = &heap->spans[i];
 		if (!span->count || span->elem_size != MAP_HEADER_BYTES)
 			continue;
@@ -512,7 +532,103 @@ void typing_claim_maps(struct typing *typing)
 			const struct go_type *known = typing_object_type(typing, id);
 			if ((!known || known == plain_map(typing)) && typing_is_live(typing, id) &&
 				looks_like_map(typing, span, id))
-				map_tell(&search, span_object(span, id), known);
+				map_tell(search, span_object(span, id), known);
 		}
+	}
+}
+
+// ---- maps whose header lies in a frame, for they do not leave the function that made them
+
+// Could the object at `groups` be what a header refers to that says so many buckets or tables? Most words of frames go
+// here. *least: so many entries must be there for that to be no chance; in many groups none.
+static bool frame_map_plausible(
+	const struct typing *typing, const uint8_t *header, object_id groups, uint64_t *least)
+{
+	uint64_t size = heap_size(typing->heap, groups);
+	uint8_t b = header[HMAP_B];
+
+	if (typing->heap->runtime->layout.maps != MAP_SWISS) {
+		*least = b >= B_PREALLOCATED ? 0 : ENTRIES_MIN;
+		return b <= HMAP_B_MAX && size >> b >= GROUP_SLOTS;
+	}
+	uint64_t tables = word_at(header, MAP_DIRECTORY_LENGTH);
+	*least = tables > 1 ? 0 : ENTRIES_MIN;
+	return tables && tables <= size / 8;
+}
+
+// The types of the maps that the function works with in whose frame the root is, or NULL.
+static const struct map_candidates *frame_candidates(
+	const struct typing *typing, const struct root *root)
+{
+	const struct goroutine_list *list = typing->goroutines;
+	uint64_t found;
+
+	if (!list || root->owner >= list->count ||
+		root->frame >= list->goroutines[root->owner].frame_count)
+		return NULL;
+	uint32_t frame = list->goroutines[root->owner].first_frame + root->frame;
+	return hw_map_get(&typing->frame_maps, list->frames[frame].pc, &found)
+		       ? (const struct map_candidates *)(uintptr_t)found
+		       : NULL;
+}
+
+// The type of the map whose header may lie at `address`: one that the function works with, if the contents do not
+// contradict; else by its contents alone.
+static const struct go_type *frame_map_type(
+	struct search *search, const struct root *root, remote_addr address, object_id groups)
+{
+	const struct map_candidates *candidates = frame_candidates(search->typing, root);
+	const struct go_type *map = NULL;
+	uint8_t header[MAP_HEADER_BYTES];
+	uint64_t least;
+
+	if (!memory_read(&search->typing->memory, address, header, sizeof(header)) ||
+		!frame_map_plausible(search->typing, header, groups, &least))
+		return NULL;
+	if (candidates)
+		map = map_recognise(search, candidates, header, 0, true);
+	return map ? map : map_recognise(search, search->all, header, least, false);
+}
+
+// `root` may be what leads to a map's groups.
+static void frame_map_tell(struct search *search, const struct root *root)
+{
+	struct typing *typing = search->typing;
+	struct stack_map map = {
+		.address = root->slot - MAP_DIRECTORY * 8,
+		.groups = heap_find(typing->heap, root->value),
+	};
+
+	if (map.groups == OBJECT_NONE)
+		return;
+	const struct go_type *type = frame_map_type(search, root, map.address, map.groups);
+	map.header = type ? typing_map_header(typing, type) : NULL;
+	if (!map.header)
+		return;
+	typing_claim_memory(typing, map.address, map.header, 1);
+	if (!hw_vector_push(&typing->stack_maps, map))
+		typing->no_memory = true;
+}
+
+void typing_claim_maps(struct typing *typing)
+{
+	uint32_t types = type_table_count(typing->types);
+	struct search search = {.typing = typing, .left = LOOKED_AT_MAX};
+	const struct roots *roots = typing->roots;
+
+	search.all =
+		typing_alloc(typing, sizeof(*search.all) + types * sizeof(search.all->types[0]));
+	for (uint32_t i = 0; i < types && search.all; i++) {
+		const struct go_type *type = type_by_id(typing->types, i);
+		if (type->kind == GO_MAP && type->group && type->group->size)
+			search.all->types[search.all->count++] = type;
+	}
+	if (!search.all || !search.all->count)
+		return;
+	heap_maps_tell(&search);
+	for (size_t i = 0; roots && i < roots->list.count; i++) {
+		const struct root *root = &roots->list.items[i];
+		if (root->kind == ROOT_STACK && root->precise && root->slot)
+			frame_map_tell(&search, root);
 	}
 }

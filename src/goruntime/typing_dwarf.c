@@ -409,8 +409,9 @@ static void claim_locals(struct typing_dwarf *dwarf)
 	}
 }
 
-bool typing_dwarf_local(
-	const struct typing_dwarf *dwarf, const struct root *root, const char **name)
+// The frame that the stack word `root` is in and the locals there; false when nothing is known of them.
+static bool root_locals(const struct typing_dwarf *dwarf, const struct root *root,
+	const struct frame **frame, struct locals_at *at)
 {
 	const struct goroutine_list *goroutines = dwarf->goroutines;
 	uint64_t index;
@@ -420,23 +421,112 @@ bool typing_dwarf_local(
 	const struct goroutine *goroutine = &goroutines->goroutines[root->owner];
 	if (root->frame >= goroutine->frame_count)
 		return false;
-	const struct frame *frame = &goroutines->frames[goroutine->first_frame + root->frame];
-	if (!hw_map_get(&dwarf->by_pc, frame->pc, &index))
+	*frame = &goroutines->frames[goroutine->first_frame + root->frame];
+	if (!hw_map_get(&dwarf->by_pc, (*frame)->pc, &index))
 		return false;
-	struct locals_at at = dwarf->places.items[index];
-	for (uint32_t l = 0; l < at.count; l++) {
+	*at = dwarf->places.items[index];
+	return true;
+}
+
+// The piece of the local that lies in the stack word at `slot`, or NULL.
+static const struct dwarf_piece *local_piece_at(const struct typing_dwarf *dwarf,
+	const struct local *local, remote_addr cfa, remote_addr slot)
+{
+	const struct dwarf_piece *pieces = &dwarf->pieces.items[local->first_piece];
+
+	for (uint32_t i = 0; i < local->piece_count; i++)
+		if (slot - (cfa + pieces[i].offset) < pieces[i].size)
+			return &pieces[i];
+	return NULL;
+}
+
+// "rows.ptr", of a variable rows: the compiler's own name for a part, for which it makes variables as well from 1.27 on.
+static bool is_part_name(const char *name)
+{
+	return strchr(name, '.');
+}
+
+bool typing_dwarf_local(
+	const struct typing_dwarf *dwarf, const struct root *root, const char **name)
+{
+	const struct frame *frame;
+	struct locals_at at;
+	const char *found = NULL;
+
+	if (!root_locals(dwarf, root, &frame, &at))
+		return false;
+	for (uint32_t l = 0; l < at.count && (!found || is_part_name(found)); l++) {
 		const struct local *local = &dwarf->locals.items[at.first + l];
-		for (uint32_t i = 0; i < local->piece_count; i++) {
-			const struct dwarf_piece *piece =
-				&dwarf->pieces.items[local->first_piece + i];
-			if (root->slot - (frame_address(dwarf, frame) + piece->offset) >=
-				piece->size)
-				continue;
-			*name = local->name;
-			return true;
-		}
+		if (local_piece_at(dwarf, local, frame_address(dwarf, frame), root->slot))
+			found = local->name;
+	}
+	if (found)
+		*name = found;
+	return found;
+}
+
+// Reads the word at `offset` of the local's value. False when the frame does not hold it.
+static bool local_word(struct typing_dwarf *dwarf, const struct local *local, remote_addr cfa,
+	uint64_t offset, uint64_t *word)
+{
+	struct memory *memory = &typing_heap(dwarf->typing)->runtime->memory;
+
+	for (uint32_t i = 0; i < local->piece_count; i++) {
+		const struct dwarf_piece *piece = &dwarf->pieces.items[local->first_piece + i];
+		if (offset >= piece->start && piece->size >= sizeof(*word) &&
+			offset - piece->start <= piece->size - sizeof(*word))
+			return memory_read(memory, cfa + piece->offset + (offset - piece->start),
+				word, sizeof(*word));
 	}
 	return false;
+}
+
+static void part_read(struct typing_dwarf *dwarf, const struct local *local, remote_addr cfa,
+	uint64_t offset, struct local_part *out)
+{
+	*out = (struct local_part){.type = local->type, .offset = offset};
+	while (out->known < ARRAY_COUNT(out->words) &&
+		local_word(dwarf, local, cfa, offset + 8 * out->known, &out->words[out->known]))
+		out->known++;
+}
+
+// Is the local named `part` ("rows.ptr") a part of one that also lies at `slot`?
+static bool has_whole(const struct typing_dwarf *dwarf, const struct locals_at *at, remote_addr cfa,
+	remote_addr slot, const char *part)
+{
+	size_t length = strcspn(part, ".");
+
+	for (uint32_t l = 0; l < at->count; l++) {
+		const struct local *local = &dwarf->locals.items[at->first + l];
+		if (strlen(local->name) == length && !strncmp(local->name, part, length) &&
+			local_piece_at(dwarf, local, cfa, slot))
+			return true;
+	}
+	return false;
+}
+
+size_t typing_dwarf_parts(
+	struct typing_dwarf *dwarf, const struct root *root, struct local_part *out, size_t max)
+{
+	const struct frame *frame;
+	struct locals_at at;
+	size_t count = 0;
+
+	if (!root_locals(dwarf, root, &frame, &at) || frame->flags & FRAME_CONSERVATIVE)
+		return 0;
+	remote_addr cfa = frame_address(dwarf, frame);
+	for (uint32_t l = 0; l < at.count; l++) {
+		const struct local *local = &dwarf->locals.items[at.first + l];
+		const struct dwarf_piece *piece = local_piece_at(dwarf, local, cfa, root->slot);
+		if (!piece || (is_part_name(local->name) &&
+				      has_whole(dwarf, &at, cfa, root->slot, local->name)))
+			continue;
+		if (local->indirect || count == max)
+			return 0;
+		part_read(dwarf, local, cfa, piece->start + (root->slot - (cfa + piece->offset)),
+			&out[count++]);
+	}
+	return count;
 }
 
 static struct error *dwarf_read(struct typing_dwarf *dwarf)

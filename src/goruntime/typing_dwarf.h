@@ -21,4 +21,8 @@ void typing_dwarf_destroy(struct typing_dwarf *dwarf); // accepts NULL
 bool typing_dwarf_local(
 	const struct typing_dwarf *dwarf, const struct root *root, const char **name);
 
+// As typing_local_parts().
+size_t typing_dwarf_parts(
+	struct typing_dwarf *dwarf, const struct root *root, struct local_part *out, size_t max);
+
 #endif

@@ -20,7 +20,8 @@ enum {
 	TARGETS_MAX = 1 << 17, // branch targets of a function; those with more are left out
 	RUNS_MAX = 6,
 	FUNCTION_BYTES_MAX = 1 << 21,
-	HIDDEN_BYTES = 64, // how much of the frame a stack address may be used to change
+	HIDDEN_BYTES =
+		64, // how much of the frame a stack address may be used to change, where no more is known
 };
 
 // A place that is jumped to. States are large and most targets need theirs for a short while, so they come from a pool.
@@ -46,14 +47,14 @@ struct flow {
 	struct state state;
 	struct flow_value returned;
 	bool returns, returns_differ;
-	remote_addr frame_pc; // flow_frame(): whose slots are wanted
+	const struct flow_frame *frame; // whose slots are wanted, NULL: nobody's
 	struct flow_slot *frame_slots;
 	unsigned frame_count;
 };
 
 // How much had been found before this function.
 struct mark {
-	size_t facts, stores, closures, generics;
+	size_t facts, stores, closures, generics, maps;
 };
 
 void flow_findings_init(struct flow_findings *findings)
@@ -69,6 +70,7 @@ void flow_findings_deinit(struct flow_findings *findings)
 	hw_vector_deinit(&findings->references);
 	hw_vector_deinit(&findings->closures);
 	hw_vector_deinit(&findings->generics);
+	hw_vector_deinit(&findings->maps);
 	hw_vector_deinit(&findings->return_values);
 	hw_map_deinit(&findings->returns);
 }
@@ -139,7 +141,7 @@ void flow_destroy(struct flow *flow)
 static struct mark mark_get(const struct flow_findings *findings)
 {
 	return (struct mark){findings->facts.count, findings->stores.count,
-		findings->closures.count, findings->generics.count};
+		findings->closures.count, findings->generics.count, findings->maps.count};
 }
 
 static void mark_return(struct flow_findings *findings, const struct mark *mark)
@@ -148,6 +150,7 @@ static void mark_return(struct flow_findings *findings, const struct mark *mark)
 	findings->stores.count = mark->stores;
 	findings->closures.count = mark->closures;
 	findings->generics.count = mark->generics;
+	findings->maps.count = mark->maps;
 }
 
 static bool in_data(const struct flow *flow, remote_addr address)
@@ -207,6 +210,8 @@ static void flow_map_operation(struct flow *flow)
 
 	if (!type || type->kind != GO_MAP)
 		return;
+	if (flow->frame)
+		FLOW_ADD(flow, maps, type);
 	if (map.kind == VALUE_LOADED)
 		flow_fact(flow, FACT_VALUE, map.what, type);
 	else if (map.kind == VALUE_POINTER && map.maker)
@@ -242,7 +247,7 @@ static void flow_store_global(
 
 static void flow_note_frame(struct flow *flow, const struct step *step)
 {
-	if (!flow->frame_slots || step->next != flow->frame_pc || flow->dead)
+	if (!flow->frame || step->next != flow->frame->pc || flow->dead)
 		return;
 	memcpy(flow->frame_slots, flow->state.slots,
 		flow->state.slot_count * sizeof(struct flow_slot));
@@ -508,6 +513,65 @@ static void flow_arrive(struct flow *flow, struct flow_target *target)
 	state_drop(flow, &target->ahead);
 }
 
+// Is the address that the step takes stored, or given to a function that takes such? Then it is the address of a
+// variable, and not of a part of the frame that is about to be zeroed or copied.
+static bool flow_hands_on(const struct flow *flow, const struct step *step)
+{
+	const struct step *end = flow->steps.list.items + flow->steps.list.count;
+	unsigned reg = step->reg;
+
+	for (step++; step < end && reg < REGISTERS; step++) {
+		uint64_t takes = 0;
+		switch (step->kind) {
+		case STEP_STORE_GLOBAL:
+		case STEP_STORE_STACK:
+		case STEP_STORE:
+			if (step->reg == reg)
+				return true;
+			break;
+		case STEP_CALL:
+			return step->target &&
+			       hw_map_get(&flow->program->takers, step->target, &takes) &&
+			       takes >> reg & 1;
+		case STEP_CLOBBER:
+			if (step->mask >> reg & 1)
+				return false;
+			break;
+		case STEP_BRANCH:
+		case STEP_JUMP:
+		case STEP_RETURN:
+		case STEP_STOP:
+			return false;
+		case STEP_ZERO_STACK:
+			break;
+		default: // sets a register
+			if (step->reg == reg)
+				return false;
+		}
+	}
+	return false;
+}
+
+// How many bytes of the frame may change through the address that the step takes. The compiler lists the variables that
+// have pointers and whose addresses are taken (cmd/compile/internal/liveness, emitStackObjects, 1.19 to 1.27): of
+// others, addresses are handed on only of those without pointers, which are no concern here.
+static int64_t flow_hidden_bytes(const struct flow *flow, const struct step *step)
+{
+	const struct flow_frame *frame = flow->frame;
+
+	if (!frame)
+		return HIDDEN_BYTES;
+	for (size_t i = 0; i < frame->object_count; i++) {
+		const struct flow_object *object = &frame->objects[i];
+		if (step->offset >= object->offset && step->offset < object->offset + object->size)
+			return object->offset + object->size - step->offset;
+	}
+	if (flow_hands_on(flow, step))
+		return 0;
+	int64_t left = frame->locals_end - step->offset;
+	return left < 0 ? 0 : left < HIDDEN_BYTES ? left : HIDDEN_BYTES;
+}
+
 static void flow_step(struct flow *flow, const struct step *step)
 {
 	struct state *state = &flow->state;
@@ -541,7 +605,7 @@ static void flow_step(struct flow *flow, const struct step *step)
 		break;
 	case STEP_STACK_ADDRESS:
 		flow_set(flow, step->reg, flow_nothing);
-		state_forget(state, step->offset, HIDDEN_BYTES);
+		state_forget(state, step->offset, flow_hidden_bytes(flow, step));
 		break;
 	case STEP_LOAD:
 		flow_set(flow, step->reg, flow_load(flow, step));
@@ -755,15 +819,15 @@ void flow_function(struct flow *flow, uint32_t index, remote_addr entry, remote_
 		findings->no_memory = true;
 }
 
-unsigned flow_frame(struct flow *flow, remote_addr entry, remote_addr end, remote_addr pc,
-	struct flow_slot slots[FLOW_SLOTS_MAX])
+unsigned flow_frame(
+	struct flow *flow, const struct flow_frame *frame, struct flow_slot slots[FLOW_SLOTS_MAX])
 {
-	if (!flow_is_in_text(flow, entry, end))
+	if (!flow_is_in_text(flow, frame->entry, frame->end))
 		return 0;
-	flow->frame_pc = pc;
+	flow->frame = frame;
 	flow->frame_slots = slots;
 	flow->frame_count = 0;
-	bool good = flow_run(flow, entry, end);
-	flow->frame_slots = NULL;
+	bool good = flow_run(flow, frame->entry, frame->end);
+	flow->frame = NULL;
 	return good ? flow->frame_count : 0;
 }

@@ -82,6 +82,8 @@ struct flow_program {
 	const struct go_type
 		*map_header;    // runtime.hmap or maps.Map, NULL when the program has none
 	struct hw_map generics; // entry of a method of a generic type -> its name
+	struct hw_map takers;   // entry of a function of the runtime -> bits of the registers in
+				// which it is given addresses of variables
 	// Entry of a closure -> struct go_type that RDX points to; NULL: not known yet.
 	const struct hw_map *captures;
 };
@@ -107,6 +109,7 @@ struct flow_findings {
 	HW_VECTOR(struct code_reference) references;
 	HW_VECTOR(struct flow_closure) closures;
 	HW_VECTOR(struct flow_generic) generics;
+	HW_VECTOR(const struct go_type *) maps; // whose operations flow_frame()'s function calls
 	struct hw_map
 		returns; // entry of a function -> index in return_values, if all its returns agree
 	HW_VECTOR(struct flow_value) return_values;
@@ -134,8 +137,21 @@ void flow_destroy(struct flow *flow);                                        // 
 // Adds what the function tells to the findings, if a look at its bytes promises anything.
 void flow_function(struct flow *flow, uint32_t index, remote_addr entry, remote_addr end);
 
-// What the frame of the function holds during the call that returns to `pc`. Returns how many of `slots` were filled.
-unsigned flow_frame(struct flow *flow, remote_addr entry, remote_addr end, remote_addr pc,
-	struct flow_slot slots[FLOW_SLOTS_MAX]);
+// What is known of a frame beforehand. Offsets are from RSP.
+struct flow_frame {
+	remote_addr entry, end; // of its function
+	remote_addr pc;         // that the call it waits for returns to
+	int64_t locals_end;     // here begin what the call saved and the caller's words
+	// The variables that have pointers and whose addresses are taken, all of them.
+	const struct flow_object {
+		int64_t offset, size;
+	} * objects;
+	size_t object_count;
+};
+
+// What the frame holds during the call. Returns how many of `slots` were filled. Adds the types of the maps that the
+// function works with to the findings.
+unsigned flow_frame(
+	struct flow *flow, const struct flow_frame *frame, struct flow_slot slots[FLOW_SLOTS_MAX]);
 
 #endif

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "debuginfo/pclntab.h"
+#include "goruntime/stack_map.h"
 #include "goruntime/typing_code.h"
 #include "goruntime/typing_private.h"
 
@@ -17,10 +18,57 @@ struct call_site {
 struct frames {
 	struct typing *typing;
 	struct flow *flow;
-	struct flow_findings findings; // not wanted
-	struct hw_map sites;           // pc -> struct call_site
-	struct hw_map live;            // live stack word -> its value
+	struct flow_findings findings;         // all but the maps are not wanted
+	struct hw_map sites;                   // pc -> struct call_site
+	struct hw_map live;                    // live stack word -> its value
+	HW_VECTOR(struct flow_object) objects; // of the frame being looked at
 };
+
+// Keeps the types of the maps that the function works with.
+static void frames_note_maps(struct frames *frames, remote_addr pc)
+{
+	struct typing *typing = frames->typing;
+	size_t count = frames->findings.maps.count;
+	struct map_candidates *maps =
+		count ? typing_alloc(typing, sizeof(*maps) + count * sizeof(maps->types[0])) : NULL;
+
+	if (!maps)
+		return;
+	for (size_t i = 0; i < count; i++)
+		if (!map_candidates_have(maps, frames->findings.maps.items[i]))
+			maps->types[maps->count++] = frames->findings.maps.items[i];
+	if (!hw_map_put(&typing->frame_maps, pc, (uintptr_t)maps))
+		typing->no_memory = true;
+}
+
+// What the compiler tells of the frame.
+static struct flow_frame frames_describe(
+	struct frames *frames, const struct frame *frame, const struct pcln_function *function)
+{
+	struct typing *typing = frames->typing;
+	int64_t locals_end = (int64_t)(frame_locals_end(frame) - frame->sp);
+	int64_t args = (int64_t)(frame->fp - frame->sp);
+	uint32_t count;
+	const uint8_t *objects =
+		function_stack_objects(typing->code->program->pclntab, function, &count);
+
+	frames->objects.count = 0;
+	for (uint32_t i = 0; objects && i < count; i++) {
+		struct stack_object_record record;
+		stack_object_record(objects, i, &record);
+		int64_t offset = (record.offset < 0 ? locals_end : args) + record.offset;
+		if (!hw_vector_push(&frames->objects, ((struct flow_object){offset, record.size})))
+			typing->no_memory = true;
+	}
+	return (struct flow_frame){
+		.entry = function->entry,
+		.end = function->end,
+		.pc = frame->pc + 1,
+		.locals_end = locals_end,
+		.objects = frames->objects.items,
+		.object_count = frames->objects.count,
+	};
+}
 
 static const struct call_site *frames_site(struct frames *frames, const struct frame *frame)
 {
@@ -32,14 +80,17 @@ static const struct call_site *frames_site(struct frames *frames, const struct f
 
 	if (hw_map_get(&frames->sites, frame->pc, &found))
 		return (const struct call_site *)(uintptr_t)found;
-	if (pclntab_function(typing->code->program->pclntab, frame->function, &function))
-		count = flow_frame(
-			frames->flow, function.entry, function.end, frame->pc + 1, slots);
+	frames->findings.maps.count = 0;
+	if (pclntab_function(typing->code->program->pclntab, frame->function, &function)) {
+		struct flow_frame described = frames_describe(frames, frame, &function);
+		count = flow_frame(frames->flow, &described, slots);
+	}
 	struct call_site *site = typing_alloc(typing, sizeof(*site) + count * sizeof(slots[0]));
 	if (!site || !hw_map_put(&frames->sites, frame->pc, (uintptr_t)site)) {
 		typing->no_memory = true;
 		return NULL;
 	}
+	frames_note_maps(frames, frame->pc);
 	for (unsigned i = 0; i < count; i++) {
 		slots[i].value = code_result(typing->code, slots[i].value);
 		if (slots[i].value.kind >= VALUE_POINTER)
@@ -91,6 +142,7 @@ void typing_claim_frames(struct typing *typing)
 	}
 	flow_destroy(frames.flow);
 	flow_findings_deinit(&frames.findings);
+	hw_vector_deinit(&frames.objects);
 	hw_map_deinit(&frames.sites);
 	hw_map_deinit(&frames.live);
 }

@@ -60,6 +60,86 @@ static const struct known_global *find_known(struct typing *typing, remote_addr 
 	return slot - found->name.start < found->name.size ? found : NULL;
 }
 
+// ---- memory without a variable: what `var x = &T{...}` and `var y = []T{...}` point to
+
+void typing_add_pointee(
+	struct typing *typing, remote_addr address, const struct go_type *type, uint64_t count)
+{
+	struct typed_memory pointee = {.address = address,
+		.type = type->id,
+		.count = count < UINT32_MAX ? (uint32_t)count : UINT32_MAX};
+
+	if (!hw_vector_push(&typing->pointees, pointee))
+		typing->no_memory = true;
+}
+
+static uint64_t pointee_size(const struct typing *typing, const struct typed_memory *pointee)
+{
+	return pointee->count * type_by_id(typing->types, pointee->type)->size;
+}
+
+static int compare_pointees(const void *left, const void *right, void *context)
+{
+	const struct typed_memory *a = left, *b = right;
+	const struct typing *typing = context;
+
+	if (a->address != b->address)
+		return a->address < b->address ? -1 : 1;
+	uint64_t one = pointee_size(typing, a), other = pointee_size(typing, b);
+	return one > other ? -1 : one < other;
+}
+
+// Of what overlaps only the first stays, and of that the largest: pointers into it say no more.
+void typing_settle_pointees(struct typing *typing)
+{
+	struct typed_memory *list = typing->pointees.items;
+	remote_addr end = 0;
+	size_t kept = 0;
+
+	if (typing->pointees.count)
+		qsort_r(list, typing->pointees.count, sizeof(*list), compare_pointees, typing);
+	for (size_t i = 0; i < typing->pointees.count; i++) {
+		if (list[i].address < end)
+			continue;
+		end = list[i].address + pointee_size(typing, &list[i]);
+		list[kept++] = list[i];
+	}
+	typing->pointees.count = kept;
+}
+
+// The last one that starts at or before `slot`, if it covers that; or NULL.
+static const struct typed_memory *find_pointee(const struct typing *typing, remote_addr slot)
+{
+	size_t low = 0, high = typing->pointees.count;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+		if (typing->pointees.items[middle].address <= slot)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	if (!low)
+		return NULL;
+	const struct typed_memory *found = &typing->pointees.items[low - 1];
+	return slot - found->address < pointee_size(typing, found) ? found : NULL;
+}
+
+bool typing_global_part(const struct typing *typing, const struct global_name *global,
+	remote_addr slot, const struct go_type **type, uint64_t *offset)
+{
+	*type = global->type;
+	*offset = slot - global->start;
+	if (*type && *offset < (*type)->size)
+		return true;
+	const struct typed_memory *pointee = find_pointee(typing, slot);
+	if (!pointee)
+		return false;
+	*type = type_by_id(typing->types, pointee->type);
+	*offset = (slot - pointee->address) % (*type)->size;
+	return true;
+}
+
 // ---- from code
 
 static size_t first_reference_from(const struct typing_code *code, remote_addr address)

@@ -81,6 +81,10 @@ struct typing {
 
 	HW_VECTOR(struct known_global) globals;
 	bool globals_sorted;
+	struct hw_map frame_maps; // pc of a frame -> struct map_candidates of its function
+	HW_VECTOR(struct stack_map) stack_maps;
+	HW_VECTOR(struct typed_memory)
+	pointees;                   // in modules' data; by address once spreading is over
 	struct typing_code *code;   // what the code scan found, NULL: not done
 	struct typing_dwarf *dwarf; // NULL without DWARF
 
@@ -146,6 +150,13 @@ void typing_follow_pointer(struct typing *typing, const struct go_type *type, ui
 // The data word of an interface that holds a `type`.
 void typing_follow_interface(struct typing *typing, const struct go_type *type, uint64_t word);
 
+// ---- typing_globals.c
+
+// Something points to `count` values of `type` in a module's data.
+void typing_add_pointee(
+	struct typing *typing, remote_addr address, const struct go_type *type, uint64_t count);
+void typing_settle_pointees(struct typing *typing);
+
 // ---- typing_maps.c: the objects behind a map and a channel, as synthetic types
 const struct go_type *typing_map_header(struct typing *typing, const struct go_type *map);
 const struct go_type *typing_chan_header(struct typing *typing, const struct go_type *elem);
@@ -175,6 +186,13 @@ void typing_code_claim(struct typing *typing);
 void typing_code_destroy(struct typing_code *code);
 
 // ---- typing_contents.c
+
+// What a map may be.
+struct map_candidates {
+	uint32_t count;
+	const struct go_type *types[];
+};
+bool map_candidates_have(const struct map_candidates *candidates, const struct go_type *type);
 void typing_claim_maps(struct typing *typing);
 
 // ---- typing_guess.c

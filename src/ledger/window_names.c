@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "goruntime/positions.h"
 #include "ledger/windows.h"
 
 enum { NAME_MAX_BYTES = 512 };
@@ -60,31 +61,55 @@ static void describe_global(
 	struct analysis *analysis, const struct root *root, char *buffer, size_t size)
 {
 	struct global_name global;
+	const struct go_type *type;
+	uint64_t offset;
 	char field[NAME_MAX_BYTES] = "";
 
 	if (!typing_global(analysis->typing, root->slot, &global))
 		return;
-	if (global.type)
-		type_describe_offset(global.type, root->slot - global.start, field, sizeof(field));
+	const char *name = global.name;
+	if (typing_global_part(analysis->typing, &global, root->slot, &type, &offset)) {
+		type_describe_offset(type, offset, field, sizeof(field));
+		name = type == global.type ? name : type->name;
+	}
 	describe_elements(field);
-	snprintf(buffer, size, "%s%s%s", global.name, *field && *field != '[' ? "." : "", field);
+	snprintf(buffer, size, "%s%s%s", name, *field && *field != '[' ? "." : "", field);
+}
+
+// "rows of main.(*worker).run"
+static void describe_local(
+	struct analysis *analysis, const struct root *root, char *buffer, size_t size)
+{
+	const struct goroutine_list *list = analysis->goroutines;
+	const char *name;
+	struct pcln_position position;
+
+	if (!typing_local(analysis->typing, root, &name))
+		return;
+	uint32_t frame = list->goroutines[root->owner].first_frame + root->frame;
+	if (frame_positions(list->runtime, &list->frames[frame], &position, 1))
+		snprintf(buffer, size, "%s of %s", name, position.function);
 }
 
 const struct go_type *window_owner(struct analysis *analysis, const struct window *window)
 {
 	struct object_type holder;
 	struct global_name global;
+	const struct go_type *type;
+	uint64_t offset;
 
 	if (window->from_root) {
 		const struct root *root = &analysis->roots.list.items[window->holder];
 		return root->kind == ROOT_GLOBAL &&
-				       typing_global(analysis->typing, root->slot, &global)
-			       ? type_owner_at(global.type, root->slot - global.start)
+				       typing_global(analysis->typing, root->slot, &global) &&
+				       typing_global_part(analysis->typing, &global, root->slot,
+					       &type, &offset)
+			       ? type_owner_at(type, offset)
 			       : NULL;
 	}
 	typing_of(analysis->typing, window->holder, &holder);
-	uint64_t offset = 8 * (uint64_t)window->word -
-			  heap_span_of(analysis->heap, window->holder)->header_bytes;
+	offset = 8 * (uint64_t)window->word -
+		 heap_span_of(analysis->heap, window->holder)->header_bytes;
 	return holder.source == TYPED_EXACT ? type_owner_at(holder.type, offset) : NULL;
 }
 
@@ -94,9 +119,13 @@ void window_describe(
 	if (!size)
 		return;
 	buffer[0] = '\0';
-	if (!window->from_root)
+	if (!window->from_root) {
 		describe_object(analysis, window, buffer, size);
-	else if (analysis->roots.list.items[window->holder].kind == ROOT_GLOBAL)
-		describe_global(
-			analysis, &analysis->roots.list.items[window->holder], buffer, size);
+		return;
+	}
+	const struct root *root = &analysis->roots.list.items[window->holder];
+	if (root->kind == ROOT_GLOBAL)
+		describe_global(analysis, root, buffer, size);
+	else if (root->kind == ROOT_STACK)
+		describe_local(analysis, root, buffer, size);
 }

@@ -26,6 +26,7 @@ enum {
 	SETTLE_FROM = 1 << 19, // ... and all together
 	MEMORY_CACHE_BYTES = 1 << 20,
 	HOLDER_WORD_MAX = (1 << 28) - 1, // struct window
+	LOCAL_PARTS_MAX = 8,
 };
 
 struct scanning {
@@ -406,18 +407,86 @@ static struct error *scan_heap(struct scanning *scanning, unsigned threads)
 
 // ---- roots
 
-// The type of the word at `offset` of a variable of type `type`.
-static struct view global_view(
-	struct scanning *scanning, const struct global_name *global, remote_addr slot)
+// What the word at `offset` of a variable of this type sees.
+static struct view variable_view(
+	struct scanning *scanning, const struct go_type *type, uint64_t offset)
 {
-	if (!global->type)
-		return (struct view){.kind = VIEW_UNTYPED};
-	const struct view_table *table = views_of(scanning->views, global->type);
-	uint64_t offset = slot - global->start;
+	const struct view_table *table = views_of(scanning->views, type);
 
-	if (!table || offset % 8 || offset >= global->type->size)
+	if (!table || offset % 8 || offset >= type->size)
 		return (struct view){.kind = VIEW_UNKNOWN};
 	return table->words[offset / 8 % table->period];
+}
+
+static bool scan_global(struct scanning *scanning, struct analysis *analysis, object_id id,
+	struct reference *reference, struct global_name *global)
+{
+	const struct root *root = &analysis->roots.list.items[reference->window.holder];
+	const struct go_type *type;
+	uint64_t offset;
+
+	if (root->slot - global->start >= global->size &&
+		!typing_global(analysis->typing, root->slot, global))
+		*global = (struct global_name){0};
+	reference->view = (struct view){.kind = VIEW_UNTYPED};
+	if (typing_global_part(analysis->typing, global, root->slot, &type, &offset))
+		reference->view = variable_view(scanning, type, offset);
+	else if (global->type)
+		reference->view.kind = VIEW_UNKNOWN;
+	size_t bytes = (words_behind(&reference->view) + 1) * sizeof(uint64_t);
+	if (!memory_read(&analysis->runtime->memory, root->slot, reference->words, bytes))
+		reference->view.kind = VIEW_UNKNOWN;
+	reference->words[0] = root->value;
+	if (reference->view.kind == VIEW_UNTYPED)
+		reference->view = view_guess(scanning, id, reference);
+	return add_reference(scanning, scanning->scan->windows, id, reference);
+}
+
+// A slice or string, by one of the variables that the stack word is a part of. Its capacity is not kept when nothing
+// asks for it any more, or when the code has it as a number: then it may reach to the end of the array. False when the
+// word is something else, or its length is not kept.
+static bool local_complete(struct scanning *scanning, object_id id, const struct local_part *part,
+	struct reference *reference)
+{
+	struct place place;
+
+	reference->view = variable_view(scanning, part->type, part->offset);
+	if (reference->view.kind != VIEW_SLICE && reference->view.kind != VIEW_STRING)
+		return false;
+	memcpy(reference->words, part->words, sizeof(reference->words));
+	if (part->known > words_behind(&reference->view))
+		return true;
+	if (part->known < 2 || !place_find(scanning->heap, part->words[0], id, &place))
+		return false;
+	reference->words[2] = reference->view.size
+				      ? (place.room - place.offset) / reference->view.size
+				      : reference->words[1];
+	return true;
+}
+
+// A stack word is often a part of several variables, each of which may see something else. A pointer sees the whole: the
+// compiler keeps the address of an array's element for the array.
+static bool scan_local(struct scanning *scanning, struct analysis *analysis, object_id id,
+	struct reference *reference)
+{
+	const struct root *root = &analysis->roots.list.items[reference->window.holder];
+	struct local_part parts[LOCAL_PARTS_MAX];
+	struct reference seen[LOCAL_PARTS_MAX];
+	size_t count = root->precise ? typing_local_parts(
+					       analysis->typing, root, parts, ARRAY_COUNT(parts))
+				     : 0;
+	bool good = true;
+
+	for (size_t i = 0; i < count; i++) {
+		seen[i] = *reference;
+		if (!local_complete(scanning, id, &parts[i], &seen[i]))
+			count = 0;
+	}
+	if (!count)
+		return add_reference(scanning, scanning->scan->windows, id, reference);
+	for (size_t i = 0; i < count && good; i++)
+		good = add_reference(scanning, scanning->scan->windows, id, &seen[i]);
+	return good;
 }
 
 static bool scan_root(struct scanning *scanning, struct analysis *analysis, size_t index,
@@ -433,19 +502,14 @@ static bool scan_root(struct scanning *scanning, struct analysis *analysis, size
 		.words = {root->value},
 		.window = {.holder = (uint32_t)index, .from_root = true},
 	};
-	if (root->kind == ROOT_GLOBAL) {
-		if (root->slot - global->start >= global->size &&
-			!typing_global(analysis->typing, root->slot, global))
-			*global = (struct global_name){0};
-		reference.view = global_view(scanning, global, root->slot);
-		size_t bytes = (words_behind(&reference.view) + 1) * sizeof(uint64_t);
-		if (!memory_read(&analysis->runtime->memory, root->slot, reference.words, bytes))
-			reference.view.kind = VIEW_UNKNOWN;
-		reference.words[0] = root->value;
-		if (reference.view.kind == VIEW_UNTYPED)
-			reference.view = view_guess(scanning, id, &reference);
+	switch (root->kind) {
+	case ROOT_GLOBAL:
+		return scan_global(scanning, analysis, id, &reference, global);
+	case ROOT_STACK:
+		return scan_local(scanning, analysis, id, &reference);
+	default:
+		return add_reference(scanning, scanning->scan->windows, id, &reference);
 	}
-	return add_reference(scanning, scanning->scan->windows, id, &reference);
 }
 
 static struct error *scan_roots(struct scanning *scanning, struct analysis *analysis)
@@ -456,6 +520,23 @@ static struct error *scan_roots(struct scanning *scanning, struct analysis *anal
 		if (!scan_root(scanning, analysis, i, &global))
 			return error_no_memory();
 	return NULL;
+}
+
+// Maps of goroutines' own: what their groups have beyond the entries.
+static void scan_stack_maps(struct scanning *scanning, struct analysis *analysis)
+{
+	struct window_scan *scan = scanning->scan;
+	size_t count;
+	const struct stack_map *maps = typing_stack_maps(analysis->typing, &count);
+	struct map_occupancy map;
+
+	for (size_t i = 0; i < count; i++) {
+		if (!map_measure(scanning->heap, &analysis->runtime->memory, maps[i].header,
+			    maps[i].address, scan->map_arrays, &map))
+			continue;
+		scan->map_used_bytes += map.bytes - map.slack_bytes;
+		scan->map_slack_bytes += map.slack_bytes;
+	}
 }
 
 // ---- specials: whoever runs a finalizer, or makes a weak pointer strong again, sees the object
@@ -479,6 +560,7 @@ static struct error *scan_all(
 			specials_walk(analysis->heap, &analysis->heap->spans[i], see_special,
 				scanning->scan);
 	err = scan_roots(scanning, analysis);
+	scan_stack_maps(scanning, analysis);
 	return err ? err : scan_heap(scanning, threads);
 }
 

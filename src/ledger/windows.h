@@ -10,11 +10,11 @@
 //	rounding  what the size class has more than the allocation asked for
 //
 // and these add up to the object's slot. Nothing is claimed to be pinned or spare that somebody may
-// see: a reference whose type is unknown (an untyped holder, unsafe.Pointer, a stack word) sees the
-// whole object, and so does a pointer to a struct at the object's start, which may be the head of
-// something larger. What lies itself where nobody sees it shows nothing, unless it alone refers to
-// the object. Such objects are viewed, and those among them that only unknown references see are
-// counted as unjudged.
+// see: a reference whose type is unknown (an untyped holder, unsafe.Pointer, a stack word that is no slice
+// or string by the debug information) sees the whole object, and so does a pointer to a struct at the
+// object's start, which may be the head of something larger. What lies itself where nobody sees it shows
+// nothing, unless it alone refers to the object. Such objects are viewed, and those among them that only
+// unknown references see are counted as unjudged.
 //
 // Only the objects with spare or pinned bytes are listed, each with its references (of more than 64, those that touch are
 // one: the first stands for all):
@@ -93,7 +93,7 @@ const struct windowed_object *windows_find(const struct windows *windows, object
 const struct go_type *window_owner(struct analysis *analysis, const struct window *window);
 
 // How the holder refers to the object, by its type: "main.entry.body", "main.cache" (a global), "map[string][]uint8 value",
-// "main.serve.func1 captured x"; "" when unknown. At most `size` bytes, not yet cleaned of control characters.
+// "main.serve.func1 captured x", "rows of main.serve" (a local); "" when unknown. At most `size` bytes, not yet cleaned of control characters.
 void window_describe(
 	struct analysis *analysis, const struct window *window, char *buffer, size_t size);
 

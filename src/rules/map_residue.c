@@ -35,6 +35,19 @@ static bool map_pick(void *context, object_id object)
 	return type.source == TYPED_EXACT && !type.array && type_is_map_header(type.type);
 }
 
+static void map_judge(
+	struct maps *maps, object_id object, uint64_t kind, const struct map_occupancy *map)
+{
+	// Maps that are emptied to be filled again are common.
+	uint64_t least = map->entries ? EACH_BYTES_MIN : EMPTY_BYTES_MIN;
+
+	if (map->bytes >= map->rebuilt_bytes * REBUILT_RATIO &&
+		map->bytes >= map->rebuilt_bytes + least)
+		suspects_add(&maps->suspects, (struct suspect){.object = object,
+						      .kind = kind,
+						      .bytes = map->bytes - map->rebuilt_bytes});
+}
+
 static struct error *map_look(void *context, object_id object)
 {
 	struct maps *maps = context;
@@ -42,31 +55,61 @@ static struct error *map_look(void *context, object_id object)
 	struct map_occupancy map;
 
 	// Whatever it takes it keeps alone, and that is known already.
-	if (graph_retained(analysis->graph, object) < EACH_BYTES_MIN ||
-		!map_occupancy(analysis->heap, analysis->typing, &maps->memory, object, &map))
-		return NULL;
-	// Maps that are emptied to be filled again are common.
-	uint64_t least = map.entries ? EACH_BYTES_MIN : EMPTY_BYTES_MIN;
-	if (map.bytes < map.rebuilt_bytes * REBUILT_RATIO || map.bytes < map.rebuilt_bytes + least)
-		return NULL;
-	suspects_add(&maps->suspects, (struct suspect){.object = object,
-					      .kind = typing_label_of(analysis->typing, object),
-					      .bytes = map.bytes - map.rebuilt_bytes});
+	if (graph_retained(analysis->graph, object) >= EACH_BYTES_MIN &&
+		map_occupancy(analysis->heap, analysis->typing, &maps->memory, object, &map))
+		map_judge(maps, object, typing_label_of(analysis->typing, object), &map);
 	return NULL;
+}
+
+// A map whose header lies in a goroutine's frame is known by what that points to.
+static const struct stack_map *stack_map_of(const struct maps *maps, object_id groups)
+{
+	size_t count;
+	const struct stack_map *all = typing_stack_maps(maps->run->analysis->typing, &count);
+
+	for (size_t i = 0; i < count; i++)
+		if (all[i].groups == groups)
+			return &all[i];
+	return NULL;
+}
+
+static void stack_maps_look(struct maps *maps)
+{
+	const struct analysis *analysis = maps->run->analysis;
+	size_t count;
+	const struct stack_map *all = typing_stack_maps(analysis->typing, &count);
+	struct map_occupancy map;
+
+	for (size_t i = 0; i < count; i++)
+		if (map_measure(analysis->heap, &maps->memory, all[i].header, all[i].address, NULL,
+			    &map))
+			map_judge(maps, all[i].groups,
+				typing_label_of(analysis->typing, all[i].groups), &map);
+}
+
+static bool example_measure(
+	struct maps *maps, object_id object, const char **name, struct map_occupancy *map)
+{
+	const struct analysis *analysis = maps->run->analysis;
+	const struct stack_map *in_frame = stack_map_of(maps, object);
+
+	*name = in_frame ? in_frame->header->name : object_type_name(maps->run, object);
+	return in_frame ? map_measure(analysis->heap, &maps->memory, in_frame->header,
+				  in_frame->address, NULL, map)
+			: map_occupancy(
+				  analysis->heap, analysis->typing, &maps->memory, object, map);
 }
 
 static struct error *group_report(struct maps *maps, const struct suspect_group *group)
 {
-	const struct analysis *analysis = maps->run->analysis;
 	struct map_occupancy map;
 	char count[24], slots[24], bytes[24], entries[24];
+	const char *name;
 
 	if (group->most < MAP_BYTES_MIN && group->bytes < MAPS_BYTES_MIN)
 		return NULL;
-	if (!map_occupancy(
-		    analysis->heap, analysis->typing, &maps->memory, group->example->object, &map))
+	if (!example_measure(maps, group->example->object, &name, &map))
 		return NULL;
-	const char *name = object_type_name(maps->run, group->example->object);
 	struct finding finding = {
 		.bytes = group->bytes,
 		.objects = group->count,
@@ -96,8 +139,10 @@ struct error *rule_map_residue(struct rule_run *run)
 	if (err)
 		return err;
 	err = objects_each(run, map_pick, map_look, &maps);
-	if (!err)
+	if (!err) {
+		stack_maps_look(&maps);
 		err = suspects_group(&maps.suspects, run);
+	}
 	for (size_t i = 0; i < maps.suspects.groups.count && !err; i++)
 		err = group_report(&maps, &maps.suspects.groups.items[i]);
 	suspects_deinit(&maps.suspects);

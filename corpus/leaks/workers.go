@@ -1,0 +1,187 @@
+package main
+
+import "time"
+
+// What only goroutines know of: slices and maps in variables of functions that go on and on.
+func init() {
+	pair("worker-head", parseStream, func() { streamed <- 0 })
+	pair("worker-rows", flushRows, func() { flushed <- 0 })
+	pair("worker-seen", countSeen, func() { counted <- 0 })
+	pair("changes-sent", sendChanges, nil)
+
+	healthy("worker-parts", countParts)
+	healthy("changes-again", drainChanges)
+	healthy("weak-mailboxes", openMailboxes)
+}
+
+// Each runs its worker until it waits for the next command; `0` is the remedy.
+
+// The first line of what was read is all that is used from then on.
+
+var streamed = make(chan int)
+
+func parseStream(cured bool) {
+	spawn(func() {
+		head := body(8 * mib)[:<-streamed]
+		if cured {
+			head = append([]byte(nil), head...)
+		}
+		for n := range streamed {
+			if n == 0 {
+				head = append([]byte(nil), head...)
+			}
+			for i := range head {
+				head[i]++
+			}
+		}
+	})
+	streamed <- 100
+	streamed <- 1
+}
+
+// Rows that were written out are still there beyond the length.
+
+var flushed = make(chan int)
+
+func flushRows(cured bool) {
+	spawn(func() {
+		var rows [][]byte
+		for n := range flushed {
+			if n == 0 {
+				rows = append([][]byte(nil), rows...)
+			}
+			for i := 0; i < n; i++ {
+				rows = append(rows, body(16<<10))
+			}
+			if len(rows) > 10 {
+				rows = rows[:10]
+				if cured {
+					rows = append([][]byte(nil), rows...)
+				}
+			}
+		}
+	})
+	flushed <- 500
+	flushed <- 1
+}
+
+// A set that was big once.
+
+var counted = make(chan int)
+
+func countSeen(cured bool) {
+	spawn(func() {
+		seen := map[uint64]uint64{}
+		for n := range counted {
+			for i := 0; i < n; i++ {
+				seen[uint64(i)]++
+			}
+			for key := range seen {
+				if len(seen) > 100 {
+					delete(seen, key)
+				}
+			}
+			if n == 0 || cured {
+				few := map[uint64]uint64{}
+				for key, count := range seen {
+					few[key] = count
+				}
+				seen = few
+			}
+		}
+	})
+	counted <- 200000
+	counted <- 1
+}
+
+// The one who sets the channel up goes on with something else, and nobody receives.
+
+var changes chan []byte
+
+func sendChanges(cured bool) {
+	next := make(chan bool)
+	go func() {
+		changes = make(chan []byte, 200)
+		for i := 0; i < 100; i++ {
+			changes <- body(64 << 10)
+		}
+		if cured {
+			spawn(func() {
+				for {
+					time.Sleep(time.Hour)
+					<-changes
+				}
+			})
+		}
+		for range next {
+		}
+	}()
+	next <- true
+}
+
+// ---- healthy
+
+// Two views of one array: between them they see all of it.
+
+var parted = make(chan int)
+
+func countParts() {
+	spawn(func() {
+		all := body(8 * mib)
+		head, rest := all[:<-parted], all[100:]
+		for n := range parted {
+			head[0] += byte(n)
+			rest[len(rest)-1] += head[0]
+		}
+	})
+	parted <- 100
+	parted <- 1
+}
+
+// One who looks in from time to time; what he does so with lies behind him when he waits.
+
+var backlog = make(chan []byte, 200)
+
+//go:noinline
+func drainSome(next chan bool) {
+	select {
+	case b := <-backlog:
+		backlog <- b
+	default:
+	}
+	<-next
+}
+
+func drainChanges() {
+	for i := 0; i < 100; i++ {
+		backlog <- body(64 << 10)
+	}
+	next := make(chan bool)
+	go func() {
+		for {
+			drainSome(next)
+		}
+	}()
+	next <- true
+}
+
+// Only their owners keep the mailboxes; who writes to one finds it by a weak pointer.
+
+type mailbox struct {
+	letters chan []byte
+	read    [32 << 10]byte
+}
+
+var addresses = map[int]func() *mailbox{}
+
+func openMailboxes() {
+	for i := 0; i < 100; i++ {
+		m := &mailbox{letters: make(chan []byte)}
+		addresses[i] = weakly(m)
+		spawn(func() {
+			for letter := range m.letters {
+				copy(m.read[:], letter)
+			}
+		})
+	}
+}
