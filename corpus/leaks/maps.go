@@ -32,6 +32,8 @@ func init() {
 	healthy("map-many-small", manySmall)
 	healthy("map-churned", churnMap)
 	healthy("map-swapped", swapMaps)
+	healthy("map-turns", countRates)
+	healthy("map-turns-global", countVisits)
 	healthy("cache-unbounded", growCache)
 	healthy("cache-limited", limitCache)
 }
@@ -124,6 +126,50 @@ func dropRoutes(cured bool) {
 }
 
 // ---- healthy
+
+// What is counted in this interval and what was in the last: the two maps take turns, and one has just been emptied.
+
+type rates struct{ now, last map[uint64]int64 }
+
+func (r *rates) count() {
+	for i := uint64(0); i < 100000; i++ {
+		r.now[i*0x9E3779B97F4A7C15]++
+	}
+}
+
+func (r *rates) turn() {
+	r.now, r.last = r.last, r.now
+	for k := range r.now {
+		delete(r.now, k)
+	}
+}
+
+var turns = make(chan bool)
+
+func countRates() {
+	go func() {
+		r := &rates{map[uint64]int64{}, map[uint64]int64{}}
+		for range turns {
+			r.count()
+			r.turn()
+		}
+	}()
+	for i := 0; i < 3; i++ {
+		turns <- true
+	}
+}
+
+var visits = rates{map[uint64]int64{}, map[uint64]int64{}}
+
+func countVisits() {
+	for i := 0; i < 2; i++ {
+		visits.count()
+		visits.turn()
+	}
+	if visits.last[0] != 1 {
+		panic("the last interval is lost")
+	}
+}
 
 var fullMap, grownMap, hinted map[int]int
 

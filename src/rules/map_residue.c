@@ -4,6 +4,9 @@
 // internal/runtime/maps from 1.24: clear() keeps it, too). That is memory for entries to come, and one look cannot know
 // whether they will: suspected, and only where a new map with the same entries would take a fifth. A map that is growing
 // needs half to a quarter of its memory, one whose entries come and go a quarter at worst (1.24).
+//
+// One that is emptied and one of its size that is full, side by side, take turns: what is counted now, and what was
+// counted in the last interval.
 #include "base/cleanup.h"
 #include "base/error.h"
 #include "base/units.h"
@@ -17,6 +20,10 @@ enum {
 	MAP_BYTES_MIN = 128 << 10, // of one map
 	MAPS_BYTES_MIN = 1 << 20,  // of many small ones
 	EMPTY_BYTES_MIN = 1 << 20,
+	TURNS_MAX = 3,       // so many maps that take turns
+	FILLED_PART_MIN = 2, // of the emptied one's memory, half would be needed
+	NEAR_BYTES = 64,     // between global words
+	FRAME_BYTES = 1024,  // between maps in one frame
 	MEMORY_CACHE_BYTES = 1 << 20
 };
 
@@ -35,17 +42,89 @@ static bool map_pick(void *context, object_id object)
 	return type.source == TYPED_EXACT && !type.array && type_is_map_header(type.type);
 }
 
-static void map_judge(
-	struct maps *maps, object_id object, uint64_t kind, const struct map_occupancy *map)
+// The maps of one kind that somebody refers to.
+struct siblings {
+	struct maps *maps;
+	uint32_t label;
+	unsigned count;
+	uint64_t most_needed; // bytes that the entries of one would take in a new map
+};
+
+static bool sibling_look(void *context, node_id node)
+{
+	struct siblings *siblings = context;
+	const struct analysis *analysis = siblings->maps->run->analysis;
+	struct map_occupancy map;
+
+	if (node >= analysis->heap->object_count ||
+		typing_label_of(analysis->typing, node) != siblings->label)
+		return true;
+	if (++siblings->count > TURNS_MAX)
+		return false;
+	if (map_occupancy(analysis->heap, analysis->typing, &siblings->maps->memory, node, &map) &&
+		map.rebuilt_bytes > siblings->most_needed)
+		siblings->most_needed = map.rebuilt_bytes;
+	return true;
+}
+
+// Words of one global variable; without names, words that lie close together.
+static bool are_neighbours(const struct analysis *analysis, const struct root_holder *one,
+	const struct root_holder *other)
+{
+	const struct root *roots = analysis->roots.list.items;
+
+	if (one->holder == other->holder)
+		return true;
+	if (one->first_root == UINT32_MAX || other->first_root == UINT32_MAX ||
+		roots[other->first_root].kind != ROOT_GLOBAL)
+		return false;
+	remote_addr slot = roots[one->first_root].slot;
+	return roots[other->first_root].slot - slot + NEAR_BYTES <= 2 * NEAR_BYTES;
+}
+
+// What refers to the map, and refers to others beside it: an object, a goroutine, or a global variable.
+static void siblings_find(struct siblings *siblings, object_id object)
+{
+	struct analysis *analysis = siblings->maps->run->analysis;
+	node_id parent = graph_parent(analysis->graph, object);
+	uint32_t fine = parent - graph_holder_node(analysis->graph, 0);
+	const struct root_holder *holders = analysis->root_holders;
+
+	if (parent < analysis->heap->object_count || fine >= analysis->root_holder_count ||
+		analysis->holders[holders[fine].holder].kind != HOLDER_GLOBAL) {
+		graph_successors(analysis->graph, parent, sibling_look, siblings);
+		return;
+	}
+	for (uint32_t i = 0; i < analysis->root_holder_count && siblings->count <= TURNS_MAX; i++)
+		if (are_neighbours(analysis, &holders[fine], &holders[i]))
+			graph_successors(analysis->graph, graph_holder_node(analysis->graph, i),
+				sibling_look, siblings);
+}
+
+static bool takes_turns(struct maps *maps, object_id object, const struct map_occupancy *map)
+{
+	struct siblings siblings = {
+		.maps = maps, .label = typing_label_of(maps->run->analysis->typing, object)};
+
+	siblings_find(&siblings, object);
+	return siblings.count <= TURNS_MAX && siblings.most_needed >= map->bytes / FILLED_PART_MIN;
+}
+
+static bool is_residue(const struct map_occupancy *map)
 {
 	// Maps that are emptied to be filled again are common.
 	uint64_t least = map->entries ? EACH_BYTES_MIN : EMPTY_BYTES_MIN;
 
-	if (map->bytes >= map->rebuilt_bytes * REBUILT_RATIO &&
-		map->bytes >= map->rebuilt_bytes + least)
-		suspects_add(&maps->suspects, (struct suspect){.object = object,
-						      .kind = kind,
-						      .bytes = map->bytes - map->rebuilt_bytes});
+	return map->bytes >= map->rebuilt_bytes * REBUILT_RATIO &&
+	       map->bytes >= map->rebuilt_bytes + least;
+}
+
+static void map_suspect(struct maps *maps, object_id object, const struct map_occupancy *map)
+{
+	suspects_add(&maps->suspects,
+		(struct suspect){.object = object,
+			.kind = typing_label_of(maps->run->analysis->typing, object),
+			.bytes = map->bytes - map->rebuilt_bytes});
 }
 
 static struct error *map_look(void *context, object_id object)
@@ -56,8 +135,9 @@ static struct error *map_look(void *context, object_id object)
 
 	// Whatever it takes it keeps alone, and that is known already.
 	if (graph_retained(analysis->graph, object) >= EACH_BYTES_MIN &&
-		map_occupancy(analysis->heap, analysis->typing, &maps->memory, object, &map))
-		map_judge(maps, object, typing_label_of(analysis->typing, object), &map);
+		map_occupancy(analysis->heap, analysis->typing, &maps->memory, object, &map) &&
+		is_residue(&map) && !takes_turns(maps, object, &map))
+		map_suspect(maps, object, &map);
 	return NULL;
 }
 
@@ -73,6 +153,19 @@ static const struct stack_map *stack_map_of(const struct maps *maps, object_id g
 	return NULL;
 }
 
+// The same as takes_turns() for two maps in one frame, which come one after the other.
+static bool takes_turns_with(struct maps *maps, const struct stack_map *one,
+	const struct stack_map *other, uint64_t bytes)
+{
+	struct map_occupancy map;
+
+	return one->header == other->header &&
+	       other->address - one->address + FRAME_BYTES <= 2 * FRAME_BYTES &&
+	       map_measure(maps->run->analysis->heap, &maps->memory, other->header, other->address,
+		       NULL, &map) &&
+	       map.rebuilt_bytes >= bytes / FILLED_PART_MIN;
+}
+
 static void stack_maps_look(struct maps *maps)
 {
 	const struct analysis *analysis = maps->run->analysis;
@@ -82,9 +175,11 @@ static void stack_maps_look(struct maps *maps)
 
 	for (size_t i = 0; i < count; i++)
 		if (map_measure(analysis->heap, &maps->memory, all[i].header, all[i].address, NULL,
-			    &map))
-			map_judge(maps, all[i].groups,
-				typing_label_of(analysis->typing, all[i].groups), &map);
+			    &map) &&
+			is_residue(&map) &&
+			!(i && takes_turns_with(maps, &all[i], &all[i - 1], map.bytes)) &&
+			!(i + 1 < count && takes_turns_with(maps, &all[i], &all[i + 1], map.bytes)))
+			map_suspect(maps, all[i].groups, &map);
 }
 
 static bool example_measure(
