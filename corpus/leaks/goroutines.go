@@ -14,6 +14,7 @@ func init() {
 	pair("abandoned-send", abandonSenders, nil)
 	pair("abandoned-range", abandonReaders, nil)
 	pair("abandoned-select", abandonSelects, nil)
+	pair("abandoned-question", forwardQuestions, nil)
 	pair("nil-channel", waitOnNil, nil)
 	pair("lost-mutex", loseMutex, nil)
 	pair("lost-waitgroup", loseWaitGroup, nil)
@@ -97,6 +98,27 @@ func abandonSelects(cured bool) {
 		})
 		if cured {
 			close(done)
+		}
+	}
+	time.Sleep(50 * time.Millisecond)
+}
+
+// Only the head of the question is passed on; nobody will answer. What the head keeps goes when the goroutine does.
+
+type forwarded struct {
+	head   []byte
+	answer chan []byte
+}
+
+func forwardQuestions(cured bool) {
+	for i := 0; i < 50; i++ {
+		question := &forwarded{body(64 << 10)[:8:8], make(chan []byte)}
+		spawn(func() {
+			answer := <-question.answer
+			length += len(answer) + len(question.head)
+		})
+		if cured {
+			close(question.answer)
 		}
 	}
 	time.Sleep(50 * time.Millisecond)

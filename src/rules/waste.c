@@ -10,6 +10,7 @@
 
 #include "base/cleanup.h"
 #include "base/error.h"
+#include "rules/goroutines.h"
 #include "rules/objects.h"
 
 enum {
@@ -120,6 +121,8 @@ struct judging {
 	struct rule_run *run;
 	struct heap_reader *reader;
 	struct waste *waste;
+	const struct graph_walk
+		*living; // has met what not only leaked goroutines keep; NULL: there are none
 };
 
 // Sorts what an object's words point to by whether somebody sees the word.
@@ -228,6 +231,7 @@ static struct error *judge_object(
 
 	// Most objects go here, before anything dear is asked.
 	if ((!holds && (uint64_t)object->pinned + object->spare < WASTE_BYTES_MIN) ||
+		(judging->living && !graph_walk_met(judging->living, object->id)) ||
 		is_compressors(judging->run, object))
 		return NULL;
 	enum waste_kind kind = kind_of(judging->run, object);
@@ -251,6 +255,17 @@ static struct error *judge_object(
 	return NULL;
 }
 
+// What goroutines keep that nothing can wake goes with them: goroutine-leak tells of it, and asks later.
+static struct error *living_find(struct rule_run *run, const struct graph_walk **out)
+{
+	struct goroutine_evidence *evidence;
+	struct error *err = goroutine_evidence(run, &evidence);
+
+	if (!err)
+		*out = evidence->forever ? evidence->others : NULL;
+	return err;
+}
+
 static struct error *waste_judge(struct rule_run *run)
 {
 	const struct windows *windows = run->windows;
@@ -259,7 +274,9 @@ static struct error *waste_judge(struct rule_run *run)
 	if (!judging.waste)
 		return error_no_memory();
 	run->waste = judging.waste;
-	struct error *err = heap_reader_create(run->analysis->heap, &judging.reader);
+	struct error *err = living_find(run, &judging.living);
+	if (!err)
+		err = heap_reader_create(run->analysis->heap, &judging.reader);
 	for (size_t i = 0; i < windows->objects.count && !err; i++)
 		err = judge_object(&judging, &windows->objects.items[i]);
 	heap_reader_destroy(judging.reader);
