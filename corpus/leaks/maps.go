@@ -34,6 +34,7 @@ func init() {
 	healthy("map-swapped", swapMaps)
 	healthy("map-turns", countRates)
 	healthy("map-turns-global", countVisits)
+	healthy("map-turns-local", countClients)
 	healthy("cache-unbounded", growCache)
 	healthy("cache-limited", limitCache)
 }
@@ -156,6 +157,31 @@ func countRates() {
 	}()
 	for i := 0; i < 3; i++ {
 		turns <- true
+	}
+}
+
+var clients = make(chan uint64)
+
+// Both maps are the goroutine's own.
+func countClients() {
+	go func() {
+		now, last := map[uint64]int64{}, map[uint64]int64{}
+		for client := range clients {
+			if client != 0 {
+				now[client] = last[client] + 1
+				continue
+			}
+			now, last = last, now
+			for k := range now {
+				delete(now, k)
+			}
+		}
+	}()
+	for turn := 0; turn < 3; turn++ {
+		for i := uint64(1); i <= 100000; i++ {
+			clients <- i * 0x9E3779B97F4A7C15
+		}
+		clients <- 0
 	}
 }
 
