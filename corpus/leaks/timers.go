@@ -2,16 +2,19 @@ package main
 
 import (
 	"context"
+	"sync"
 	"time"
 )
 
 func init() {
 	pair("tickers", startTickers, nil)
 	pair("after-func", scheduleLater, nil)
+	pair("flush-later", flushLater, nil)
 	pair("context-children", deriveContexts, func() { endServer() })
 	pair("context-timeouts", setTimeouts, nil)
 	pair("context-watched", serveConnections, nil)
 	healthy("timers-few", keepTimers)
+	healthy("entries-expire", expireEntries)
 	healthy("contexts-live", keepContexts)
 	healthy("contexts-watched-live", keepWatched)
 }
@@ -37,6 +40,33 @@ func scheduleLater(cured bool) {
 		}
 	}
 	time.Sleep(50 * time.Millisecond)
+}
+
+// Whenever the last of several is done, a timer is started to flush what they wrote, and all these timers will do the same.
+
+type journal struct{ written, flushed int }
+
+func (j *journal) flush() { j.flushed = j.written }
+
+func (j *journal) done(timer *time.Timer) {
+	j.written++
+	if timer != nil {
+		timer.Reset(time.Hour)
+		return
+	}
+	time.AfterFunc(time.Hour, j.flush)
+}
+
+var theJournal = &journal{}
+
+func flushLater(cured bool) {
+	var timer *time.Timer
+	if cured {
+		timer = time.AfterFunc(time.Hour, theJournal.flush)
+	}
+	for i := 0; i < 20000; i++ {
+		theJournal.done(timer)
+	}
 }
 
 // Every request derives a context from the server's, and none is cancelled.
@@ -103,6 +133,32 @@ var timers []*time.Timer
 func keepTimers() {
 	for i := 0; i < 200; i++ {
 		timers = append(timers, time.AfterFunc(time.Hour, func() { length++ }))
+	}
+}
+
+// Each entry goes at its time, and nobody needs to stop that: the timer knows the key, and the cache has the entry.
+
+type perishables struct {
+	mutex   sync.Mutex
+	entries map[int][]byte
+}
+
+func (p *perishables) put(key int, value []byte, stays time.Duration) {
+	p.mutex.Lock()
+	p.entries[key] = value
+	p.mutex.Unlock()
+	time.AfterFunc(stays, func() {
+		p.mutex.Lock()
+		delete(p.entries, key)
+		p.mutex.Unlock()
+	})
+}
+
+var fridge = &perishables{entries: map[int][]byte{}}
+
+func expireEntries() {
+	for i := 0; i < 20000; i++ {
+		fridge.put(i, body(256), time.Hour+time.Duration(i)*time.Millisecond)
 	}
 }
 

@@ -48,8 +48,10 @@ bool timer_read(const struct heap *heap, object_id object, struct timer *out)
 		.pending = timer_is_pending(layout, memory, timer),
 	};
 
-	if (!read.channel && argument)
+	if (!read.channel && argument) {
+		read.closure = argument;
 		read.code = memory_u64(memory, argument);
+	}
 	if (memory->faults != faults)
 		return false;
 	*out = read;

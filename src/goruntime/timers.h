@@ -9,7 +9,8 @@ struct timer {
 	uint64_t when;       // nanotime() of the next time; ns
 	uint64_t period;     // 0: once
 	remote_addr channel; // the hchan that the time is sent to; 0 when a function is called
-	remote_addr code;    // of that function; 0 for a channel
+	remote_addr closure; // of that function; 0 for a channel
+	remote_addr code;    // its code
 	bool pending;        // in the runtime's heap of timers: it will fire
 };
 

@@ -6,6 +6,9 @@
 // and context.WithTimeout made stays on every version until it fires, with all that its function captured: suspected
 // only, for it will fire.
 //
+// Functions that keep nothing but themselves, and each of which was told something else to do, are how entries expire:
+// the cache keeps the entry, the timer its key. A thousand that will do the same thing are a pile all the same.
+//
 // A timer that is known to anybody else has a predecessor besides the runtime's heap of timers, and so has a dominator
 // that is not part of that heap.
 #include <inttypes.h>
@@ -19,7 +22,13 @@
 #include "rules/objects.h"
 #include "rules/timers.h"
 
-enum { TIMERS_MIN = 100 };
+enum {
+	TIMERS_MIN = 100,
+	KEPT_RATIO =
+		2, // of the timers' and closures' own bytes, that a pile with more keeps something
+	DIFFERENT_PART = 10, // all but a tenth
+	CLOSURE_BYTES_MAX = 256,
+};
 
 #define FAR_NS (UINT64_C(30) * 1000 * 1000 * 1000) // what fires sooner is on its way
 
@@ -93,6 +102,60 @@ static struct error *pile_bytes(
 	return graph_retained_set(analysis->graph, set, bytes, &count);
 }
 
+static object_id closure_of(const struct analysis *analysis, const struct timer *timer)
+{
+	return timer->closure ? heap_find(analysis->heap, timer->closure) : OBJECT_NONE;
+}
+
+// What the timers and their closures take themselves.
+static uint64_t pile_own_bytes(const struct analysis *analysis, const struct pile *pile)
+{
+	uint64_t bytes = 0;
+
+	for (size_t i = 0; i < pile->count; i++) {
+		object_id closure = closure_of(analysis, &pile->timers[i]);
+		bytes += heap_size(analysis->heap, pile->timers[i].object);
+		bytes += closure == OBJECT_NONE ? 0 : heap_size(analysis->heap, closure);
+	}
+	return bytes;
+}
+
+// A number for what the timer's function was told: the words that it captured.
+static uint64_t captured_hash(const struct analysis *analysis, const struct timer *timer)
+{
+	object_id closure = closure_of(analysis, timer);
+	uint64_t hash = 0xcbf29ce484222325; // FNV-1a
+
+	if (closure == OBJECT_NONE)
+		return hash;
+	remote_addr end =
+		heap_address(analysis->heap, closure) + heap_size(analysis->heap, closure);
+	for (remote_addr word = timer->closure + 8;
+		word + 8 <= end && word < timer->closure + CLOSURE_BYTES_MAX; word += 8)
+		hash = (hash ^ memory_u64(&analysis->runtime->memory, word)) * 0x100000001b3;
+	return hash;
+}
+
+// Does nearly each of them do something else?
+static struct error *pile_differs(
+	const struct analysis *analysis, const struct pile *pile, bool *out)
+{
+	struct error *err = NULL;
+	struct hw_map seen;
+	size_t repeated = 0;
+
+	hw_map_init(&seen);
+	for (size_t i = 0; i < pile->count && !err; i++) {
+		uint64_t hash = captured_hash(analysis, &pile->timers[i]);
+		repeated += hw_map_get(&seen, hash, NULL);
+		if (!hw_map_put(&seen, hash, 0))
+			err = error_no_memory();
+	}
+	hw_map_deinit(&seen);
+	*out = repeated <= pile->count / DIFFERENT_PART;
+	return err;
+}
+
 static const char *function_name(const struct analysis *analysis, remote_addr code)
 {
 	const struct go_module *module;
@@ -163,9 +226,12 @@ static struct error *pile_report(struct rule_run *run, const struct pile *pile)
 	const struct analysis *analysis = run->analysis;
 	const struct timer *first = &pile->timers[0];
 	uint64_t bytes;
+	bool expires = false;
 	struct error *err = pile_bytes(analysis, pile, &bytes);
 
-	if (err)
+	if (!err && first->closure && bytes <= pile_own_bytes(analysis, pile) * KEPT_RATIO)
+		err = pile_differs(analysis, pile, &expires);
+	if (err || expires)
 		return err;
 	struct finding finding = {
 		.bytes = bytes,
