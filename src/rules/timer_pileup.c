@@ -24,8 +24,7 @@
 
 enum {
 	TIMERS_MIN = 100,
-	KEPT_RATIO =
-		2, // of the timers' and closures' own bytes, that a pile with more keeps something
+	KEPT_RATIO = 2,      // of their own bytes: with more a pile keeps something
 	DIFFERENT_PART = 10, // all but a tenth
 	CLOSURE_BYTES_MAX = 256,
 };
@@ -165,6 +164,12 @@ static const char *function_name(const struct analysis *analysis, remote_addr co
 										     : "a function";
 }
 
+// The end of a context with a timeout.
+static bool is_context_end(const struct analysis *analysis, const struct timer *timer)
+{
+	return !strncmp(function_name(analysis, timer->code), "context.", strlen("context."));
+}
+
 // The words for one of the four kinds of piles.
 static void pile_describe(struct rule_run *run, const struct pile *pile, struct finding *finding)
 {
@@ -193,7 +198,7 @@ static void pile_describe(struct rule_run *run, const struct pile *pile, struct 
 		finding->remedy = "instead of time.After in a loop use one time.NewTimer, and Stop "
 				  "or Reset it";
 		finding->condition = channels_condition;
-	} else if (!strncmp(function, "context.", strlen("context."))) {
+	} else if (is_context_end(run->analysis, first)) {
 		finding->what = finding_text(run,
 			"%s contexts with a timeout that nobody refers to any more stay until it "
 			"is over, in half a "
@@ -229,7 +234,8 @@ static struct error *pile_report(struct rule_run *run, const struct pile *pile)
 	bool expires = false;
 	struct error *err = pile_bytes(analysis, pile, &bytes);
 
-	if (!err && first->closure && bytes <= pile_own_bytes(analysis, pile) * KEPT_RATIO)
+	if (!err && first->closure && !is_context_end(analysis, first) &&
+		bytes <= pile_own_bytes(analysis, pile) * KEPT_RATIO)
 		err = pile_differs(analysis, pile, &expires);
 	if (err || expires)
 		return err;
