@@ -121,6 +121,7 @@ struct dwarf_variable {
 	dwarf_ref type;
 	bool parameter;
 	bool indirect; // the place holds the address of the variable
+	bool moves;    // it is not in the same place all the time
 	unsigned piece_count;
 	struct dwarf_piece pieces[DWARF_PIECES_MAX];
 };

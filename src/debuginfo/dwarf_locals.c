@@ -91,8 +91,8 @@ static bool block_decode(const Dwarf_Block *block, struct operations *out)
 }
 
 // The variable's location expression at `pc` (an address of the file). False when it has none
-// there.
-static bool location_at(Dwarf_Die *variable, Dwarf_Addr pc, struct operations *out)
+// there. *moves: there is a list of them.
+static bool location_at(Dwarf_Die *variable, Dwarf_Addr pc, struct operations *out, bool *moves)
 {
 	Dwarf_Attribute location;
 	Dwarf_Block block;
@@ -101,8 +101,10 @@ static bool location_at(Dwarf_Die *variable, Dwarf_Addr pc, struct operations *o
 
 	if (!dwarf_attr_integrate(variable, DW_AT_location, &location))
 		return false;
+	*moves = false;
 	if (dwarf_formblock(&location, &block) == 0)
 		return block_decode(&block, out) && out->count > 0;
+	*moves = true;
 	if (dwarf_getlocation_addr(&location, pc, &list, &count, 1) != 1 || count == 0 ||
 		count > OPERATIONS_MAX)
 		return false;
@@ -191,7 +193,8 @@ static bool place_read(Dwarf_Die *entry, Dwarf_Addr pc, struct dwarf_variable *v
 
 	variable->piece_count = 0;
 	variable->indirect = false;
-	return location_at(entry, pc, &operations) && pieces_read(&operations, variable);
+	return location_at(entry, pc, &operations, &variable->moves) &&
+	       pieces_read(&operations, variable);
 }
 
 static bool is_on_stack(const struct dwarf_variable *variable)

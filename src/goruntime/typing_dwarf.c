@@ -229,6 +229,17 @@ static void claim_captures(struct typing_dwarf *dwarf)
 
 // --- Locals
 
+// How much of a variable lies in the piece of it that is told without a size: all. But Go (1.19 to 1.27) also says so of
+// a single word, when of a slice, string or interface that a closure captured only that has been loaded.
+static uint64_t unsized_piece(const struct dwarf_variable *variable, const struct go_type *type)
+{
+	bool by_words =
+		type->kind == GO_SLICE || type->kind == GO_STRING || type->kind == GO_INTERFACE;
+
+	return variable->indirect || (variable->moves && by_words) ? sizeof(remote_addr)
+								   : type->size;
+}
+
 static bool local_take(void *context, const struct dwarf_variable *variable)
 {
 	struct typing_dwarf *dwarf = context;
@@ -246,7 +257,7 @@ static bool local_take(void *context, const struct dwarf_variable *variable)
 		if (piece.place != PLACE_STACK)
 			continue;
 		if (!piece.size)
-			piece.size = local.indirect ? sizeof(remote_addr) : local.type->size;
+			piece.size = unsized_piece(variable, local.type);
 		dwarf->no_memory |= !hw_vector_push(&dwarf->pieces, piece);
 	}
 	local.piece_count = dwarf->pieces.count - local.first_piece;

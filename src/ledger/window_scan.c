@@ -442,26 +442,25 @@ static bool scan_global(struct scanning *scanning, struct analysis *analysis, ob
 	return add_reference(scanning, scanning->scan->windows, id, reference);
 }
 
-// A slice or string, by one of the variables that the stack word is a part of. Its capacity is not kept when nothing
-// asks for it any more, or when the code has it as a number: then it may reach to the end of the array. False when the
-// word is something else, or its length is not kept.
+// A slice or string, by one of the variables that the stack word is a part of. Debug information keeps the old length of
+// a variable that got one which the code has as a number; so a slice is believed only where its capacity ends when the
+// array does, as most do.
 static bool local_complete(struct scanning *scanning, object_id id, const struct local_part *part,
 	struct reference *reference)
 {
+	uint64_t left, capacity = part->words[2];
 	struct place place;
 
 	reference->view = variable_view(scanning, part->type, part->offset);
-	if (reference->view.kind != VIEW_SLICE && reference->view.kind != VIEW_STRING)
+	if ((reference->view.kind != VIEW_SLICE && reference->view.kind != VIEW_STRING) ||
+		part->known <= words_behind(&reference->view) ||
+		!place_find(scanning->heap, part->words[0], id, &place))
 		return false;
 	memcpy(reference->words, part->words, sizeof(reference->words));
-	if (part->known > words_behind(&reference->view))
-		return true;
-	if (part->known < 2 || !place_find(scanning->heap, part->words[0], id, &place))
-		return false;
-	reference->words[2] = reference->view.size
-				      ? (place.room - place.offset) / reference->view.size
-				      : reference->words[1];
-	return true;
+	left = place.room - place.offset;
+	return reference->view.kind == VIEW_STRING || !reference->view.size ||
+	       (capacity <= left / reference->view.size &&
+		       span_fits(place.span, place.offset + capacity * reference->view.size));
 }
 
 // A stack word is often a part of several variables, each of which may see something else. A pointer sees the whole: the
