@@ -12,6 +12,7 @@ func init() {
 	healthy("worker-parts", countParts)
 	healthy("changes-again", drainChanges)
 	healthy("weak-mailboxes", openMailboxes)
+	healthy("relay", startRelay)
 }
 
 // Each runs its worker until it waits for the next command; `0` is the remedy.
@@ -183,5 +184,31 @@ func openMailboxes() {
 				copy(m.read[:], letter)
 			}
 		})
+	}
+}
+
+// What the variable points to lies in the program's data, and so does the channel's place; the goroutine has a pointer
+// there.
+
+type relay struct {
+	name  string
+	sent  [4]int
+	queue chan []byte
+}
+
+var relayed = &relay{name: "first", queue: make(chan []byte, 200)}
+
+//go:noinline
+func (r *relay) run() {
+	for {
+		time.Sleep(time.Hour)
+		<-r.queue
+	}
+}
+
+func startRelay() {
+	go relayed.run()
+	for i := 0; i < 100; i++ {
+		relayed.queue <- body(64 << 10)
 	}
 }

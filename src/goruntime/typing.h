@@ -70,13 +70,14 @@ const struct label_count *typing_label_live(const struct typing *typing, uint32_
 // The global variable that covers `slot`: by symbol, by DWARF, or, in a stripped binary, named by
 // the functions that refer to it ("global used by main.(*server).handle"). `start` and `size` bound
 // the variable, so that slots of one variable can be grouped. Names live as long as the typing.
-// `exact` is false for a name that is derived from code.
+// `exact` is false for a name that is derived from code; `unnamed` is true when no code refers to it but that which
+// initialises its package: then it is what some variable points to, var cache = &T{...}.
 struct global_name {
 	const char *name;
 	const struct go_type *type; // NULL when unknown
 	remote_addr start;
 	uint64_t size;
-	bool exact;
+	bool exact, unnamed;
 };
 bool typing_global(struct typing *typing, remote_addr slot, struct global_name *out);
 

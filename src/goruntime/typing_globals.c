@@ -128,11 +128,15 @@ static const struct typed_memory *find_pointee(const struct typing *typing, remo
 bool typing_global_part(const struct typing *typing, const struct global_name *global,
 	remote_addr slot, const struct go_type **type, uint64_t *offset)
 {
-	*type = global->type;
-	*offset = slot - global->start;
-	if (*type && *offset < (*type)->size)
-		return true;
 	const struct typed_memory *pointee = find_pointee(typing, slot);
+	bool of_variable = global->type && slot - global->start < global->type->size;
+
+	// What code tells of memory without a name is one word of it.
+	if (of_variable && !(global->unnamed && pointee)) {
+		*type = global->type;
+		*offset = slot - global->start;
+		return true;
+	}
 	if (!pointee)
 		return false;
 	*type = type_by_id(typing->types, pointee->type);
@@ -197,6 +201,14 @@ static void collect_users(
 		if (pclntab_function(table, typing->code->references.items[i].function, &function))
 			users->names[users->count++] = function.name;
 	}
+}
+
+static bool are_initialisers(const struct users *users)
+{
+	for (size_t i = 0; i < users->count; i++)
+		if (strcmp(users->names[i] + package_length(users->names[i]), ".init") != 0)
+			return false;
+	return true;
 }
 
 // A function of the package that has most of the users.
@@ -288,7 +300,8 @@ static bool name_by_code(struct typing *typing, remote_addr slot, struct global_
 		return false;
 
 	const struct code_fact *fact = code_fact_at(code, start);
-	struct global_name name = {.start = start, .size = slot + 8 - start};
+	struct global_name name = {
+		.start = start, .size = slot + 8 - start, .unnamed = are_initialisers(&users)};
 	if (after < code->references.count &&
 		code->references.items[after].address - start < VARIABLE_BYTES_MAX)
 		name.size = code->references.items[after].address - start;

@@ -11,16 +11,31 @@
 #include "goruntime/operands.h"
 #include "graph/walk.h"
 #include "heapwhy/map.h"
+#include "rules/timers.h"
 
-enum { OPERANDS_MAX = 4096 }; // of one function
+enum {
+	OPERANDS_MAX = 4096, // of one function
+	CHUNK_WORDS = 512,
+	PLACE_BYTES_MAX = 4096, // of a variable
+	HEAD_BYTES = 512,
+};
+
+struct addresses {
+	remote_addr *items;
+	size_t count, capacity;
+};
 
 struct sight {
 	struct analysis *analysis;
 	const char *reason;
 	struct graph_walk *stacks; // what goroutines' stacks lead to
-	HW_VECTOR(remote_addr)
-	operands;              // what functions that goroutines are in may yet refer to, ascending
+	struct addresses
+		operands;      // what functions that goroutines are in may yet refer to, ascending
 	struct hw_map globals; // object that a global refers to -> index of a root holder
+	// Places in the program's data that pointers lead to which goroutines or those functions have, directly or not.
+	// Found out when first asked for.
+	struct addresses held;
+	bool held_known;
 };
 
 static bool counts(const struct sight *sight, const struct goroutine *goroutine)
@@ -48,6 +63,12 @@ static int address_compare(const void *a, const void *b)
 	remote_addr one = *(const remote_addr *)a, other = *(const remote_addr *)b;
 
 	return one < other ? -1 : one > other;
+}
+
+static void addresses_sort(struct addresses *addresses)
+{
+	if (addresses->count)
+		qsort(addresses->items, addresses->count, sizeof(remote_addr), address_compare);
 }
 
 // Gathering operands.
@@ -146,7 +167,22 @@ static struct error *goroutine_gather(
 	return err;
 }
 
-static struct error *operands_find(struct sight *sight)
+// Functions that pending timers will call.
+static struct error *timers_gather(struct gathering *gathering, const struct timer_evidence *timers)
+{
+	const struct pclntab *table = gathering->sight->analysis->runtime->modules[0].pclntab;
+	struct pcln_function function;
+	struct error *err = NULL;
+
+	for (size_t i = 0; i < timers->list.count && !err; i++) {
+		const struct timer *timer = &timers->list.items[i];
+		if (timer->pending && timer->code && pclntab_find(table, timer->code, &function))
+			err = function_gather(gathering, &function);
+	}
+	return err;
+}
+
+static struct error *operands_find(struct sight *sight, const struct timer_evidence *timers)
 {
 	const struct goroutine_list *list = sight->analysis->goroutines;
 	_cleanup_free_ struct operand *operands = calloc(OPERANDS_MAX, sizeof(*operands));
@@ -157,10 +193,10 @@ static struct error *operands_find(struct sight *sight)
 	for (uint32_t i = 0; i < list->count && !err; i++)
 		if (counts(sight, &list->goroutines[i]))
 			err = goroutine_gather(&gathering, &list->goroutines[i]);
+	if (!err)
+		err = timers_gather(&gathering, timers);
 	hw_map_deinit(&gathering.seen);
-	if (!err && sight->operands.count)
-		qsort(sight->operands.items, sight->operands.count, sizeof(remote_addr),
-			address_compare);
+	addresses_sort(&sight->operands);
 	return err;
 }
 
@@ -186,12 +222,15 @@ struct error *sight_create(struct rule_run *run, const char *reason, struct sigh
 
 	if (!sight)
 		return error_no_memory();
+	struct timer_evidence *timers;
 	sight->analysis = run->analysis;
 	sight->reason = reason;
 	hw_map_init(&sight->globals);
-	struct error *err = stacks_walk(sight);
+	struct error *err = timer_evidence(run, &timers);
 	if (!err)
-		err = operands_find(sight);
+		err = stacks_walk(sight);
+	if (!err)
+		err = operands_find(sight, timers);
 	if (!err)
 		err = globals_find(sight);
 	if (err)
@@ -206,23 +245,147 @@ void sight_destroy(struct sight *sight)
 	if (!sight)
 		return;
 	hw_vector_deinit(&sight->operands);
+	hw_vector_deinit(&sight->held);
 	hw_map_deinit(&sight->globals);
 	graph_walk_destroy(sight->stacks);
 	free(sight);
 }
 
-static bool is_referred_to(const struct sight *sight, remote_addr start, uint64_t size)
+static bool addresses_touch(const struct addresses *addresses, remote_addr start, uint64_t size)
 {
-	size_t low = 0, high = sight->operands.count;
+	size_t low = 0, high = addresses->count;
 
 	while (low < high) {
 		size_t middle = low + (high - low) / 2;
-		if (sight->operands.items[middle] < start)
+		if (addresses->items[middle] < start)
 			low = middle + 1;
 		else
 			high = middle;
 	}
-	return low < sight->operands.count && sight->operands.items[low] - start < size;
+	return low < addresses->count && addresses->items[low] - start < size;
+}
+
+// ---- memory that has no variable: `var queue = &T{...}` lies in the program's data, and only pointers lead there
+
+static bool is_data(const struct sight *sight, remote_addr address)
+{
+	const struct go_module *module = &sight->analysis->runtime->modules[0];
+
+	return address >= module->variables && address < module->end;
+}
+
+// Notes the words that are pointers into data. False: out of memory.
+static bool hold_words(struct sight *sight, const uint64_t *words, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		if (is_data(sight, words[i]) && !hw_vector_push(&sight->held, words[i]))
+			return false;
+	return true;
+}
+
+// What is not in use any more counts as well.
+static bool stack_hold(struct sight *sight, const struct goroutine *goroutine)
+{
+	uint64_t words[CHUNK_WORDS];
+	remote_addr end = goroutine->stack_high;
+
+	for (remote_addr at = goroutine->sp; at < end && at >= goroutine->stack_low;
+		at += sizeof(words)) {
+		size_t bytes = end - at < sizeof(words) ? end - at : sizeof(words);
+		size_t read =
+			target_read_sparse(sight->analysis->runtime->target, at, words, bytes);
+		if (!read && !hold_words(sight, words, bytes / sizeof(words[0])))
+			return false;
+	}
+	return true;
+}
+
+static bool group_hold(void *context, const struct word_group *group)
+{
+	struct sight *sight = context;
+
+	if (!graph_walk_met(sight->stacks, group->object))
+		return true;
+	for (uint64_t bits = group->pointers; bits; bits &= bits - 1)
+		if (!hold_words(sight, &group->words[__builtin_ctzll(bits)], 1))
+			return false;
+	return true;
+}
+
+static bool heap_hold(struct sight *sight)
+{
+	const struct heap *heap = sight->analysis->heap;
+	const uint64_t *live = graph_reached(sight->analysis->graph);
+	struct heap_reader *reader;
+	struct error *err = heap_reader_create(heap, &reader);
+	bool good = !err;
+
+	error_destroy(err);
+	for (uint32_t i = 0; i < heap->span_count && good; i++)
+		if (heap->spans[i].count && !heap->spans[i].noscan)
+			good = heap_scan_span(reader, &heap->spans[i], live, group_hold, sight);
+	if (reader)
+		heap_reader_destroy(reader);
+	return good;
+}
+
+// The variable at `address`, or what has no name there: its words, as long as they belong together.
+static bool place_hold(struct sight *sight, struct hw_map *places, remote_addr address)
+{
+	struct analysis *analysis = sight->analysis;
+	remote_addr start = typing_global_place(analysis->typing, address & ~UINT64_C(7));
+	uint64_t word;
+
+	if (hw_map_get(places, start, NULL))
+		return true;
+	if (!hw_map_put(places, start, 0))
+		return false;
+	for (remote_addr at = start; at < start + PLACE_BYTES_MAX && is_data(sight, at);
+		at += sizeof(word)) {
+		if (at > start && typing_global_place(analysis->typing, at) != start)
+			break;
+		if (memory_read(&analysis->runtime->memory, at, &word, sizeof(word)) &&
+			!hold_words(sight, &word, 1))
+			return false;
+	}
+	return true;
+}
+
+// False: out of memory.
+static bool held_find(struct sight *sight)
+{
+	const struct goroutine_list *list = sight->analysis->goroutines;
+	bool good = heap_hold(sight);
+	struct hw_map places;
+
+	hw_map_init(&places);
+	for (uint32_t i = 0; i < list->count && good; i++)
+		if (counts(sight, &list->goroutines[i]))
+			good = stack_hold(sight, &list->goroutines[i]);
+	for (size_t i = 0; i < sight->operands.count && good; i++)
+		good = place_hold(sight, &places, sight->operands.items[i]);
+	// Grows meanwhile, by what the places hold.
+	for (size_t i = 0; i < sight->held.count && good; i++)
+		good = place_hold(sight, &places, sight->held.items[i]);
+	hw_map_deinit(&places);
+	addresses_sort(&sight->held);
+	return good;
+}
+
+// Does a pointer that somebody has lead to the memory? It may begin before the first word that code refers to.
+static bool is_held(struct sight *sight, const struct global_name *global, remote_addr slot)
+{
+	remote_addr start = global->start - HEAD_BYTES;
+	const struct go_type *type;
+	uint64_t offset;
+
+	if (!sight->held_known && !held_find(sight))
+		return true;
+	sight->held_known = true;
+	if (typing_global_part(sight->analysis->typing, global, slot, &type, &offset) &&
+		slot - offset < start)
+		start = slot - offset;
+	return addresses_touch(&sight->held, start, slot + sizeof(uint64_t) - start);
 }
 
 // Functions always refer to something, unless they cannot be read: on other machines than amd64.
@@ -231,8 +394,8 @@ static bool is_blind(const struct sight *sight)
 	return !sight->operands.count;
 }
 
-// The global variable that the object hangs on, or NULL.
-static const struct holder *global_of(const struct sight *sight, object_id object)
+// The root holder of the global variable that the object hangs on, or NULL.
+static const struct root_holder *global_of(const struct sight *sight, object_id object)
 {
 	const struct analysis *analysis = sight->analysis;
 	node_id ends[2]; // of the path: where it begins, and the object
@@ -244,24 +407,34 @@ static const struct holder *global_of(const struct sight *sight, object_id objec
 			return NULL;
 		fine = ends[0] - graph_holder_node(analysis->graph, 0);
 	}
-	const struct holder *holder = &analysis->holders[analysis->root_holders[fine].holder];
-	return holder->kind == HOLDER_GLOBAL ? holder : NULL;
+	const struct root_holder *root = &analysis->root_holders[fine];
+	return analysis->holders[root->holder].kind == HOLDER_GLOBAL ? root : NULL;
 }
 
-bool sight_of_object(const struct sight *sight, object_id object)
+static bool sight_of_variable(
+	struct sight *sight, const struct global_name *global, remote_addr slot)
 {
+	uint64_t size = global->size ? global->size : sizeof(uint64_t);
+
+	return addresses_touch(&sight->operands, global->start, size) ||
+	       (global->unnamed && is_held(sight, global, slot));
+}
+
+bool sight_of_object(struct sight *sight, object_id object)
+{
+	const struct analysis *analysis = sight->analysis;
+
 	if (is_blind(sight) || graph_walk_met(sight->stacks, object))
 		return true;
-	const struct holder *holder = global_of(sight, object);
-	return !holder || is_referred_to(sight, holder->global.start,
-				  holder->global.size ? holder->global.size : sizeof(uint64_t));
+	const struct root_holder *root = global_of(sight, object);
+	return !root || sight_of_variable(sight, &analysis->holders[root->holder].global,
+				analysis->roots.list.items[root->first_root].slot);
 }
 
-bool sight_of_global(const struct sight *sight, remote_addr address)
+bool sight_of_global(struct sight *sight, remote_addr address)
 {
 	struct global_name global;
 
 	return is_blind(sight) || !typing_global(sight->analysis->typing, address, &global) ||
-	       address - global.start >= global.size ||
-	       is_referred_to(sight, global.start, global.size);
+	       address - global.start >= global.size || sight_of_variable(sight, &global, address);
 }

@@ -2,9 +2,10 @@
 //
 // A goroutine that uses an object has it on its stack, or is in a function that will read it from the global variable it
 // hangs on. So when no goroutine's stack leads to the object, and no function that some goroutine is in refers to that
-// variable in what it can still execute, nobody is at it. Who waits in the same way does not count: another sender does not
-// receive. That is no proof, for a goroutine may call such a function later, or be started; findings that rest on it are
-// suspected.
+// variable in what it can still execute, nobody is at it. Functions that timers will call count as well; of memory that
+// variables only point to, pointers there that goroutines have, directly or not. Who waits in the same way does not count:
+// another sender does not receive. That is no proof, for a goroutine may call such a function later, or be started;
+// findings that rest on it are suspected.
 //
 //	struct sight *sight;
 //	err = sight_create(run, "chan send", &sight);       // senders do not count
@@ -22,9 +23,9 @@ struct error *sight_create(struct rule_run *run, const char *reason, struct sigh
 void sight_destroy(struct sight *sight); // accepts NULL
 
 // In doubt, as of what hangs on no global variable, somebody is.
-bool sight_of_object(const struct sight *sight, object_id object);
+bool sight_of_object(struct sight *sight, object_id object);
 
 // The same for what lies in a global variable itself.
-bool sight_of_global(const struct sight *sight, remote_addr address);
+bool sight_of_global(struct sight *sight, remote_addr address);
 
 #endif
