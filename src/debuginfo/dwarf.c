@@ -10,6 +10,7 @@
 
 #include "base/cleanup.h"
 #include "base/error.h"
+#include "base/search.h"
 #include "debuginfo/executable_private.h"
 
 bool dwarf_entry(const struct dwarf *dwarf, dwarf_ref ref, Dwarf_Die *out)
@@ -227,18 +228,11 @@ const struct dwarf_function *dwarf_functions(const struct dwarf *dwarf, size_t *
 bool dwarf_function_at(const struct dwarf *dwarf, remote_addr pc, struct dwarf_function *out)
 {
 	const struct dwarf_function *functions = dwarf->functions.items;
-	size_t low = 0, high = dwarf->functions.count;
+	size_t at = FIRST_WHERE(i, dwarf->functions.count, functions[i].low > pc);
 
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-		if (functions[middle].low <= pc)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	if (low == 0 || pc >= functions[low - 1].high)
+	if (at == 0 || pc >= functions[at - 1].high)
 		return false;
-	*out = functions[low - 1];
+	*out = functions[at - 1];
 	return true;
 }
 
@@ -246,18 +240,11 @@ bool dwarf_find(struct dwarf *dwarf, const char *name, int tag, Dwarf_Die *out)
 {
 	const struct dwarf_name *names = dwarf->names.items;
 	uint64_t hash = name_hash(name);
-	size_t low = 0, high = dwarf->names.count;
+	size_t at = FIRST_WHERE(i, dwarf->names.count, names[i].hash >= hash);
 
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-		if (names[middle].hash < hash)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	for (; low < dwarf->names.count && names[low].hash == hash; low++) {
+	for (; at < dwarf->names.count && names[at].hash == hash; at++) {
 		Dwarf_Die entry;
-		if (!dwarf_entry(dwarf, names[low].ref, &entry) || dwarf_tag(&entry) != tag)
+		if (!dwarf_entry(dwarf, names[at].ref, &entry) || dwarf_tag(&entry) != tag)
 			continue;
 		const char *found = dwarf_diename(&entry);
 		if (found && strcmp(found, name) == 0) {

@@ -15,6 +15,7 @@
 
 #include "base/cleanup.h"
 #include "base/error.h"
+#include "base/search.h"
 #include "debuginfo/dwarf_private.h"
 #include "heapwhy/vector.h"
 
@@ -309,17 +310,11 @@ bool executable_symbol(struct executable *executable, remote_addr address, struc
 	symbols_load(executable);
 
 	const struct symbol *symbols = executable->symbols.items;
-	size_t low = 0, high = executable->symbols.count;
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-		if (symbols[middle].address <= address)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	if (low == 0 || address - symbols[low - 1].address >= symbols[low - 1].size)
+	size_t at = FIRST_WHERE(i, executable->symbols.count, symbols[i].address > address);
+
+	if (at == 0 || address - symbols[at - 1].address >= symbols[at - 1].size)
 		return false;
-	*out = symbols[low - 1];
+	*out = symbols[at - 1];
 	return true;
 }
 

@@ -10,6 +10,7 @@
 
 #include "base/cleanup.h"
 #include "base/error.h"
+#include "base/search.h"
 #include "heapwhy/map.h"
 
 enum {
@@ -275,20 +276,13 @@ bool pclntab_function(const struct pclntab *table, uint32_t index, struct pcln_f
 
 bool pclntab_find(const struct pclntab *table, remote_addr pc, struct pcln_function *out)
 {
-	uint32_t offset, low = 0, high = table->function_count;
-
 	if (pc < table->at.min_pc || pc >= table->at.max_pc)
 		return false;
-	offset = (uint32_t)(pc - table->at.text);
-	while (high - low > 1) {
-		uint32_t middle = low + (high - low) / 2;
-		if (ftab_entry(table, middle) <= offset)
-			low = middle;
-		else
-			high = middle;
-	}
-	return ftab_entry(table, low) <= offset && offset < ftab_entry(table, low + 1) &&
-	       pclntab_function(table, low, out);
+	uint32_t offset = (uint32_t)(pc - table->at.text);
+	// Behind the last function's entry is its end.
+	uint32_t next = (uint32_t)FIRST_WHERE(
+		i, table->function_count, ftab_entry(table, (uint32_t)i) > offset);
+	return next && offset < ftab_entry(table, next) && pclntab_function(table, next - 1, out);
 }
 
 static uint64_t name_hash(const char *name)

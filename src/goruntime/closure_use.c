@@ -12,6 +12,7 @@
 
 #include "base/cleanup.h"
 #include "base/error.h"
+#include "base/search.h"
 #include "debuginfo/pclntab.h"
 #include "goruntime/stack_map.h"
 #include "goruntime/use_decode.h"
@@ -426,16 +427,7 @@ static struct use_function *function_get(struct closure_uses *uses, remote_addr 
 // The first step at `address` or behind it.
 static size_t step_at(const struct use_function *function, remote_addr address)
 {
-	size_t low = 0, high = function->count;
-
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-		if (function->steps[middle].address < address)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low;
+	return FIRST_WHERE(i, function->count, function->steps[i].address >= address);
 }
 
 static void step_return(struct use_frame *frame)

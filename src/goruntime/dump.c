@@ -10,6 +10,7 @@
 
 #include "base/cleanup.h"
 #include "base/error.h"
+#include "base/search.h"
 #include "debuginfo/pclntab.h"
 #include "goruntime/bits.h"
 #include "goruntime/heap.h"
@@ -305,19 +306,12 @@ static void redact_arguments(
 static void dump_redact(void *context, remote_addr address, uint8_t *bytes, size_t size)
 {
 	const struct heap *heap = context;
-	uint32_t low = 0, high = heap->span_count;
 
 	redact_arguments(heap->runtime->target, address, bytes, size);
-	while (low < high) {
-		uint32_t middle = low + (high - low) / 2;
+	size_t at = FIRST_WHERE(i, heap->span_count, span_end(&heap->spans[i]) > address);
 
-		if (span_end(&heap->spans[middle]) <= address)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	for (; low < heap->span_count && heap->spans[low].base < address + size; low++) {
-		const struct span *span = &heap->spans[low];
+	for (; at < heap->span_count && heap->spans[at].base < address + size; at++) {
+		const struct span *span = &heap->spans[at];
 
 		if (span->state == SPAN_IN_USE && span->count)
 			redact_span(heap, span, address, bytes, size);

@@ -27,6 +27,7 @@
 #include "base/cleanup.h"
 #include "base/error.h"
 #include "base/pages.h"
+#include "base/search.h"
 #include "base/units.h"
 #include "goruntime/bits.h"
 #include "goruntime/runtime_private.h"
@@ -557,15 +558,9 @@ const struct span *heap_span_of(const struct heap *heap, object_id id)
 	uint32_t low = heap->span_hints[id >> SPAN_HINT_SHIFT];
 	uint32_t high = heap->span_hints[(id >> SPAN_HINT_SHIFT) + 1];
 
-	while (low < high) {
-		uint32_t middle = high - (high - low) / 2;
+	const struct span *spans = &heap->spans[low];
 
-		if (heap->spans[middle].first <= id)
-			low = middle;
-		else
-			high = middle - 1;
-	}
-	return &heap->spans[low];
+	return spans + FIRST_WHERE(i, high - low, spans[i + 1].first > id);
 }
 
 remote_addr heap_address(const struct heap *heap, object_id id)

@@ -11,6 +11,7 @@
 
 #include "base/cleanup.h"
 #include "base/error.h"
+#include "base/search.h"
 #include "goruntime/gc_program.h"
 #include "goruntime/goroutine_private.h"
 #include "goruntime/range_reader.h"
@@ -379,19 +380,12 @@ static int object_compare(const void *left, const void *right)
 
 static struct stack_object *find_object(struct scan *scan, remote_addr address)
 {
-	size_t low = 0, high = scan->objects.count;
+	size_t at = FIRST_WHERE(i, scan->objects.count,
+		scan->objects.items[i].address + scan->objects.items[i].size > address);
 
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-		const struct stack_object *object = &scan->objects.items[middle];
-		if (object->address + object->size <= address)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	if (low == scan->objects.count || scan->objects.items[low].address > address)
+	if (at == scan->objects.count || scan->objects.items[at].address > address)
 		return NULL;
-	return &scan->objects.items[low];
+	return &scan->objects.items[at];
 }
 
 // stackScanState.getPtr: all precise pointers go before any conservative one, so that an object is

@@ -17,6 +17,7 @@
 
 #include "base/cleanup.h"
 #include "base/error.h"
+#include "base/search.h"
 #include "goruntime/types_private.h"
 
 enum {
@@ -395,18 +396,12 @@ static size_t describe_append(char *buffer, size_t size, size_t used, const char
 
 static const struct go_field *type_field_at(const struct go_type *type, uint64_t offset)
 {
-	uint32_t low = 0, high = type->field_count;
+	// The first field that ends after `offset`.
+	size_t at = FIRST_WHERE(
+		i, type->field_count, type->fields[i].offset + type->fields[i].type->size > offset);
 
-	while (low < high) { // the first field that ends after `offset`
-		uint32_t middle = (low + high) / 2;
-		const struct go_field *field = &type->fields[middle];
-		if (field->offset + field->type->size <= offset)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low < type->field_count && type->fields[low].offset <= offset ? &type->fields[low]
-									     : NULL;
+	return at < type->field_count && type->fields[at].offset <= offset ? &type->fields[at]
+									   : NULL;
 }
 
 const struct go_type *type_describe_offset(

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/search.h"
 #include "debuginfo/pclntab.h"
 #include "goruntime/typing_flow.h"
 
@@ -594,17 +595,10 @@ void typing_code_destroy(struct typing_code *code)
 
 const struct code_fact *code_fact_at(const struct typing_code *code, remote_addr address)
 {
-	size_t low = 0, high = code->facts.count;
+	size_t at = FIRST_WHERE(i, code->facts.count, code->facts.items[i].address >= address);
 
-	while (low < high) {
-		size_t middle = (low + high) / 2;
-		if (code->facts.items[middle].address < address)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low < code->facts.count && code->facts.items[low].address == address
-		       ? &code->facts.items[low]
+	return at < code->facts.count && code->facts.items[at].address == address
+		       ? &code->facts.items[at]
 		       : NULL;
 }
 

@@ -13,6 +13,7 @@
 
 #include "base/cleanup.h"
 #include "base/error.h"
+#include "base/search.h"
 #include "debuginfo/pclntab.h"
 #include "goruntime/types_dwarf.h"
 #include "heapwhy/map.h"
@@ -283,16 +284,9 @@ static struct locals_at locals_at(struct typing_dwarf *dwarf, remote_addr pc, bo
 
 static bool word_is_live(const struct typing_dwarf *dwarf, remote_addr slot)
 {
-	size_t low = 0, high = dwarf->live.count;
+	size_t at = FIRST_WHERE(i, dwarf->live.count, dwarf->live.items[i] >= slot);
 
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-		if (dwarf->live.items[middle] < slot)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low < dwarf->live.count && dwarf->live.items[low] == slot;
+	return at < dwarf->live.count && dwarf->live.items[at] == slot;
 }
 
 static bool local_has(const struct typing_dwarf *dwarf, const struct local *local, uint64_t offset)

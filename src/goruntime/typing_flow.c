@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/search.h"
 #include "goruntime/typing_state.h"
 #include "heapwhy/pool.h"
 #include "heapwhy/vector.h"
@@ -464,17 +465,10 @@ static void flow_set(struct flow *flow, unsigned reg, struct flow_value value)
 
 static struct flow_target *flow_target(struct flow *flow, remote_addr address)
 {
-	size_t low = 0, high = flow->targets.count;
+	size_t at = FIRST_WHERE(i, flow->targets.count, flow->targets.items[i].address >= address);
 
-	while (low < high) {
-		size_t middle = (low + high) / 2;
-		if (flow->targets.items[middle].address < address)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low < flow->targets.count && flow->targets.items[low].address == address
-		       ? &flow->targets.items[low]
+	return at < flow->targets.count && flow->targets.items[at].address == address
+		       ? &flow->targets.items[at]
 		       : NULL;
 }
 

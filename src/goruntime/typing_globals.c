@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/search.h"
 #include "base/text.h"
 #include "debuginfo/executable.h"
 #include "debuginfo/pclntab.h"
@@ -40,21 +41,17 @@ static int compare_globals(const void *left, const void *right)
 // The variable told with typing_add_global() that covers `slot`.
 static const struct known_global *find_known(struct typing *typing, remote_addr slot)
 {
-	size_t low = 0, high = typing->globals.count;
-
-	if (!typing->globals_sorted && high)
-		qsort(typing->globals.items, high, sizeof(struct known_global), compare_globals);
+	if (!typing->globals_sorted && typing->globals.count)
+		qsort(typing->globals.items, typing->globals.count, sizeof(struct known_global),
+			compare_globals);
 	typing->globals_sorted = true;
-	while (low < high) { // the first that starts behind `slot`
-		size_t middle = (low + high) / 2;
-		if (typing->globals.items[middle].name.start <= slot)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	if (!low)
+	// The first that starts behind `slot`.
+	size_t at =
+		FIRST_WHERE(i, typing->globals.count, typing->globals.items[i].name.start > slot);
+
+	if (!at)
 		return NULL;
-	const struct known_global *found = &typing->globals.items[low - 1];
+	const struct known_global *found = &typing->globals.items[at - 1];
 	while (found > typing->globals.items && found[-1].name.start == found->name.start)
 		found--;
 	return slot - found->name.start < found->name.size ? found : NULL;
@@ -110,18 +107,12 @@ void typing_settle_pointees(struct typing *typing)
 // The last one that starts at or before `slot`, if it covers that; or NULL.
 static const struct typed_memory *find_pointee(const struct typing *typing, remote_addr slot)
 {
-	size_t low = 0, high = typing->pointees.count;
+	size_t at =
+		FIRST_WHERE(i, typing->pointees.count, typing->pointees.items[i].address > slot);
 
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-		if (typing->pointees.items[middle].address <= slot)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	if (!low)
+	if (!at)
 		return NULL;
-	const struct typed_memory *found = &typing->pointees.items[low - 1];
+	const struct typed_memory *found = &typing->pointees.items[at - 1];
 	return slot - found->address < pointee_size(typing, found) ? found : NULL;
 }
 
@@ -148,16 +139,7 @@ bool typing_global_part(const struct typing *typing, const struct global_name *g
 
 static size_t first_reference_from(const struct typing_code *code, remote_addr address)
 {
-	size_t low = 0, high = code->references.count;
-
-	while (low < high) {
-		size_t middle = (low + high) / 2;
-		if (code->references.items[middle].address < address)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low;
+	return FIRST_WHERE(i, code->references.count, code->references.items[i].address >= address);
 }
 
 // Length of the package's path in a function's name: up to the first dot behind the last slash outside of brackets.

@@ -8,6 +8,7 @@
 
 #include "base/cleanup.h"
 #include "base/error.h"
+#include "base/search.h"
 #include "ledger/ledger_private.h"
 #include "target/resident.h"
 
@@ -59,16 +60,7 @@ static enum account file_account(const struct resident_mapping *mapping)
 // The first mapping that ends behind `address`.
 static size_t mapping_from(const struct resident *resident, remote_addr address)
 {
-	size_t low = 0, high = resident->mappings.count;
-
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-		if (resident->mappings.items[middle].end <= address)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low;
+	return FIRST_WHERE(i, resident->mappings.count, resident->mappings.items[i].end > address);
 }
 
 static void mark_part(void *context, enum runtime_part part, remote_addr start, remote_addr end)

@@ -3,22 +3,15 @@
 #include <stdlib.h>
 
 #include "base/error.h"
+#include "base/search.h"
 #include "ledger/window_scan.h"
 
 // The first window of object `id`, or NULL.
 static const struct window *windows_of(const struct window_vector *windows, object_id id)
 {
-	size_t low = 0, high = windows->count;
+	size_t at = FIRST_WHERE(i, windows->count, windows->items[i].object >= id);
 
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-		if (windows->items[middle].object < id)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low < windows->count && windows->items[low].object == id ? &windows->items[low]
-									: NULL;
+	return at < windows->count && windows->items[at].object == id ? &windows->items[at] : NULL;
 }
 
 enum visibility { IN_SIGHT, IN_SPARE, OUT_OF_REACH };

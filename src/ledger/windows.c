@@ -6,6 +6,7 @@
 
 #include "base/cleanup.h"
 #include "base/error.h"
+#include "base/search.h"
 #include "ledger/window_scan.h"
 
 // Makes the list of objects. All of them have spare or pinned bytes. This is where the report needs most memory.
@@ -98,16 +99,9 @@ void windows_close(struct windows *windows)
 
 const struct windowed_object *windows_from(const struct windows *windows, object_id id)
 {
-	size_t low = 0, high = windows->objects.count;
+	size_t at = FIRST_WHERE(i, windows->objects.count, windows->objects.items[i].id >= id);
 
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-		if (windows->objects.items[middle].id < id)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return windows->objects.items + low;
+	return windows->objects.items + at;
 }
 
 const struct windowed_object *windows_find(const struct windows *windows, object_id id)

@@ -9,6 +9,7 @@
 
 #include "base/cleanup.h"
 #include "base/error.h"
+#include "base/search.h"
 #include "base/sections.h"
 #include "output/clean.h"
 #include "output/names.h"
@@ -220,23 +221,14 @@ static void found_offer(struct search *search, uint32_t object)
 static struct error *address_find(struct search *search, uint64_t address)
 {
 	const struct snapshot *snapshot = search->snapshot;
-	uint64_t low = 0, high = snapshot->object_count;
+	size_t at = FIRST_WHERE(i, snapshot->object_count, snapshot->objects[i].address > address);
 
-	while (low < high) {
-		uint64_t middle = low + (high - low) / 2;
-
-		if (snapshot->objects[middle].address <= address)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	if (!low ||
-		address - snapshot->objects[low - 1].address >= snapshot->objects[low - 1].bytes)
+	if (!at || address - snapshot->objects[at - 1].address >= snapshot->objects[at - 1].bytes)
 		return error_create(ERROR_TARGET,
 			"0x%" PRIx64 ": there is no live object of Go's heap", address);
-	found_offer(search, (uint32_t)low - 1);
+	found_offer(search, (uint32_t)at - 1);
 	search->paths->object_count = 1;
-	search->paths->retained_bytes = snapshot->objects[low - 1].retained_bytes;
+	search->paths->retained_bytes = snapshot->objects[at - 1].retained_bytes;
 	return NULL;
 }
 

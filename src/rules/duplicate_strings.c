@@ -10,6 +10,7 @@
 
 #include "base/cleanup.h"
 #include "base/error.h"
+#include "base/search.h"
 #include "base/units.h"
 #include "heapwhy/map.h"
 #include "rules/objects.h"
@@ -61,20 +62,14 @@ static bool string_pick(void *context, object_id object)
 // The length of the shortest string that takes such a slot.
 static uint64_t certain_bytes(struct strings *strings, uint64_t slot)
 {
-	uint64_t low = 1, high = slot;
+	const struct heap *heap = strings->run->analysis->heap;
 
-	if (strings->slot == slot)
-		return strings->certain;
-	while (low < high) {
-		uint64_t middle = low + (high - low) / 2;
-		if (slot_bytes(strings->run->analysis->heap, middle, true) < slot)
-			low = middle + 1;
-		else
-			high = middle;
+	if (strings->slot != slot) {
+		strings->slot = slot;
+		strings->certain =
+			1 + FIRST_WHERE(i, slot - 1, slot_bytes(heap, i + 1, true) >= slot);
 	}
-	strings->slot = slot;
-	strings->certain = low;
-	return low;
+	return strings->certain;
 }
 
 static uint64_t hash_bytes(const uint8_t *bytes, uint64_t count, uint64_t hash)

@@ -6,6 +6,7 @@
 
 #include "base/cleanup.h"
 #include "base/error.h"
+#include "base/search.h"
 #include "debuginfo/pclntab.h"
 #include "goruntime/code_ahead.h"
 #include "goruntime/operands.h"
@@ -253,16 +254,9 @@ void sight_destroy(struct sight *sight)
 
 static bool addresses_touch(const struct addresses *addresses, remote_addr start, uint64_t size)
 {
-	size_t low = 0, high = addresses->count;
+	size_t at = FIRST_WHERE(i, addresses->count, addresses->items[i] >= start);
 
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-		if (addresses->items[middle] < start)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low < addresses->count && addresses->items[low] - start < size;
+	return at < addresses->count && addresses->items[at] - start < size;
 }
 
 // ---- memory that has no variable: `var queue = &T{...}` lies in the program's data, and only pointers lead there

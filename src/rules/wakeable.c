@@ -5,6 +5,7 @@
 
 #include "base/cleanup.h"
 #include "base/error.h"
+#include "base/search.h"
 
 // For `object` waits blocked goroutine number `waiter`, or a finalizer that refers to object `waiter`.
 struct waiting {
@@ -78,20 +79,11 @@ static struct error *wake(struct search *search, uint32_t waiter)
 // Wakes everybody who waits for `object`, and counts with its finalizer.
 static struct error *wake_waiters(struct search *search, object_id object)
 {
-	size_t low = 0, high = search->waiting_count;
+	size_t at = FIRST_WHERE(i, search->waiting_count, search->waiting[i].object >= object);
 	struct error *err = NULL;
 
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-
-		if (search->waiting[middle].object < object)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	for (; low < search->waiting_count && search->waiting[low].object == object && !err;
-		low++) {
-		const struct waiting *waiting = &search->waiting[low];
+	for (; at < search->waiting_count && search->waiting[at].object == object && !err; at++) {
+		const struct waiting *waiting = &search->waiting[at];
 		if (waiting->as == WAITING_FINALIZER)
 			err = graph_walk_from(search->walk, waiting->waiter);
 		else if (search->late || waiting->as == WAITING)

@@ -8,6 +8,7 @@
 
 #include "base/cleanup.h"
 #include "base/error.h"
+#include "base/search.h"
 #include "base/units.h"
 #include "target/keeper.h"
 #include "target/method.h"
@@ -73,18 +74,8 @@ static size_t read_all(int fd, void *buffer, size_t size, uint64_t offset)
 // The index of the first extent that ends above `address`.
 static size_t extent_index(const struct keeper *keeper, remote_addr address)
 {
-	size_t low = 0, high = keeper->result->extent_count;
-
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-		const struct extent *extent = &keeper->extents[middle];
-
-		if (extent->start + extent->size <= address)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low;
+	return FIRST_WHERE(i, keeper->result->extent_count,
+		keeper->extents[i].start + keeper->extents[i].size > address);
 }
 
 // One contiguous piece from `address` on, from whichever source has it. Returns 0 when nothing has.

@@ -11,6 +11,7 @@
 #include "base/cleanup.h"
 #include "base/error.h"
 #include "base/log.h"
+#include "base/search.h"
 #include "target/procfs.h"
 
 // Larger mappings are reserved and hardly used: which of their pages are in memory is not asked.
@@ -183,20 +184,12 @@ void resident_destroy(struct resident *resident)
 uint64_t resident_bytes(const struct resident *resident, remote_addr start, remote_addr end)
 {
 	const struct resident_run *runs = resident->runs.items;
-	size_t low = 0, high = resident->runs.count;
+	size_t at = FIRST_WHERE(i, resident->runs.count, runs[i].end > start);
 	uint64_t bytes = 0;
 
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-
-		if (runs[middle].end <= start)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	for (; low < resident->runs.count && runs[low].start < end; low++) {
-		remote_addr from = start > runs[low].start ? start : runs[low].start;
-		remote_addr to = end < runs[low].end ? end : runs[low].end;
+	for (; at < resident->runs.count && runs[at].start < end; at++) {
+		remote_addr from = start > runs[at].start ? start : runs[at].start;
+		remote_addr to = end < runs[at].end ? end : runs[at].end;
 
 		if (from < to)
 			bytes += to - from;

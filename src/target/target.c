@@ -4,6 +4,7 @@
 
 #include "base/cleanup.h"
 #include "base/error.h"
+#include "base/search.h"
 #include "target/resident.h"
 
 #include <errno.h>
@@ -29,17 +30,7 @@ void target_sort_regions(struct target *target)
 // The index of the first region that ends above `address`.
 static size_t region_index(const struct target *target, remote_addr address)
 {
-	size_t low = 0, high = target->region_count;
-
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-
-		if (target->regions[middle].end <= address)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low;
+	return FIRST_WHERE(i, target->region_count, target->regions[i].end > address);
 }
 
 const struct region *target_region(const struct target *target, remote_addr address)
