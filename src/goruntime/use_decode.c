@@ -171,11 +171,15 @@ static void emit_sum(struct decoding *decoding, int sign)
 			       .number = sign * from->imm.value.s});
 }
 
+// push and pop of a register; Go's code has no others.
 static void emit_push(struct decoding *decoding, int64_t bytes)
 {
-	if (bytes > 0 && register_of(&decoding->operands[0]) != REGISTER_NONE)
-		emit(decoding, (struct use_step){.kind = USE_MIX,
-				       .mask = 1 << register_of(&decoding->operands[0])});
+	uint8_t reg = register_of(&decoding->operands[0]);
+
+	if (reg == REGISTER_NONE)
+		emit(decoding, (struct use_step){.kind = USE_UNKNOWN});
+	else if (bytes > 0)
+		emit(decoding, (struct use_step){.kind = USE_MIX, .mask = 1 << reg});
 	emit(decoding, (struct use_step){.kind = USE_STACK, .number = bytes});
 }
 
