@@ -24,8 +24,10 @@ enum {
 	FUNCTION_BYTES_MAX = 1 << 14,
 	CALLS_DEEP_MAX = 4,
 	RUNS_MAX = 24,
-	STEPS_MAX = 1 << 18,  // for one closure
-	STACK_MAX = 1 << 30,  // bytes of a frame
+	STEPS_MAX = 1 << 18, // for one closure
+	STEPS_ALL = 1 << 25, // for all
+	STACK_MAX = 1 << 30, // bytes of a frame
+	OBJECTS_MAX = 1024,
 	OUTGOING_BYTES = 128, // of the frame's low end, that may be a call's arguments
 };
 
@@ -36,7 +38,8 @@ struct use_function {
 	size_t count;
 	const uint8_t *objects; // variables in its frame whose address is taken
 	uint32_t object_count;
-	bool running; // further up in the calls
+	uint16_t loaded_words; // a bit for each of the lowest words of its frame that it loads
+	bool running;          // further up in the calls
 };
 
 struct closure_uses {
@@ -46,8 +49,8 @@ struct closure_uses {
 	struct hw_map functions; // entry -> struct use_function, NULL for what cannot be followed
 	struct hw_map found;     // code and results -> struct closure_use, NULL
 	struct use_steps steps;
-	struct closure_use *use; // the one that is being made
-	uint64_t steps_left;
+	struct closure_use *use;        // the one that is being made
+	uint64_t steps_left, steps_all; // for this closure, for all
 	bool no_memory;
 };
 
@@ -79,13 +82,11 @@ static bool place_is_shared(const struct use_function *function, int64_t place)
 	return false;
 }
 
-static bool function_loads(const struct use_function *function, int64_t offset)
+// Is what is stored there an argument of a call? Those lie at the frame's low end, and nobody here loads them again.
+static bool is_outgoing(const struct use_function *function, int64_t offset)
 {
-	for (size_t i = 0; i < function->count; i++)
-		if (function->steps[i].kind == USE_LOAD && function->steps[i].base == RSP &&
-			function->steps[i].number == offset)
-			return true;
-	return false;
+	return offset < OUTGOING_BYTES &&
+	       !(offset >= 0 && function->loaded_words >> offset / 8 & 1);
 }
 
 static void stack_forget(struct use_frame *frame, int64_t place, uint32_t size, bool escape)
@@ -109,11 +110,10 @@ static void stack_store(
 {
 	struct use_state *state = &frame->state;
 	int64_t place = state->stack + step->number;
-	bool outgoing =
-		step->number < OUTGOING_BYTES && !function_loads(frame->function, step->number);
 
 	stack_forget(frame, place, step->size, false);
-	if (step->index != REGISTER_NONE || state->slot_count == USE_SLOTS_MAX || outgoing ||
+	if (step->index != REGISTER_NONE || state->slot_count == USE_SLOTS_MAX ||
+		is_outgoing(frame->function, step->number) ||
 		place_is_shared(frame->function, place))
 		use_value_escape(frame->uses->use, value);
 	else if (value->nodes || value->exact)
@@ -176,8 +176,7 @@ static struct use_value step_load(struct use_frame *frame, const struct use_step
 
 static struct use_value step_address(struct use_frame *frame, const struct use_step *step)
 {
-	struct use_state *state = &frame->state;
-
+	const struct use_state *state = &frame->state;
 	struct use_value value = step->base < REGISTERS && step->base != RSP
 					 ? state->registers[step->base]
 					 : use_nothing;
@@ -369,6 +368,19 @@ static void step_call(struct use_frame *frame, remote_addr target)
 
 // ---- functions
 
+static uint16_t loaded_words(const struct use_function *function)
+{
+	uint16_t words = 0;
+
+	for (size_t i = 0; i < function->count; i++) {
+		const struct use_step *step = &function->steps[i];
+		if (step->kind == USE_LOAD && step->base == RSP && step->number >= 0 &&
+			step->number < OUTGOING_BYTES)
+			words |= 1 << step->number / 8;
+	}
+	return words;
+}
+
 // Fills in the decoded code. False: it is not to be followed.
 static bool function_read(struct closure_uses *uses, remote_addr entry, struct use_function *out)
 {
@@ -401,8 +413,9 @@ static bool function_read(struct closure_uses *uses, remote_addr entry, struct u
 		.end = function.end,
 		.steps = steps,
 		.count = uses->steps.list.count};
+	out->loaded_words = loaded_words(out);
 	out->objects = function_stack_objects(module->pclntab, &function, &out->object_count);
-	return true;
+	return out->object_count <= OBJECTS_MAX;
 }
 
 static struct use_function *function_get(struct closure_uses *uses, remote_addr entry)
@@ -533,11 +546,12 @@ static void frame_run_once(struct use_frame *frame, const struct use_state *in)
 		}
 		if (!frame->state.live)
 			continue;
-		if (!frame->uses->steps_left--) {
-			frame->uses->steps_left = 0;
+		if (!frame->uses->steps_left || !frame->uses->steps_all) {
 			frame->lost = true;
 			return;
 		}
+		frame->uses->steps_left--;
+		frame->uses->steps_all--;
 		frame_step(frame, &function->steps[i]);
 	}
 }
@@ -593,6 +607,7 @@ struct error *closure_uses_create(struct go_runtime *runtime, struct closure_use
 	if (!uses)
 		return error_no_memory();
 	uses->runtime = runtime;
+	uses->steps_all = STEPS_ALL;
 	hw_arena_init(&uses->arena, 0);
 	hw_arena_init(&uses->states, 0);
 	hw_map_init(&uses->functions);
