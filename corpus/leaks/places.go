@@ -30,6 +30,11 @@ func init() {
 	})
 	pair("few-labels", scrapeTargets, nil)
 	pair("log-tail", followLog, func() { logTail.rest = append([]byte(nil), logTail.rest...) })
+	pair("first-fields", cutColumns, func() {
+		for i, row := range cutRows {
+			cutRows[i] = []string{clone(row[0]), clone(row[1])}
+		}
+	})
 	healthy("tokens", tokenize)
 }
 
@@ -185,6 +190,21 @@ func followLog(cured bool) {
 		rest = append([]byte(nil), rest...)
 	}
 	logTail.rest = rest
+}
+
+// Two columns of many, cut off so that nobody appends to the others: their array stays, and all of the line.
+
+var cutRows [][]string
+
+func cutColumns(cured bool) {
+	for i := 0; i < 64; i++ {
+		line := strings.Repeat("column ", 16<<10)
+		row := strings.Fields(line)[:2:2]
+		if cured {
+			row = []string{clone(row[0]), clone(row[1])}
+		}
+		cutRows = append(cutRows, row)
+	}
 }
 
 // ---- healthy

@@ -85,6 +85,7 @@ static struct error *typing_init(struct typing *typing, struct heap *heap,
 	hw_map_init(&typing->capture_types);
 	hw_map_init(&typing->closures);
 	hw_map_init(&typing->headers);
+	hw_map_init(&typing->cut_arrays);
 	hw_map_init(&typing->frame_maps);
 	err = memory_init(&typing->memory, heap->runtime->target, MEMORY_CACHE_BYTES);
 	if (!err)
@@ -110,6 +111,7 @@ void typing_destroy(struct typing *typing)
 	hw_map_deinit(&typing->capture_types);
 	hw_map_deinit(&typing->closures);
 	hw_map_deinit(&typing->headers);
+	hw_map_deinit(&typing->cut_arrays);
 	hw_map_deinit(&typing->frame_maps);
 	free(typing->programs);
 	free(typing->window);

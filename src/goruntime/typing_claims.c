@@ -18,8 +18,11 @@
 
 enum {
 	BITS_OBJECT_MAX = 512, // objects up to this size have their pointer bits loaded
-	TINY_MAX = 16,         // objects below it without pointers share a slot of this size
-			       // (runtime/malloc.go)
+	CUT_UNKNOWN = 0,
+	CUT_ARRAY,
+	CUT_MAYBE_OTHER,
+	TINY_MAX = 16, // objects below it without pointers share a slot of this size
+		       // (runtime/malloc.go)
 };
 
 static size_t claims_bytes(const struct typing *typing)
@@ -252,6 +255,74 @@ static bool claim_slab(struct typing *typing, const struct span *span, object_id
 	return true;
 }
 
+// Does a value of the type begin with an array of `elem`, or of a shape of it? But for arrays of nothing else.
+static bool begins_with_array(const struct go_type *type, const struct go_type *elem)
+{
+	const struct go_type *inner = type;
+
+	while (inner && inner->kind == GO_ARRAY)
+		inner = inner->elem;
+	if (inner == elem)
+		return false;
+	for (unsigned depth = 0; depth < TYPE_DEPTH_MAX && type; depth++) {
+		uint32_t first = 0;
+		if (type->kind == GO_ARRAY) {
+			type = type->elem;
+			if (type && (type == elem || (type->size == elem->size &&
+							     strstr(type->name, "go.shape."))))
+				return true;
+			continue;
+		}
+		if (type->kind != GO_STRUCT)
+			return false;
+		while (first < type->field_count && !type->fields[first].type->size)
+			first++;
+		type = first < type->field_count ? type->fields[first].type : NULL;
+	}
+	return false;
+}
+
+// Has the program a type other than arrays made for slices that may fill the slot and whose beginning may be sliced to a
+// []type? What is allocated is of a type that the executable has a record of.
+static bool slot_may_begin_with_array(
+	struct typing *typing, const struct span *span, const struct go_type *type)
+{
+	uint64_t room = span->elem_size - span->header_bytes;
+	uint64_t *known = hw_map_at(
+		&typing->cut_arrays, (uint64_t)type->id << 40 ^ span->elem_size, CUT_UNKNOWN);
+
+	if (!known) {
+		typing->no_memory = true;
+		return true;
+	}
+	for (uint32_t id = 0; *known == CUT_UNKNOWN && id < type_table_count(typing->types); id++) {
+		const struct go_type *other = type_by_id(typing->types, id);
+		if (other->size >= type->size && other->size <= room &&
+			span_fits(span, room / other->size * other->size) &&
+			begins_with_array(other, type))
+			*known = CUT_MAYBE_OTHER;
+	}
+	if (*known == CUT_UNKNOWN)
+		*known = CUT_ARRAY;
+	return *known == CUT_MAYBE_OTHER;
+}
+
+// An array of which a slice shows only the beginning, and whose capacity was cut off too: s[:3:3].
+static bool claim_cut_array(
+	struct typing *typing, const struct span *span, object_id id, const struct go_type *type)
+{
+	uint64_t header = span->header_bytes;
+	uint64_t count = (span->elem_size - header) / type->size;
+
+	if (span->noscan || !type->pointer_bytes || !span_fits(span, count * type->size) ||
+		!rest_is_clear(typing, span, id, header + count * type->size) ||
+		!mask_agrees(typing, span, id, header, type, count) ||
+		slot_may_begin_with_array(typing, span, type))
+		return false;
+	claim_whole(typing, span, id, type, CLAIM_ARRAY);
+	return true;
+}
+
 static bool in_module_data(const struct typing *typing, remote_addr address)
 {
 	const struct go_runtime *runtime = typing->heap->runtime;
@@ -380,6 +451,8 @@ void typing_claim_as(struct typing *typing, enum claim_kind kind, remote_addr ad
 	} else if (array && offset % type->size == 0 && span_fits(span, offset + bytes)) {
 		claim_whole(typing, span, id, type, CLAIM_ARRAY);
 	} else if (!claim && typing->parts.at.count < PARTS_MAX) {
+		if (kind == CLAIM_BY_SLICE && !offset && claim_cut_array(typing, span, id, type))
+			return;
 		if (claim_slab(typing, span, id, offset, type))
 			return;
 		typing_set_first_part(typing, id, address);

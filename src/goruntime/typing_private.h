@@ -81,6 +81,7 @@ struct typing {
 
 	HW_VECTOR(struct known_global) globals;
 	bool globals_sorted;
+	struct hw_map cut_arrays; // type and size of slots -> whether claim_cut_array() may be sure
 	struct hw_map frame_maps; // pc of a frame -> struct map_candidates of its function
 	HW_VECTOR(struct stack_map) stack_maps;
 	HW_VECTOR(struct typed_memory)
