@@ -10,6 +10,7 @@ func init() {
 	pair("changes-sent", sendChanges, nil)
 
 	healthy("worker-parts", countParts)
+	healthy("worker-sends", sendRows)
 	healthy("changes-again", drainChanges)
 	healthy("weak-mailboxes", openMailboxes)
 	healthy("relay", startRelay)
@@ -137,6 +138,29 @@ func countParts() {
 	})
 	parted <- 100
 	parted <- 1
+}
+
+// A loop on its way through rows: it forgets them all when it has sent the last one.
+
+var outgoing = make(chan int)
+
+type outgoingRow struct{ text []byte }
+
+func sendRows() {
+	spawn(func() {
+		var rows []*outgoingRow
+		for i := 0; i < 500; i++ {
+			rows = append(rows, &outgoingRow{body(16 << 10)})
+		}
+		for len(rows) > 0 {
+			row := rows[0]
+			rows = rows[1:]
+			outgoing <- len(row.text)
+		}
+	})
+	for i := 0; i < 450; i++ {
+		<-outgoing
+	}
 }
 
 // One who looks in from time to time; what he does so with lies behind him when he waits.

@@ -463,6 +463,20 @@ static bool local_complete(struct scanning *scanning, object_id id, const struct
 		       span_fits(place.span, place.offset + capacity * reference->view.size));
 }
 
+// Of a goroutine that works, variables show what it is working on: a loop that takes `rest = rest[1:]` lets the whole go
+// when it ends. What one keeps that waits for more to do stays.
+static bool waits_for_more(const struct goroutine *goroutine)
+{
+	static const char *const waits[] = {"chan receive", "select", "sync.Cond.Wait"};
+
+	if (goroutine->status != GOROUTINE_WAITING)
+		return false;
+	for (size_t i = 0; i < ARRAY_COUNT(waits); i++)
+		if (!strcmp(goroutine->wait_reason, waits[i]))
+			return true;
+	return false;
+}
+
 // A stack word is often a part of several variables, each of which may see something else. A pointer sees the whole: the
 // compiler keeps the address of an array's element for the array.
 static bool scan_local(struct scanning *scanning, struct analysis *analysis, object_id id,
@@ -471,11 +485,11 @@ static bool scan_local(struct scanning *scanning, struct analysis *analysis, obj
 	const struct root *root = &analysis->roots.list.items[reference->window.holder];
 	struct local_part parts[LOCAL_PARTS_MAX];
 	struct reference seen[LOCAL_PARTS_MAX];
-	size_t count = root->precise ? typing_local_parts(
-					       analysis->typing, root, parts, ARRAY_COUNT(parts))
-				     : 0;
+	size_t count = 0;
 	bool good = true;
 
+	if (root->precise && waits_for_more(&analysis->goroutines->goroutines[root->owner]))
+		count = typing_local_parts(analysis->typing, root, parts, ARRAY_COUNT(parts));
 	for (size_t i = 0; i < count; i++) {
 		seen[i] = *reference;
 		if (!local_complete(scanning, id, &parts[i], &seen[i]))
