@@ -8,6 +8,7 @@ func init() {
 	pair("worker-rows", flushRows, func() { flushed <- 0 })
 	pair("worker-seen", countSeen, func() { counted <- 0 })
 	pair("changes-sent", sendChanges, nil)
+	pair("worker-queue", uploadParts, func() { uploaded <- 0 })
 
 	healthy("worker-parts", countParts)
 	healthy("worker-sends", sendRows)
@@ -65,6 +66,45 @@ func flushRows(cured bool) {
 	})
 	flushed <- 500
 	flushed <- 1
+}
+
+// A queue that is popped by slicing, of which a goroutine has the only pointer while it waits for several things.
+
+type partQueue struct {
+	name  string
+	parts [][]byte
+}
+
+//go:noinline
+func newPartQueue(name string) *partQueue { return &partQueue{name: name} }
+
+var (
+	partsIn      = make(chan []byte)
+	uploaded     = make(chan int)
+	pendingParts = make(chan int)
+)
+
+func uploadParts(cured bool) {
+	spawn(func() {
+		q := newPartQueue("parts")
+		for {
+			select {
+			case part := <-partsIn:
+				q.parts = append(q.parts, part)
+			case n := <-uploaded:
+				q.parts = q.parts[n:]
+				if n == 0 || cured {
+					q.parts = append([][]byte(nil), q.parts...)
+				}
+			case pendingParts <- len(q.parts):
+			}
+		}
+	})
+	for i := 0; i < 144; i++ {
+		partsIn <- body(64 << 10)
+	}
+	uploaded <- 128
+	partsIn <- body(64 << 10)
 }
 
 // A set that was big once.
