@@ -93,7 +93,8 @@ const struct windowed_object *windows_find(const struct windows *windows, object
 const struct go_type *window_owner(struct analysis *analysis, const struct window *window);
 
 // How the holder refers to the object, by its type: "main.entry.body", "main.cache" (a global), "map[string][]uint8 value",
-// "main.serve.func1 captured x", "rows of main.serve" (a local); "" when unknown. At most `size` bytes, not yet cleaned of control characters.
+// "main.serve.func1 captured x", "rows of main.serve" (a local); "" when unknown. At most `size` bytes, not yet cleaned of
+// control characters.
 void window_describe(
 	struct analysis *analysis, const struct window *window, char *buffer, size_t size);
 
