@@ -13,7 +13,16 @@ func init() {
 	pair("global-lock", keepLocked, nil)
 	pair("pending-answers", forgetAnswers, func() { pending = map[string]chan []byte{} })
 	healthy("senders-polled", pollSenders)
+	pair("results-unread", postResults, func() {
+		for len(results) > 0 {
+			<-results
+		}
+	})
 	healthy("buffer-channel", keepBuffers)
+	healthy("frames-recycled", recycleFrames)
+	healthy("jobs-pulled", queueJobs)
+	healthy("outbox-flushed", fillOutbox)
+	healthy("parts-pulled", stockParts)
 }
 
 // Three hundred want to report, and whoever listened has gone.
@@ -65,6 +74,36 @@ func forgetAnswers(cured bool) {
 	}
 }
 
+// Who posts looks whether it is time to stop; nobody reads.
+
+var (
+	results = make(chan []byte, 200)
+	stopped = make(chan struct{})
+)
+
+//go:noinline
+func postResult(result []byte) {
+	select {
+	case <-stopped:
+		return
+	default:
+	}
+	results <- result
+}
+
+func postResults(cured bool) {
+	for i := 0; i < 100; i++ {
+		postResult(body(64 << 10))
+	}
+	if cured {
+		spawn(func() {
+			for result := range results {
+				length += len(result)
+			}
+		})
+	}
+}
+
 // ---- healthy
 
 // The one who receives looks in from time to time.
@@ -99,4 +138,101 @@ func keepBuffers() {
 		freeBuffers <- bytes.NewBuffer(make([]byte, 0, 64<<10))
 		freeArrays <- body(32 << 10)[:0]
 	}
+}
+
+// Nobody is there between two requests, which come as they like; each takes from the channel what it finds.
+
+var freeFrames = make(chan *[64 << 10]byte, 200)
+
+//go:noinline
+func takeFrame() *[64 << 10]byte {
+	select {
+	case frame := <-freeFrames:
+		return frame
+	default:
+		return new([64 << 10]byte)
+	}
+}
+
+func recycleFrames() {
+	var frames [100]*[64 << 10]byte
+	for i := range frames {
+		frames[i] = takeFrame()
+	}
+	for _, frame := range frames {
+		freeFrames <- frame
+	}
+}
+
+// Each request takes one, and would wait for it.
+
+var pulled = make(chan []byte, 200)
+
+//go:noinline
+func pullJob() []byte {
+	return <-pulled
+}
+
+func queueJobs() {
+	for i := 0; i < 101; i++ {
+		pulled <- body(64 << 10)
+	}
+	length += len(pullJob())
+}
+
+// The same of a channel that has no variable of its own.
+
+type spool struct {
+	name  string
+	lines chan []byte
+}
+
+var flushing = &spool{name: "flushing", lines: make(chan []byte, 200)}
+
+//go:noinline
+func (s *spool) flush() {
+	for {
+		select {
+		case line := <-s.lines:
+			length += len(line)
+		default:
+			return
+		}
+	}
+}
+
+//go:noinline
+func flushOutbox() {
+	flushing.flush()
+}
+
+func fillOutbox() {
+	flushOutbox()
+	for i := 0; i < 100; i++ {
+		flushing.lines <- body(64 << 10)
+	}
+}
+
+// The same with a way out.
+
+var (
+	parts      = make(chan []byte, 200)
+	partsEnded = make(chan struct{})
+)
+
+//go:noinline
+func pullPart() []byte {
+	select {
+	case part := <-parts:
+		return part
+	case <-partsEnded:
+		return nil
+	}
+}
+
+func stockParts() {
+	for i := 0; i < 101; i++ {
+		parts <- body(64 << 10)
+	}
+	length += len(pullPart())
 }

@@ -23,6 +23,12 @@ struct typing_code {
 // The fact about `address` with the most votes, or NULL.
 const struct code_fact *code_fact_at(const struct typing_code *code, remote_addr address);
 
+// Index of the first reference to `address` or behind it.
+size_t code_first_reference(const struct typing_code *code, remote_addr address);
+
+// Length of the package's path in a function's name.
+size_t code_package_length(const char *name);
+
 // What `value` is when it is the result of a call: what that function returns, through functions that return others'
 // results. Other values stay what they are; VALUE_NONE when unknown.
 struct flow_value code_result(const struct typing_code *code, struct flow_value value);

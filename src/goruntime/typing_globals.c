@@ -137,13 +137,13 @@ bool typing_global_part(const struct typing *typing, const struct global_name *g
 
 // ---- from code
 
-static size_t first_reference_from(const struct typing_code *code, remote_addr address)
+size_t code_first_reference(const struct typing_code *code, remote_addr address)
 {
 	return FIRST_WHERE(i, code->references.count, code->references.items[i].address >= address);
 }
 
-// Length of the package's path in a function's name: up to the first dot behind the last slash outside of brackets.
-static size_t package_length(const char *name)
+// Up to the first dot behind the last slash outside of brackets.
+size_t code_package_length(const char *name)
 {
 	size_t bracket = strcspn(name, "["), start = 0;
 
@@ -155,15 +155,15 @@ static size_t package_length(const char *name)
 
 static bool same_package(const char *a, const char *b)
 {
-	size_t length = package_length(a);
+	size_t length = code_package_length(a);
 
-	return length == package_length(b) && !strncmp(a, b, length);
+	return length == code_package_length(b) && !strncmp(a, b, length);
 }
 
 // A name that tells more: no initialisation, no closure.
 static bool is_telling(const char *name)
 {
-	const char *rest = name + package_length(name);
+	const char *rest = name + code_package_length(name);
 
 	return strcmp(rest, ".init") && strncmp(rest, ".init.", 6) && !strstr(rest, ".func");
 }
@@ -188,7 +188,7 @@ static void collect_users(
 static bool are_initialisers(const struct users *users)
 {
 	for (size_t i = 0; i < users->count; i++)
-		if (strcmp(users->names[i] + package_length(users->names[i]), ".init") != 0)
+		if (strcmp(users->names[i] + code_package_length(users->names[i]), ".init") != 0)
 			return false;
 	return true;
 }
@@ -251,7 +251,7 @@ static void held_type(struct typing *typing, remote_addr slot, struct text *text
 static bool place_by_code(
 	const struct typing_code *code, remote_addr slot, remote_addr *start, size_t *after)
 {
-	*after = first_reference_from(code, slot + 1);
+	*after = code_first_reference(code, slot + 1);
 	if (!*after || slot - code->references.items[*after - 1].address > VARIABLE_BYTES_MAX)
 		return false;
 	*start = code->references.items[*after - 1].address & ~UINT64_C(7);
@@ -275,7 +275,7 @@ static bool name_by_code(struct typing *typing, remote_addr slot, struct global_
 
 	if (!place_by_code(code, slot, &start, &after))
 		return false;
-	size_t first = first_reference_from(code, start);
+	size_t first = code_first_reference(code, start);
 	collect_users(typing, first, after, &users);
 	const char *user = choose_user(&users);
 	if (!user)

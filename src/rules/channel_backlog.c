@@ -2,7 +2,8 @@
 //
 // A channel that is only a buffer between a sender and a slow receiver is healthy, so it has to be shown that there is
 // no receiver. Where only goroutines that sleep for ever can reach the channel, that is proved. Otherwise it is
-// suspected when nobody but senders is to be seen at it (sight.h).
+// suspected when nobody but senders is to be seen at it (sight.h), and no function takes elements out whenever it is
+// called (channel_visitors.h).
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,6 +11,7 @@
 #include "base/cleanup.h"
 #include "base/error.h"
 #include "base/units.h"
+#include "goruntime/channel_visitors.h"
 #include "graph/walk.h"
 #include "heapwhy/map.h"
 #include "rules/goroutines.h"
@@ -32,6 +34,8 @@ struct search {
 	struct rule_run *run;
 	HW_VECTOR(struct backlog) backlogs;
 	struct sight *sight; // of all but senders
+	struct hw_map
+		taken; // place in the program's variables -> whether visitors take from channels there
 	struct suspects suspects;
 	struct hw_map unseen; // suspects -> bytes of their elements' arrays that nobody sees
 };
@@ -40,6 +44,7 @@ static void search_deinit(struct search *search)
 {
 	hw_vector_deinit(&search->backlogs);
 	sight_destroy(search->sight);
+	hw_map_deinit(&search->taken);
 	hw_map_deinit(&search->unseen);
 	suspects_deinit(&search->suspects);
 }
@@ -250,6 +255,41 @@ static struct error *backlog_prove(
 	return err ? err : backlog_report(run, backlog, 1, true);
 }
 
+static struct error *visitors_look(struct search *search, object_id channel, bool *take)
+{
+	remote_addr slot = sight_variable(search->sight, channel);
+	_cleanup_(channel_visitors_deinit) struct channel_visitors visitors = {0};
+	uint64_t known;
+
+	if (hw_map_get(&search->taken, slot, &known)) {
+		*take = known;
+		return NULL;
+	}
+	struct error *err = channel_visitors_find(search->run->analysis->typing, slot, &visitors);
+	if (!err && !hw_map_put(&search->taken, slot, visitors.take))
+		err = error_no_memory();
+	*take = visitors.take;
+	return err;
+}
+
+static struct error *backlog_suspect(struct search *search, const struct backlog *backlog)
+{
+	bool take;
+
+	if (sight_of_object(search->sight, backlog->channel))
+		return NULL;
+	struct error *err = visitors_look(search, backlog->channel, &take);
+	if (!err && !take)
+		suspects_add(&search->suspects,
+			(struct suspect){
+				.object = backlog->channel,
+				.kind = typing_label_of(
+					search->run->analysis->typing, backlog->channel),
+				.bytes = backlog->bytes,
+			});
+	return err;
+}
+
 static struct error *backlog_judge(
 	struct search *search, struct goroutine_evidence *evidence, struct backlog *backlog)
 {
@@ -260,14 +300,7 @@ static struct error *backlog_judge(
 		return backlog->bytes < run->rule->least || backlog->elements < ELEMENTS_MIN
 			       ? NULL
 			       : backlog_prove(run, evidence, backlog);
-	if (!sight_of_object(search->sight, backlog->channel))
-		suspects_add(&search->suspects,
-			(struct suspect){
-				.object = backlog->channel,
-				.kind = typing_label_of(run->analysis->typing, backlog->channel),
-				.bytes = backlog->bytes,
-			});
-	return NULL;
+	return backlog_suspect(search, backlog);
 }
 
 struct error *rule_channel_backlog(struct rule_run *run)
@@ -276,6 +309,7 @@ struct error *rule_channel_backlog(struct rule_run *run)
 	struct goroutine_evidence *evidence;
 	struct error *err = backlogs_find(&search);
 
+	hw_map_init(&search.taken);
 	hw_map_init(&search.unseen);
 	if (err || !search.backlogs.count)
 		return err;

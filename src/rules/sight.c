@@ -432,3 +432,10 @@ bool sight_of_global(struct sight *sight, remote_addr address)
 	return is_blind(sight) || !typing_global(sight->analysis->typing, address, &global) ||
 	       address - global.start >= global.size || sight_of_variable(sight, &global, address);
 }
+
+remote_addr sight_variable(const struct sight *sight, object_id object)
+{
+	const struct root_holder *root = global_of(sight, object);
+
+	return root ? sight->analysis->roots.list.items[root->first_root].slot : 0;
+}

@@ -28,4 +28,7 @@ bool sight_of_object(struct sight *sight, object_id object);
 // The same for what lies in a global variable itself.
 bool sight_of_global(struct sight *sight, remote_addr address);
 
+// Where in the program's variables the way begins that leads to the object, or 0: it hangs on none.
+remote_addr sight_variable(const struct sight *sight, object_id object);
+
 #endif
