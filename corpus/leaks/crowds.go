@@ -11,6 +11,8 @@ import (
 func init() {
 	pair("global-senders", sendToNobody, nil)
 	pair("global-lock", keepLocked, nil)
+	pair("answers-awaited", awaitAnswers, nil)
+	pair("slots-lost", loseSlots, nil)
 	pair("pending-answers", forgetAnswers, func() { pending = map[string]chan []byte{} })
 	healthy("senders-polled", pollSenders)
 	pair("results-unread", postResults, func() {
@@ -23,6 +25,7 @@ func init() {
 	healthy("jobs-pulled", queueJobs)
 	healthy("outbox-flushed", fillOutbox)
 	healthy("parts-pulled", stockParts)
+	healthy("workers-called", startWorkers)
 }
 
 // Three hundred want to report, and whoever listened has gone.
@@ -53,6 +56,40 @@ func keepLocked(cured bool) {
 		spawn(func() {
 			hold(accountsLock.Lock)
 			accountsLock.Unlock()
+		})
+	}
+	time.Sleep(50 * time.Millisecond)
+}
+
+// Eleven hundred wait for an answer that no code sends.
+
+var answersToAll = make(chan int)
+
+func awaitAnswers(cured bool) {
+	count := 1100
+	if cured {
+		count = 3
+	}
+	for i := 0; i < count; i++ {
+		spawn(func() { length += <-answersToAll })
+	}
+	time.Sleep(50 * time.Millisecond)
+}
+
+// Eight may at a time; those eight wait for ever.
+
+var slots = make(chan int, 8)
+
+func loseSlots(cured bool) {
+	for i := 0; i < 300; i++ {
+		spawn(func() {
+			answer := make(chan int)
+			if cured {
+				close(answer)
+			}
+			hold(func() { slots <- i })
+			<-answer
+			<-slots
 		})
 	}
 	time.Sleep(50 * time.Millisecond)
@@ -235,4 +272,28 @@ func stockParts() {
 		parts <- body(64 << 10)
 	}
 	length += len(pullPart())
+}
+
+// More workers than there is work for. It comes with requests, of which there is none just now.
+
+var workForMany = make(chan int)
+
+//go:noinline
+func giveWork(work int) {
+	workForMany <- work
+}
+
+func startWorkers() {
+	for i := 0; i < 1100; i++ {
+		spawn(func() {
+			scratch := body(8 << 10)
+			for work := range workForMany {
+				scratch[work&7]++
+			}
+		})
+	}
+	for i := 0; i < 10; i++ {
+		giveWork(i)
+	}
+	time.Sleep(50 * time.Millisecond)
 }

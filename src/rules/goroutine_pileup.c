@@ -5,8 +5,9 @@
 //
 //   - those that wait to get rid of something or to get a lock for minutes: nobody does that on purpose;
 //   - those that wait for one thing at which nobody else is to be seen (sight.h), however short: there is nobody whose
-//     turn it could be. Of receivers it takes more, for work may come from where there is none yet; and none counts whose
-//     channel has no room in its elements for anything: such is made to be closed one day.
+//     turn it could be. Of receivers it takes more, for work may come from where there is none yet: no function but their own
+//     may refer to the channel's variable. None counts whose channel has no room in its elements for anything: such is
+//     made to be closed one day.
 //
 // What can be proved is told by goroutine-leak.
 #include <inttypes.h>
@@ -16,6 +17,8 @@
 #include "base/cleanup.h"
 #include "base/error.h"
 #include "base/units.h"
+#include "debuginfo/pclntab.h"
+#include "goruntime/channel_visitors.h"
 #include "goruntime/positions.h"
 #include "rules/goroutines.h"
 #include "rules/sight.h"
@@ -84,6 +87,11 @@ static size_t reason_of(const struct goroutine *goroutine)
 	return i;
 }
 
+static bool is_receive(size_t reason)
+{
+	return !strcmp(reasons[reason].reason, "chan receive");
+}
+
 static void crowd_add(struct crowd *crowd, const struct goroutine *goroutine,
 	const struct goroutine_evidence *evidence, uint32_t index)
 {
@@ -110,9 +118,43 @@ static bool is_long(const struct crowd *crowd)
 	return false;
 }
 
-// Whether anybody is to be seen at what they wait for.
-static struct error *crowd_look(
-	struct crowds *crowds, const struct crowd *crowd, size_t reason, bool *seen)
+// Is the function one that the goroutine is in, or that has started it?
+static bool is_own(const struct analysis *analysis, uint32_t index, remote_addr entry)
+{
+	const struct goroutine_list *list = analysis->goroutines;
+	const struct goroutine *goroutine = &list->goroutines[index];
+	const struct pclntab *table = analysis->runtime->modules[0].pclntab;
+	struct pcln_function function;
+
+	if (pclntab_find(table, goroutine->created_at, &function) && function.entry == entry)
+		return true;
+	for (uint32_t f = 0; f < goroutine->frame_count; f++) {
+		const struct frame *frame = &list->frames[goroutine->first_frame + f];
+		if (!frame->module && pclntab_function(table, frame->function, &function) &&
+			function.entry == entry)
+			return true;
+	}
+	return false;
+}
+
+// May work come from a function that refers to the variable of the channel that goroutines like this one receive from?
+static struct error *work_look(const struct analysis *analysis, const struct sight *sight,
+	object_id channel, uint32_t goroutine, bool *comes)
+{
+	_cleanup_(channel_visitors_deinit) struct channel_visitors visitors = {0};
+	struct error *err =
+		channel_visitors_find(analysis->typing, sight_variable(sight, channel), &visitors);
+
+	if (err)
+		return err;
+	for (size_t i = 0; i < visitors.functions.count && !*comes; i++)
+		*comes = !is_own(analysis, goroutine, visitors.functions.items[i]);
+	return NULL;
+}
+
+// Whether anybody is to be seen at what they wait for; of receivers also by their variable.
+static struct error *crowd_look(struct crowds *crowds, const struct crowd *crowd, size_t reason,
+	uint32_t goroutine, bool *seen)
 {
 	struct sight **sight = &crowds->sights[reason];
 	struct error *err =
@@ -121,6 +163,8 @@ static struct error *crowd_look(
 	if (!err)
 		*seen = crowd->object != OBJECT_NONE ? sight_of_object(*sight, crowd->object)
 						     : sight_of_global(*sight, crowd->global);
+	if (!err && !*seen && is_receive(reason) && crowd->object != OBJECT_NONE)
+		err = work_look(crowds->run->analysis, *sight, crowd->object, goroutine, seen);
 	return err;
 }
 
@@ -129,7 +173,7 @@ static bool is_broadcast(const struct analysis *analysis, const struct crowd *cr
 	int elem_size_at = analysis->runtime->layout.at.hchan_elemsize;
 	uint16_t elem_size = 0;
 
-	return !strcmp(reasons[reason].reason, "chan receive") && crowd->object != OBJECT_NONE &&
+	return is_receive(reason) && crowd->object != OBJECT_NONE &&
 	       memory_read(&analysis->runtime->memory,
 		       heap_address(analysis->heap, crowd->object) + (uint32_t)elem_size_at,
 		       &elem_size, sizeof(elem_size)) &&
@@ -184,7 +228,7 @@ static struct error *crowd_judge(struct crowds *crowds, uint32_t index)
 	struct error *err = NULL;
 	if (!crowd->many && crowd->count >= reasons[reason].alone &&
 		!is_broadcast(analysis, crowd, reason))
-		err = crowd_look(crowds, crowd, reason, &seen);
+		err = crowd_look(crowds, crowd, reason, holder->first_goroutine, &seen);
 	return err || seen ? err : crowd_report(crowds->run, crowd, holder, true);
 }
 
