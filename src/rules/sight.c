@@ -12,6 +12,7 @@
 #include "goruntime/operands.h"
 #include "graph/walk.h"
 #include "heapwhy/map.h"
+#include "rules/goroutines.h"
 #include "rules/timers.h"
 
 enum {
@@ -28,6 +29,7 @@ struct addresses {
 
 struct sight {
 	struct analysis *analysis;
+	const struct goroutine_evidence *evidence;
 	const char *reason;
 	struct graph_walk *stacks; // what goroutines' stacks lead to
 	struct addresses
@@ -39,10 +41,15 @@ struct sight {
 	bool held_known;
 };
 
-static bool counts(const struct sight *sight, const struct goroutine *goroutine)
+static bool counts(const struct sight *sight, uint32_t index)
 {
-	return goroutine->status != GOROUTINE_WAITING ||
-	       strcmp(goroutine->wait_reason, sight->reason) != 0;
+	const struct goroutine *goroutine = &sight->analysis->goroutines->goroutines[index];
+
+	enum sleep sleep = sight->evidence->states[index].sleep;
+
+	return sleep != SLEEP_FOREVER && sleep != SLEEP_TOLD &&
+	       (goroutine->status != GOROUTINE_WAITING ||
+		       strcmp(goroutine->wait_reason, sight->reason) != 0);
 }
 
 static struct error *stacks_walk(struct sight *sight)
@@ -52,8 +59,7 @@ static struct error *stacks_walk(struct sight *sight)
 
 	for (uint32_t i = 0; i < analysis->root_holder_count && !err; i++) {
 		uint32_t goroutine = analysis->root_holders[i].goroutine;
-		if (goroutine != UINT32_MAX &&
-			counts(sight, &analysis->goroutines->goroutines[goroutine]))
+		if (goroutine != UINT32_MAX && counts(sight, goroutine))
 			err = graph_walk_from(sight->stacks, graph_holder_node(analysis->graph, i));
 	}
 	return err;
@@ -192,7 +198,7 @@ static struct error *operands_find(struct sight *sight, const struct timer_evide
 
 	hw_map_init(&gathering.seen);
 	for (uint32_t i = 0; i < list->count && !err; i++)
-		if (counts(sight, &list->goroutines[i]))
+		if (counts(sight, i))
 			err = goroutine_gather(&gathering, &list->goroutines[i]);
 	if (!err)
 		err = timers_gather(&gathering, timers);
@@ -223,11 +229,16 @@ struct error *sight_create(struct rule_run *run, const char *reason, struct sigh
 
 	if (!sight)
 		return error_no_memory();
+	struct goroutine_evidence *evidence;
 	struct timer_evidence *timers;
 	sight->analysis = run->analysis;
 	sight->reason = reason;
 	hw_map_init(&sight->globals);
-	struct error *err = timer_evidence(run, &timers);
+	struct error *err = goroutine_evidence(run, &evidence);
+	if (!err) {
+		sight->evidence = evidence;
+		err = timer_evidence(run, &timers);
+	}
 	if (!err)
 		err = stacks_walk(sight);
 	if (!err)
@@ -354,7 +365,7 @@ static bool held_find(struct sight *sight)
 
 	hw_map_init(&places);
 	for (uint32_t i = 0; i < list->count && good; i++)
-		if (counts(sight, &list->goroutines[i]))
+		if (counts(sight, i))
 			good = stack_hold(sight, &list->goroutines[i]);
 	for (size_t i = 0; i < sight->operands.count && good; i++)
 		good = place_hold(sight, &places, sight->operands.items[i]);

@@ -4,8 +4,8 @@
 // hangs on. So when no goroutine's stack leads to the object, and no function that some goroutine is in refers to that
 // variable in what it can still execute, nobody is at it. Functions that timers will call count as well; of memory that
 // variables only point to, pointers there that goroutines have, directly or not. Who waits in the same way does not count:
-// another sender does not receive. That is no proof, for a goroutine may call such a function later, or be started;
-// findings that rest on it are suspected.
+// another sender does not receive. Nor does who will never be woken. That is no proof, for a goroutine may call such a
+// function later, or be started; findings that rest on it are suspected.
 //
 //	struct sight *sight;
 //	err = sight_create(run, "chan send", &sight);       // senders do not count
