@@ -74,6 +74,7 @@ func init() {
 	healthy("scratch-buffer", useScratch)
 	healthy("split-text", splitText)
 	healthy("reserved", reserveLittle)
+	healthy("tables-filling", fillTables)
 	healthy("matrix", shareRows)
 	healthy("bump-allocator", allocateNodes)
 	healthy("buffered-streams", openStreams)
@@ -485,5 +486,23 @@ func appendRecords() {
 	memtable.records = make([]byte, 0, 16*mib)
 	for len(memtable.records) < 2*mib {
 		memtable.records = append(memtable.records, body(1000)...)
+	}
+}
+
+// Made for all that will come, of which a seventh is there.
+
+type reading struct {
+	id     uint64
+	values [3]float64
+}
+
+var tables [4][]reading
+
+func fillTables() {
+	for i := range tables {
+		tables[i] = make([]reading, 0, 60000)
+		for k := 0; k < 8500; k++ {
+			tables[i] = append(tables[i], reading{id: uint64(k)})
+		}
 	}
 }

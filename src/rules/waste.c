@@ -2,7 +2,8 @@
 //
 // An object is worth a word when copying what is seen of it would give a good part of what it keeps back. Room at an
 // array's end has to be three times what is in use: slices that grow by append leave at most half of their array unused
-// (runtime/slice.go, growslice: doubled below 256 elements, less from there on, the same since 1.18).
+// (runtime/slice.go, growslice: doubled below 256 elements, less from there on, the same since 1.18). Where nothing was
+// ever put there, the array may have been made for what is still to come, and it has to be much more.
 #include "rules/waste.h"
 
 #include <stdlib.h>
@@ -18,6 +19,8 @@ enum {
 	BELOW_PART_MIN = 3, // of all that it keeps, with what hangs below it
 	BELOW_BYTES_MIN = 512,
 	SPARE_RATIO = 3,
+	UNTOUCHED_RATIO = 16,
+	PROBE_WORDS = 256,
 	ROOM_BYTES_MIN = 16 << 10,
 	BUFFER_BYTES_MIN = 1 << 20,
 	WASTE_BYTES_MIN = 256
@@ -189,10 +192,33 @@ static uint64_t copies_bytes(const struct judging *judging, const struct windowe
 	return bytes;
 }
 
+// Is there nothing but zeros right behind what is in use, and in the middle of the room?
+static bool is_untouched(const struct judging *judging, const struct windowed_object *object,
+	const struct span *span)
+{
+	const struct analysis *analysis = judging->run->analysis;
+	remote_addr start = heap_address(analysis->heap, object->id) + span->header_bytes;
+	struct stretches stretches = stretches_of(judging->run, object);
+	uint64_t words[PROBE_WORDS] = {0}, used = 0;
+
+	while (stretches_next(&stretches))
+		used = stretches.end;
+	remote_addr room = (start + used + 7) & ~UINT64_C(7), end = start + used + object->spare;
+	for (unsigned probe = 0; probe < 2; probe++) {
+		remote_addr at = probe ? (room + (end - room) / 2) & ~UINT64_C(7) : room;
+		size_t bytes = end - at < sizeof(words) ? end - at : sizeof(words);
+		target_read_sparse(analysis->runtime->target, at, words, bytes);
+		for (size_t i = 0; i < bytes / sizeof(words[0]); i++)
+			if (words[i])
+				return false;
+	}
+	return true;
+}
+
 // Whether the array itself is worth a word. Room to grow has to be much bigger than what is in it, and bigger than what
 // programs are made with on purpose; a buffer that is empty for the moment has to be very big.
-static bool is_excessive(
-	const struct windowed_object *object, const struct span *span, enum waste_kind kind)
+static bool is_excessive(const struct judging *judging, const struct windowed_object *object,
+	const struct span *span, enum waste_kind kind)
 {
 	uint64_t unseen = (uint64_t)object->pinned + object->spare;
 
@@ -200,7 +226,10 @@ static bool is_excessive(
 		return true;
 	if (!object->viewed)
 		return !span->noscan || unseen >= BUFFER_BYTES_MIN;
-	return unseen >= ROOM_BYTES_MIN && unseen >= (uint64_t)object->viewed * SPARE_RATIO;
+	if (unseen < ROOM_BYTES_MIN || unseen < (uint64_t)object->viewed * SPARE_RATIO)
+		return false;
+	return unseen >= (uint64_t)object->viewed * UNTOUCHED_RATIO ||
+	       !is_untouched(judging, object, span);
 }
 
 // A number for the cause: the same for all that slices of one name refer to, and for all of one type that pointers lead
@@ -240,7 +269,7 @@ static struct error *judge_object(
 		if (err)
 			return err;
 	}
-	if (is_excessive(object, span, kind)) {
+	if (is_excessive(judging, object, span, kind)) {
 		uint64_t copies = copies_bytes(judging, object);
 		own = copies < whole ? whole - copies : 0;
 	}
