@@ -496,13 +496,13 @@ type reading struct {
 	values [3]float64
 }
 
-var tables [4][]reading
+var readings [4][]reading
 
 func fillTables() {
-	for i := range tables {
-		tables[i] = make([]reading, 0, 60000)
+	for i := range readings {
+		readings[i] = make([]reading, 0, 60000)
 		for k := 0; k < 8500; k++ {
-			tables[i] = append(tables[i], reading{id: uint64(k)})
+			readings[i] = append(readings[i], reading{id: uint64(k)})
 		}
 	}
 }
