@@ -29,8 +29,9 @@ enum origin { FROM_UNKNOWN, FROM_ZERO, FROM_VARIABLE, FROM_ARGUMENT };
 struct look {
 	struct typing *typing;
 	const struct flow_program *program;
-	struct hw_map places; // variables that lead to the channel: start -> end
-	struct hw_map seen;   // indices of functions
+	struct hw_map places;  // variables that lead to the channel: start -> end
+	struct hw_map seen;    // indices of functions
+	struct hw_map callees; // entry of a function -> enum taking, of a channel that it is given
 	struct decoder *decoder;
 	struct steps steps; // of the function that is being looked at
 	remote_addr receive[2], poll, select;
@@ -199,12 +200,26 @@ static enum taking function_takes(
 	return most;
 }
 
-// What it calls gets the channel as an argument, or what leads there.
+// Of a function that gets the channel as an argument, or what leads there. Many call the same.
+static enum taking callee_takes(struct look *look, remote_addr entry)
+{
+	struct pcln_function callee;
+	uint64_t known;
+
+	if (hw_map_get(&look->callees, entry, &known))
+		return known;
+	enum taking taking = TAKES_NOT;
+	if (pclntab_find(look->program->pclntab, entry, &callee) &&
+		strncmp(callee.name, "runtime.", strlen("runtime.")) != 0)
+		taking = function_takes(look, &callee, FROM_ARGUMENT);
+	if (!hw_map_put(&look->callees, entry, taking))
+		look->steps.no_memory = true;
+	return taking;
+}
+
 static bool callees_take(struct look *look, const struct pcln_function *function)
 {
-	const struct pclntab *table = look->program->pclntab;
 	HW_VECTOR(struct step) calls = {0};
-	struct pcln_function callee;
 	bool takes = false;
 
 	if (!decode(look, function))
@@ -215,10 +230,7 @@ static bool callees_take(struct look *look, const struct pcln_function *function
 			look->steps.no_memory = true;
 	}
 	for (size_t i = 0; i < calls.count && !takes; i++) {
-		if (!pclntab_find(table, calls.items[i].target, &callee) ||
-			!strncmp(callee.name, "runtime.", strlen("runtime.")))
-			continue;
-		enum taking taking = function_takes(look, &callee, FROM_ARGUMENT);
+		enum taking taking = callee_takes(look, calls.items[i].target);
 		takes = taking == TAKES_WHAT_IS_THERE ||
 			(taking == TAKES_ONE && !is_repeated(look, function, calls.items[i].next));
 	}
@@ -338,6 +350,7 @@ struct error *channel_visitors_find(
 		return error_no_memory();
 	hw_map_init(&look.places);
 	hw_map_init(&look.seen);
+	hw_map_init(&look.callees);
 	look.receive[0] = entry_of(&look, "runtime.chanrecv1");
 	look.receive[1] = entry_of(&look, "runtime.chanrecv2");
 	look.poll = entry_of(&look, "runtime.selectnbrecv");
@@ -347,6 +360,7 @@ struct error *channel_visitors_find(
 		err = visitors_find(&look);
 	hw_map_deinit(&look.places);
 	hw_map_deinit(&look.seen);
+	hw_map_deinit(&look.callees);
 	hw_vector_deinit(&look.steps.list);
 	hw_vector_deinit(&look.steps.references);
 	decoder_destroy(look.decoder);
