@@ -6,6 +6,7 @@
 #include <locale.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -87,12 +88,23 @@ static const struct command *command_choose(int argc, char **argv)
 	return command_find(argv[1]);
 }
 
+// The C library loads what it needs to convert characters when it converts the first. Without memory then, it takes all but
+// ASCII for invalid from there on, in a locale that still says UTF-8, and libsmartcols (2.38) tries for ever.
+static void locale_set(void)
+{
+	wchar_t wide;
+
+	setlocale(LC_CTYPE, ""); // and no more: numbers are to look the same everywhere
+	if (MB_CUR_MAX > 1 && mbtowc(&wide, "\u2192", MB_CUR_MAX) < 0)
+		setlocale(LC_CTYPE, "C");
+}
+
 int main(int argc, char **argv)
 {
 	const struct command *command = command_choose(argc, argv);
 	int status = 0;
 
-	setlocale(LC_CTYPE, ""); // and no more: numbers are to look the same everywhere
+	locale_set();
 	privacy_protect();
 	signals_catch();
 	struct error *err = command ? command->run(command, argc - 1, argv + 1, &status)
