@@ -5,6 +5,7 @@ as they were. TAP.
 HEAPWHY names the executable to test (build/heapwhy), such as the one built for the sanitizers.
 """
 import ctypes
+import glob
 import os
 import random
 import re
@@ -284,6 +285,22 @@ def memory_group():
     return None
 
 
+def pages_read(pid):
+    """How often its threads have waited for a page of a file."""
+    count = 0
+    for stat in glob.glob(f'/proc/{pid}/task/*/stat'):
+        with open(stat) as file:
+            count += int(file.read().rsplit(')', 1)[1].split()[9])
+    return count
+
+
+def is_thrashing(pid):
+    """At its limit the kernel may, instead of killing, drop the program's own code and read it again, for minutes."""
+    before = pages_read(pid)
+    time.sleep(1)
+    return pages_read(pid) - before > 10
+
+
 def out_of_memory():
     """Killed by the kernel for want of memory, at moments spread by how much it was allowed."""
     group = memory_group()
@@ -304,11 +321,13 @@ def out_of_memory():
                 tool = subprocess.Popen([corpus.HEAPWHY, str(subject.pid), '--json'], stdin=subprocess.DEVNULL,
                                         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, preexec_fn=join)
                 try:
-                    status = tool.wait(60)
+                    status = tool.wait(20)
                 except subprocess.TimeoutExpired:
+                    thrashing = is_thrashing(tool.pid)
                     tool.kill()
-                    tool.wait()
-                    return f'hangs with {mebibytes} MiB'
+                    status = tool.wait()
+                    if not thrashing:
+                        return f'hangs with {mebibytes} MiB'
                 killed += status == -signal.SIGKILL
                 time.sleep(0.2)
                 wrong = undisturbed(subject.pid)
