@@ -32,9 +32,10 @@ enum { KEEPER_SOCKET = 3 };
 static const uint64_t COPY_LIMIT_NS = 30 * UINT64_C(1000000000);
 static const uint64_t RELEASE_LIMIT_NS = 5 * UINT64_C(1000000000);
 
-// How many threads are asked to reap an orphan before giving up, and for how long each.
+// How many threads are asked in turn to reap an orphan, for how long each, and when that is given up.
 enum { REAPERS_MAX = 8 };
 static const uint64_t REAPER_LIMIT_NS = 50 * UINT64_C(1000000);
+static const uint64_t REAPING_LIMIT_NS = 5 * UINT64_C(1000000000);
 
 // A command line that `pkill -f` does not take for heapwhy's.
 static void disguise(pid_t pid)
@@ -267,26 +268,39 @@ static bool send_result(const int *fds, size_t fd_count)
 	return sendmsg(KEEPER_SOCKET, &message, MSG_NOSIGNAL) == 1;
 }
 
+// Has one thread of the target reap its child. False: it could not, or the child is not dead yet.
+static bool reap_by(struct keeper *keeper, struct tracees *tracees, size_t index, pid_t child)
+{
+	struct borrowed thread;
+	long reaped = 0;
+
+	if (!tracees_stop_one(tracees, index, REAPER_LIMIT_NS))
+		return false;
+	if (tracees_borrow(tracees, keeper->request.syscall_address, &thread)) {
+		borrowed_suspend_seccomp(&thread);
+		reaped = borrowed_wait4(&thread, child);
+		borrowed_end(&thread);
+	}
+	tracees_resume(tracees, 0);
+	return reaped == child || reaped == -ECHILD; // the target may wait for all its children
+}
+
 // Has the target reap a dead child that it does not know of.
 static void reap_orphan(struct keeper *keeper, struct tracees *tracees)
 {
 	struct keeper_result *result = keeper->result;
+	size_t count = tracees->count < REAPERS_MAX ? tracees->count : REAPERS_MAX;
+	uint64_t deadline = clock_ns() + REAPING_LIMIT_NS;
 	struct process_status status;
 
 	if (!procfs_status(result->orphan, result->orphan, &status))
 		return;
-	for (size_t i = 0; i < tracees->count && i < REAPERS_MAX && result->orphan; i++) {
-		struct borrowed thread;
-
-		if (!tracees_stop_one(tracees, i, REAPER_LIMIT_NS))
-			continue;
-		if (tracees_borrow(tracees, keeper->request.syscall_address, &thread)) {
-			borrowed_suspend_seccomp(&thread);
-			borrowed_wait4(&thread, status.namespace_pid);
-			borrowed_end(&thread);
-			result->orphan = thread.gone ? result->orphan : 0;
-		}
-		tracees_resume(tracees, 0);
+	while (result->orphan && count && clock_ns() < deadline) {
+		for (size_t i = 0; i < count && result->orphan; i++)
+			if (reap_by(keeper, tracees, i, status.namespace_pid))
+				result->orphan = 0;
+		if (result->orphan)
+			usleep(1000);
 	}
 }
 

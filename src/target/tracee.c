@@ -301,11 +301,13 @@ bool tracees_stop_one(struct tracees *tracees, size_t index, uint64_t limit_ns)
 {
 	struct tracee *tracee = &tracees->items[index];
 
-	if (tracee->state != TRACEE_GONE ||
-		ptrace(PTRACE_SEIZE, tracee->tid, NULL, PTRACE_O_TRACESYSGOOD))
+	if (tracee->state == TRACEE_GONE &&
+		!ptrace(PTRACE_SEIZE, tracee->tid, NULL, PTRACE_O_TRACESYSGOOD)) {
+		tracee->state = TRACEE_SEIZED;
+		ptrace(PTRACE_INTERRUPT, tracee->tid, NULL, NULL);
+	}
+	if (tracee->state != TRACEE_SEIZED) // or seized before, and too slow then
 		return false;
-	tracee->state = TRACEE_SEIZED;
-	ptrace(PTRACE_INTERRUPT, tracee->tid, NULL, NULL);
 	if (settle(tracee->tid, clock_ns() + limit_ns) != WAIT_STOPPED)
 		return false;
 	tracee->state = TRACEE_STOPPED;

@@ -62,7 +62,7 @@ void tracees_service(struct tracees *tracees);
 // Lists the threads without attaching to them, for tracees_stop_one.
 bool tracees_list(struct tracees *tracees, struct failure *failure);
 
-// Stops the one thread `index`, which is not attached any more.
+// Stops the one thread `index`, which is not attached any more, or was not stopped in time by a call before.
 bool tracees_stop_one(struct tracees *tracees, size_t index, uint64_t limit_ns);
 
 // Fills `out` with one entry for each thread that is stopped or stuck and returns how many these
