@@ -33,7 +33,7 @@ static const uint64_t COPY_LIMIT_NS = 30 * UINT64_C(1000000000);
 static const uint64_t RELEASE_LIMIT_NS = 5 * UINT64_C(1000000000);
 
 // How many threads are asked in turn to reap an orphan, for how long each, and when that is given up.
-enum { REAPERS_MAX = 8 };
+enum { REAPERS_MAX = 8, REAPING_PAUSE_US = 10000 };
 static const uint64_t REAPER_LIMIT_NS = 50 * UINT64_C(1000000);
 static const uint64_t REAPING_LIMIT_NS = 5 * UINT64_C(1000000000);
 
@@ -285,22 +285,23 @@ static bool reap_by(struct keeper *keeper, struct tracees *tracees, size_t index
 	return reaped == child || reaped == -ECHILD; // the target may wait for all its children
 }
 
-// Has the target reap a dead child that it does not know of.
+// Has the target reap a child that it does not know of. No thread of the target is touched before the child is dead, and
+// they are asked one after the other, with time to work in between.
 static void reap_orphan(struct keeper *keeper, struct tracees *tracees)
 {
 	struct keeper_result *result = keeper->result;
-	size_t count = tracees->count < REAPERS_MAX ? tracees->count : REAPERS_MAX;
+	size_t count = tracees->count < REAPERS_MAX ? tracees->count : REAPERS_MAX, next = 0;
 	uint64_t deadline = clock_ns() + REAPING_LIMIT_NS;
 	struct process_status status;
 
-	if (!procfs_status(result->orphan, result->orphan, &status))
-		return;
-	while (result->orphan && count && clock_ns() < deadline) {
-		for (size_t i = 0; i < count && result->orphan; i++)
-			if (reap_by(keeper, tracees, i, status.namespace_pid))
-				result->orphan = 0;
-		if (result->orphan)
-			usleep(1000);
+	while (count && clock_ns() < deadline &&
+		procfs_status(result->orphan, result->orphan, &status)) {
+		if (status.state == 'Z' &&
+			reap_by(keeper, tracees, next++ % count, status.namespace_pid)) {
+			result->orphan = 0;
+			return;
+		}
+		usleep(REAPING_PAUSE_US);
 	}
 }
 
