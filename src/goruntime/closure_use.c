@@ -14,6 +14,7 @@
 #include "base/error.h"
 #include "base/search.h"
 #include "debuginfo/pclntab.h"
+#include "goruntime/code_ahead.h"
 #include "goruntime/stack_map.h"
 #include "goruntime/use_decode.h"
 #include "goruntime/use_state.h"
@@ -205,7 +206,6 @@ static void step_mix(struct use_frame *frame, const struct use_step *step)
 // ---- calls
 
 enum call_effect {
-	EFFECT_STOPS,    // does not return
 	EFFECT_NONE,     // keeps the registers
 	EFFECT_FILLS,    // what RDI points to
 	EFFECT_COPIES,   // what RSI points to to where RDI does
@@ -220,12 +220,6 @@ static const struct {
 	enum call_effect effect;
 	unsigned count;
 } known_calls[] = {
-	{"runtime.morestack*", EFFECT_STOPS, 0}, // starts anew, with the same registers
-	{"runtime.panic*", EFFECT_STOPS, 0},
-	{"runtime.goPanic*", EFFECT_STOPS, 0},
-	{"runtime.gopanic", EFFECT_STOPS, 0},
-	{"runtime.throw", EFFECT_STOPS, 0},
-	{"runtime.fatal", EFFECT_STOPS, 0},
 	{"runtime.gcWriteBarrier*", EFFECT_NONE, 0},
 	{"runtime.duffzero*", EFFECT_FILLS, 0},
 	{"runtime.duffcopy*", EFFECT_COPIES, 0},
@@ -283,9 +277,6 @@ static void call_known(struct use_frame *frame, enum call_effect effect, unsigne
 	struct closure_use *use = frame->uses->use;
 
 	switch (effect) {
-	case EFFECT_STOPS:
-		state->live = false;
-		break;
 	case EFFECT_NONE: // returns a buffer in R11 (1.21 on)
 		registers[R11] = use_nothing;
 		break;
@@ -352,6 +343,10 @@ static void step_call(struct use_frame *frame, remote_addr target)
 	}
 	if (!go_find_function(frame->uses->runtime, target, &module, &function)) {
 		arguments_escape(frame, USE_RESULTS_MAX);
+		return;
+	}
+	if (code_never_returns(function.name)) {
+		frame->state.live = false;
 		return;
 	}
 	for (unsigned i = 0; i < ARRAY_COUNT(known_calls); i++) {

@@ -29,18 +29,13 @@ void code_ahead_deinit(struct code_ahead *ahead)
 	hw_vector_deinit(&ahead->calls);
 }
 
-// Behind the call of one of these lies what the compiler put there next, which is not executed then: what ends in a panic
-// (runtime/panic.go), and the stack's growing, which runs the function anew.
-static bool never_returns(const struct go_runtime *runtime, remote_addr target)
+bool code_never_returns(const char *name)
 {
 	static const char *const beginnings[] = {"runtime.panic", "runtime.gopanic",
 		"runtime.goPanic", "runtime.morestack", "runtime.throw", "runtime.fatal"};
-	struct pcln_function function;
 
-	if (!pclntab_find(runtime->modules[0].pclntab, target, &function))
-		return false;
 	for (size_t i = 0; i < ARRAY_COUNT(beginnings); i++)
-		if (!strncmp(function.name, beginnings[i], strlen(beginnings[i])))
+		if (!strncmp(name, beginnings[i], strlen(beginnings[i])))
 			return true;
 	return false;
 }
@@ -78,13 +73,15 @@ static bool direct_target(const struct walk *walk, uint64_t at, remote_addr *tar
 // Does execution go on behind the call?
 static bool follow_call(struct walk *walk, uint64_t at)
 {
+	const struct pclntab *table = walk->runtime->modules[0].pclntab;
+	struct pcln_function function;
 	remote_addr target;
 
 	if (!direct_target(walk, at, &target))
 		return true;
 	if (!hw_vector_push(&walk->out->calls, target))
 		walk->failed = true;
-	return !never_returns(walk->runtime, target);
+	return !pclntab_find(table, target, &function) || !code_never_returns(function.name);
 }
 
 static void follow_jump(struct walk *walk, uint64_t at)

@@ -26,4 +26,8 @@ bool code_ahead_find(const struct go_runtime *runtime, const struct pcln_functio
 	const struct frame *frame, struct code_ahead *out);
 void code_ahead_deinit(struct code_ahead *ahead);
 
+// Does a call of the function with this name not come back? What ends in a panic (runtime/panic.go), and the stack's growing,
+// which runs the function anew: behind the call lies what the compiler put there next.
+bool code_never_returns(const char *name);
+
 #endif
