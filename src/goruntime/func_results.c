@@ -4,19 +4,10 @@
 // Registers that a result of this type takes; more than there are: nobody counted.
 static unsigned result_registers(const struct go_type *type)
 {
-	switch (type ? type->kind : GO_INVALID) {
-	case GO_INVALID:
-	case GO_STRUCT:
-	case GO_ARRAY:
+	if (!type || type->kind == GO_INVALID || type->kind == GO_STRUCT ||
+		type->kind == GO_ARRAY || type->size > USE_RESULTS_MAX * sizeof(uint64_t))
 		return USE_RESULTS_MAX;
-	case GO_SLICE:
-		return 3;
-	case GO_STRING:
-	case GO_INTERFACE:
-		return 2;
-	default:
-		return 1;
-	}
+	return (unsigned)(type->size + 7) / 8;
 }
 
 // abi.FuncType (internal/abi/type.go, before 1.21 runtime/type.go; the same from 1.19 to 1.27): behind the abi.Type two
