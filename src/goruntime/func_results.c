@@ -1,5 +1,5 @@
 // What func types tell of their results.
-#include "goruntime/closure_use.h"
+#include "goruntime/code_use.h"
 
 // Registers that a result of this type takes; more than there are: nobody counted.
 static unsigned result_registers(const struct go_type *type)

@@ -1,4 +1,4 @@
-// Inside closure_use: a function's machine code as the few steps that matter for who looks at which memory.
+// Inside code_use: a function's machine code as the few steps that matter for who looks at which memory.
 //
 // Unlike typing's steps (typing_decode.h) these tell every access to memory, for what is asked is what code does not do.
 #ifndef GORUNTIME_USE_DECODE_H

@@ -60,7 +60,7 @@ bool use_state_join(struct use_state *into, const struct use_state *from, bool *
 	return changed;
 }
 
-static void nodes_see_whole(struct closure_use *use, uint64_t nodes)
+static void nodes_see_whole(struct code_use *use, uint64_t nodes)
 {
 	for (; nodes; nodes &= nodes - 1)
 		use->nodes[__builtin_ctzll(nodes)].whole = true;
@@ -83,7 +83,7 @@ static void node_see(struct use_node *node, const struct use_window *window)
 		node->windows[node->window_count++] = *window;
 }
 
-void use_value_see(struct closure_use *use, const struct use_value *value, int64_t offset,
+void use_value_see(struct code_use *use, const struct use_value *value, int64_t offset,
 	struct use_window window)
 {
 	int64_t start = use_sum(value->number, offset);
@@ -98,11 +98,11 @@ void use_value_see(struct closure_use *use, const struct use_value *value, int64
 }
 
 // The node that the word at `word` of `parent` leads to; as a set of nodes, empty when the parent is seen whole.
-static uint64_t node_below(struct closure_use *use, uint32_t parent, uint32_t word)
+static uint64_t node_below(struct code_use *use, uint32_t parent, uint32_t word)
 {
 	if (use->nodes[parent].whole)
 		return 0;
-	for (uint32_t i = 1; i < use->count; i++)
+	for (uint32_t i = use->first; i < use->count; i++)
 		if (use->nodes[i].parent == parent && use->nodes[i].word == word)
 			return UINT64_C(1) << i;
 	if (use->count == USE_NODES_MAX || use->nodes[parent].depth == USE_DEPTH_MAX) {
@@ -114,8 +114,7 @@ static uint64_t node_below(struct closure_use *use, uint32_t parent, uint32_t wo
 	return UINT64_C(1) << use->count++;
 }
 
-struct use_value use_value_load(
-	struct closure_use *use, const struct use_value *from, int64_t offset)
+struct use_value use_value_load(struct code_use *use, const struct use_value *from, int64_t offset)
 {
 	struct use_value value = {.exact = true};
 
@@ -129,12 +128,12 @@ struct use_value use_value_load(
 	return value.nodes ? value : use_nothing;
 }
 
-void use_value_escape(struct closure_use *use, const struct use_value *value)
+void use_value_escape(struct code_use *use, const struct use_value *value)
 {
 	nodes_see_whole(use, value->nodes);
 }
 
-void use_argument_escape(struct closure_use *use, const struct use_state *state, unsigned argument)
+void use_argument_escape(struct code_use *use, const struct use_state *state, unsigned argument)
 {
 	const struct use_value *value = &state->registers[use_argument_registers[argument]];
 	const struct use_value *length =

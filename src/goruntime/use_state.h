@@ -1,11 +1,9 @@
-// Inside closure_use: what registers and stack slots may hold, and which memory is looked at.
+// Inside code_use: what registers and stack slots may hold, and which memory is looked at.
 #ifndef GORUNTIME_USE_STATE_H
 #define GORUNTIME_USE_STATE_H
 
-#include "goruntime/closure_use.h"
+#include "goruntime/code_use.h"
 #include "goruntime/typing_decode.h"
-
-enum { USE_SLOTS_MAX = 32 };
 
 // What a register holds: one of the nodes' addresses plus `number`, or, without nodes, just that number. Not exact: the
 // number is not known.
@@ -50,17 +48,16 @@ bool use_state_join(struct use_state *into, const struct use_state *from, bool *
 
 // Of the memory that `value` points to, `offset` behind, something is looked at: `window`, whose own offset is set here. A
 // count of 0: nobody knows how much.
-void use_value_see(struct closure_use *use, const struct use_value *value, int64_t offset,
+void use_value_see(struct code_use *use, const struct use_value *value, int64_t offset,
 	struct use_window window);
 
 // Memory behind it may be looked at by anybody, all of it.
-void use_value_escape(struct closure_use *use, const struct use_value *value);
+void use_value_escape(struct code_use *use, const struct use_value *value);
 
 // The word at `offset` of what `from` points to.
-struct use_value use_value_load(
-	struct closure_use *use, const struct use_value *from, int64_t offset);
+struct use_value use_value_load(struct code_use *use, const struct use_value *from, int64_t offset);
 
 // What is in an argument's or a result's register goes to somebody unknown.
-void use_argument_escape(struct closure_use *use, const struct use_state *state, unsigned argument);
+void use_argument_escape(struct code_use *use, const struct use_state *state, unsigned argument);
 
 #endif

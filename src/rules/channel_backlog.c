@@ -276,7 +276,7 @@ static struct error *backlog_suspect(struct search *search, const struct backlog
 {
 	bool take;
 
-	if (sight_of_object(search->sight, backlog->channel))
+	if (sight_of_object_ahead(search->sight, backlog->channel))
 		return NULL;
 	struct error *err = visitors_look(search, backlog->channel, &take);
 	if (!err && !take)

@@ -1,4 +1,4 @@
-// What closures keep, and their code never looks at (goruntime/closure_use.h).
+// What closures keep, and their code never looks at (goruntime/code_use.h).
 //
 //	struct closure_needs needs;
 //	err = closure_needs_init(&needs, run);
@@ -7,13 +7,13 @@
 #ifndef RULES_CLOSURE_NEEDS_H
 #define RULES_CLOSURE_NEEDS_H
 
-#include "goruntime/closure_use.h"
+#include "goruntime/code_use.h"
 #include "rules/rule.h"
 
 struct closure_needs {
 	struct rule_run *run;
 	struct heap_reader *reader;
-	struct closure_uses *uses;
+	struct code_uses *uses;
 };
 struct error *closure_needs_init(struct closure_needs *needs, struct rule_run *run);
 void closure_needs_deinit(struct closure_needs *needs); // also after an error

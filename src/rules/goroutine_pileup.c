@@ -160,9 +160,11 @@ static struct error *crowd_look(struct crowds *crowds, const struct crowd *crowd
 	struct error *err =
 		*sight ? NULL : sight_create(crowds->run, reasons[reason].reason, sight);
 
-	if (!err)
-		*seen = crowd->object != OBJECT_NONE ? sight_of_object(*sight, crowd->object)
-						     : sight_of_global(*sight, crowd->global);
+	if (!err && crowd->object == OBJECT_NONE)
+		*seen = sight_of_global(*sight, crowd->global);
+	else if (!err)
+		*seen = is_receive(reason) ? sight_of_object(*sight, crowd->object)
+					   : sight_of_object_ahead(*sight, crowd->object);
 	if (!err && !*seen && is_receive(reason) && crowd->object != OBJECT_NONE)
 		err = work_look(crowds->run->analysis, *sight, crowd->object, goroutine, seen);
 	return err;

@@ -233,3 +233,17 @@ struct error *retained_without(struct rule_run *run, node_id object, const node_
 	}
 	return NULL;
 }
+
+const struct go_type *object_word_type(
+	const struct analysis *analysis, object_id object, remote_addr address)
+{
+	const struct span *span = heap_span_of(analysis->heap, object);
+	uint64_t offset = address - span_object(span, object) - span->header_bytes;
+	struct object_type type;
+
+	typing_of(analysis->typing, object, &type);
+	if (type.source != TYPED_EXACT || !type.type->size)
+		return NULL;
+	return type_describe_offset(
+		type.type, type.array ? offset % type.type->size : offset, NULL, 0);
+}

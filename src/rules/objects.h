@@ -7,6 +7,10 @@
 // What objects are called in a finding: "[]uint8", "main.order", "string".
 const char *object_type_name(const struct rule_run *run, object_id object);
 
+// The type of the word at `address` in a live object; NULL when it is not known.
+const struct go_type *object_word_type(
+	const struct analysis *analysis, object_id object, remote_addr address);
+
 // Is it an element of a sync.Pool?
 bool object_is_pooled(const struct rule_run *run, object_id object);
 

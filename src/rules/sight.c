@@ -13,6 +13,7 @@
 #include "graph/walk.h"
 #include "heapwhy/map.h"
 #include "rules/goroutines.h"
+#include "rules/stacks_ahead.h"
 #include "rules/timers.h"
 
 enum {
@@ -31,7 +32,10 @@ struct sight {
 	struct analysis *analysis;
 	const struct goroutine_evidence *evidence;
 	const char *reason;
+	struct rule_run *run;
 	struct graph_walk *stacks; // what goroutines' stacks lead to
+	// What they will look at of that, and what anything but stacks leads to. Found out when first asked for.
+	struct graph_walk *ahead;
 	struct addresses
 		operands;      // what functions that goroutines are in may yet refer to, ascending
 	struct hw_map globals; // object that a global refers to -> index of a root holder
@@ -41,8 +45,9 @@ struct sight {
 	bool held_known;
 };
 
-static bool counts(const struct sight *sight, uint32_t index)
+static bool counts(const void *context, uint32_t index)
 {
+	const struct sight *sight = context;
 	const struct goroutine *goroutine = &sight->analysis->goroutines->goroutines[index];
 
 	enum sleep sleep = sight->evidence->states[index].sleep;
@@ -231,6 +236,7 @@ struct error *sight_create(struct rule_run *run, const char *reason, struct sigh
 		return error_no_memory();
 	struct goroutine_evidence *evidence;
 	struct timer_evidence *timers;
+	sight->run = run;
 	sight->analysis = run->analysis;
 	sight->reason = reason;
 	hw_map_init(&sight->globals);
@@ -260,6 +266,7 @@ void sight_destroy(struct sight *sight)
 	hw_vector_deinit(&sight->held);
 	hw_map_deinit(&sight->globals);
 	graph_walk_destroy(sight->stacks);
+	graph_walk_destroy(sight->ahead);
 	free(sight);
 }
 
@@ -434,6 +441,36 @@ bool sight_of_object(struct sight *sight, object_id object)
 	const struct root_holder *root = global_of(sight, object);
 	return !root || sight_of_variable(sight, &analysis->holders[root->holder].global,
 				analysis->roots.list.items[root->first_root].slot);
+}
+
+static struct error *ahead_find(struct sight *sight)
+{
+	const struct analysis *analysis = sight->analysis;
+	struct graph_walk *walk = NULL;
+	struct error *err = graph_walk_create(analysis->graph, &walk);
+
+	for (uint32_t i = 0; i < analysis->root_holder_count && !err; i++)
+		if (analysis->root_holders[i].goroutine == UINT32_MAX)
+			err = graph_walk_from(walk, graph_holder_node(analysis->graph, i));
+	if (!err)
+		err = stacks_ahead_walk(sight->run, counts, sight, walk);
+	if (err)
+		graph_walk_destroy(walk);
+	else
+		sight->ahead = walk;
+	return err;
+}
+
+bool sight_of_object_ahead(struct sight *sight, object_id object)
+{
+	if (!sight_of_object(sight, object))
+		return false;
+	if (is_blind(sight))
+		return true;
+	struct error *err = sight->ahead ? NULL : ahead_find(sight);
+	bool failed = err;
+	error_destroy(err);
+	return failed || graph_walk_met(sight->ahead, object);
 }
 
 bool sight_of_global(struct sight *sight, remote_addr address)

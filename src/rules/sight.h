@@ -25,7 +25,11 @@ void sight_destroy(struct sight *sight); // accepts NULL
 // In doubt, as of what hangs on no global variable, somebody is.
 bool sight_of_object(struct sight *sight, object_id object);
 
-// The same for what lies in a global variable itself.
+// The same, but where nothing else than stacks leads to the object, only goroutines count that will look at it by the code
+// ahead of them (stacks_ahead.h): who merely has it does nothing with it.
+bool sight_of_object_ahead(struct sight *sight, object_id object);
+
+// The same as sight_of_object() for what lies in a global variable itself.
 bool sight_of_global(struct sight *sight, remote_addr address);
 
 // Where in the program's variables the way begins that leads to the object, or 0: it hangs on none.

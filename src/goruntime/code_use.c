@@ -1,11 +1,12 @@
 // An abstract run over a function's steps, as often as anything changes: for each register and stack slot, into which
 // nodes it may point, or which constant it is. Where ways meet, it may be what it was on either. A call is followed with
 // the registers as they are, down to a few levels; what goes to other functions is taken for looked at, whole, unless
-// it is a slice or string of constant length.
+// it is a slice or string of constant length. For a frame the run begins behind the call that it waits for, with nothing
+// in the registers: what the call returns is accounted for where it comes from.
 //
 // Go's calling convention since 1.17: cmd/compile/abi-internal.md. Arguments and results are in RAX, RBX, RCX, RDI, RSI, R8
 // to R11, the closure's object in RDX; RSP moves in prologue and epilogue only.
-#include "goruntime/closure_use.h"
+#include "goruntime/code_use.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -25,10 +26,11 @@ enum {
 	FUNCTION_BYTES_MAX = 1 << 14,
 	CALLS_DEEP_MAX = 4,
 	RUNS_MAX = 24,
-	STEPS_MAX = 1 << 18, // for one closure
+	STEPS_MAX = 1 << 18, // for one use
 	STEPS_ALL = 1 << 25, // for all
 	STACK_MAX = 1 << 30, // bytes of a frame
 	OBJECTS_MAX = 1024,
+	FRAMES_MAX = 2048,
 	OUTGOING_BYTES = 128, // of the frame's low end, that may be a call's arguments
 };
 
@@ -43,21 +45,23 @@ struct use_function {
 	bool running;          // further up in the calls
 };
 
-struct closure_uses {
+struct code_uses {
 	struct go_runtime *runtime;
 	struct hw_arena arena;   // what stays
 	struct hw_arena states;  // of the functions that are being run
 	struct hw_map functions; // entry -> struct use_function, NULL for what cannot be followed
-	struct hw_map found;     // code and results -> struct closure_use, NULL
+	struct hw_map found;     // code and results -> struct code_use, NULL
+	struct hw_map frames;    // place and slots, mixed -> struct frame_use
 	struct use_steps steps;
-	struct closure_use *use;        // the one that is being made
-	uint64_t steps_left, steps_all; // for this closure, for all
+	struct code_use *use; // the one that is being made
+	bool of_frame;        // asked is who receives, or wakes: unlocking counts, sending does not
+	uint64_t steps_left, steps_all; // for this use, for all
 	bool no_memory;
 };
 
 // One function being run.
 struct use_frame {
-	struct closure_uses *uses;
+	struct code_uses *uses;
 	struct use_function *function;
 	struct use_state **ahead; // by step: what jumps there bring, NULL: no jump yet
 	struct use_state state;
@@ -210,7 +214,9 @@ enum call_effect {
 	EFFECT_FILLS,    // what RDI points to
 	EFFECT_COPIES,   // what RSI points to to where RDI does
 	EFFECT_MOVES,    // RCX bytes from RBX to RAX
-	EFFECT_LOCKS,    // sees some words of what RAX points to
+	EFFECT_SEES,     // some bytes where RAX points to
+	EFFECT_LOCKS,    // the same, and wakes others
+	EFFECT_SENDS,    // puts into the channel in RAX, or closes it
 	EFFECT_ARGUMENTS // whatever so many registers hold
 };
 
@@ -227,6 +233,17 @@ static const struct {
 	{"sync.(*Mutex).*", EFFECT_LOCKS, 8},
 	{"internal/sync.(*Mutex).*", EFFECT_LOCKS, 8},
 	{"sync.(*RWMutex).*", EFFECT_LOCKS, 24},
+	{"sync.(*WaitGroup).Wait", EFFECT_SEES, 16},
+	{"sync.runtime_*", EFFECT_ARGUMENTS, USE_RESULTS_MAX},
+	{"internal/sync.runtime_*", EFFECT_ARGUMENTS, USE_RESULTS_MAX},
+	{"runtime.chansend1", EFFECT_SENDS, 0},
+	{"runtime.selectnbsend", EFFECT_SENDS, 0},
+	{"runtime.closechan", EFFECT_SENDS, 0},
+	{"runtime.chanlen", EFFECT_SEES, 16},
+	{"runtime.chancap", EFFECT_SEES, 16},
+	{"runtime.chanrecv1", EFFECT_ARGUMENTS, 2},
+	{"runtime.chanrecv2", EFFECT_ARGUMENTS, 2},
+	{"runtime.selectnbrecv", EFFECT_ARGUMENTS, 2},
 	{"runtime.newobject", EFFECT_ARGUMENTS, 1},
 	{"runtime.mallocgc*", EFFECT_ARGUMENTS, 3},
 	{"runtime.makeslice*", EFFECT_ARGUMENTS, 3},
@@ -274,18 +291,18 @@ static void call_known(struct use_frame *frame, enum call_effect effect, unsigne
 {
 	struct use_state *state = &frame->state;
 	struct use_value *registers = state->registers;
-	struct closure_use *use = frame->uses->use;
+	struct code_use *use = frame->uses->use;
 
 	switch (effect) {
 	case EFFECT_NONE: // returns a buffer in R11 (1.21 on)
 		registers[R11] = use_nothing;
 		break;
 	case EFFECT_COPIES:
-		use_value_escape(frame->uses->use, &registers[RSI]);
+		use_value_escape(use, &registers[RSI]);
 		registers[RSI] = use_nothing;
 		__attribute__((fallthrough));
 	case EFFECT_FILLS:
-		use_value_escape(frame->uses->use, &registers[RDI]);
+		use_value_escape(use, &registers[RDI]);
 		registers[RDI] = use_nothing;
 		break;
 	case EFFECT_MOVES: {
@@ -299,7 +316,17 @@ static void call_known(struct use_frame *frame, enum call_effect effect, unsigne
 		break;
 	}
 	case EFFECT_LOCKS:
+		if (frame->uses->of_frame)
+			use_value_escape(use, &registers[RAX]);
+		__attribute__((fallthrough));
+	case EFFECT_SEES:
 		use_value_see(use, &registers[RAX], 0, (struct use_window){.count = count});
+		registers_forget(state);
+		break;
+	case EFFECT_SENDS: // what RBX points to
+		if (!frame->uses->of_frame)
+			use_value_escape(use, &registers[RAX]);
+		use_value_escape(use, &registers[RBX]);
 		registers_forget(state);
 		break;
 	case EFFECT_ARGUMENTS:
@@ -308,10 +335,10 @@ static void call_known(struct use_frame *frame, enum call_effect effect, unsigne
 	}
 }
 
-static bool function_run(struct closure_uses *uses, struct use_function *function,
+static bool function_run(struct code_uses *uses, struct use_function *function, size_t start,
 	const struct use_state *in, unsigned depth, struct use_state *out);
 
-static struct use_function *function_get(struct closure_uses *uses, remote_addr entry);
+static struct use_function *function_get(struct code_uses *uses, remote_addr entry);
 
 // A function that is followed, with the registers as they are. False: it cannot be.
 static bool call_follow(struct use_frame *frame, remote_addr target)
@@ -324,7 +351,7 @@ static bool call_follow(struct use_frame *frame, remote_addr target)
 		return false;
 	in.stack = 0;
 	in.slot_count = 0;
-	if (!function_run(frame->uses, function, &in, frame->depth + 1, &out))
+	if (!function_run(frame->uses, function, 0, &in, frame->depth + 1, &out))
 		return false;
 	frame->state.live = out.live;
 	memcpy(frame->state.registers, out.registers, sizeof(out.registers));
@@ -377,7 +404,7 @@ static uint16_t loaded_words(const struct use_function *function)
 }
 
 // Fills in the decoded code. False: it is not to be followed.
-static bool function_read(struct closure_uses *uses, remote_addr entry, struct use_function *out)
+static bool function_read(struct code_uses *uses, remote_addr entry, struct use_function *out)
 {
 	struct go_runtime *runtime = uses->runtime;
 	const struct go_module *module;
@@ -413,7 +440,7 @@ static bool function_read(struct closure_uses *uses, remote_addr entry, struct u
 	return out->object_count <= OBJECTS_MAX;
 }
 
-static struct use_function *function_get(struct closure_uses *uses, remote_addr entry)
+static struct use_function *function_get(struct code_uses *uses, remote_addr entry)
 {
 	struct use_function function, *kept = NULL;
 	uint64_t known;
@@ -445,6 +472,19 @@ static void step_return(struct use_frame *frame)
 	frame->state.live = false;
 }
 
+// What the frame's state is reaches step `to` as well.
+static void jump_to(struct use_frame *frame, size_t to)
+{
+	struct use_state **ahead = &frame->ahead[to];
+
+	if (!*ahead)
+		*ahead = hw_arena_zalloc(&frame->uses->states, sizeof(**ahead));
+	if (*ahead)
+		frame->changed |= use_state_join(*ahead, &frame->state, &frame->lost);
+	else
+		frame->uses->no_memory = frame->lost = true;
+}
+
 static void step_jump(struct use_frame *frame, const struct use_step *step)
 {
 	const struct use_function *function = frame->function;
@@ -452,13 +492,7 @@ static void step_jump(struct use_frame *frame, const struct use_step *step)
 	size_t to = inside ? step_at(function, step->target) : function->count;
 
 	if (inside && to < function->count) {
-		struct use_state **ahead = &frame->ahead[to];
-		if (!*ahead)
-			*ahead = hw_arena_zalloc(&frame->uses->states, sizeof(**ahead));
-		if (*ahead)
-			frame->changed |= use_state_join(*ahead, &frame->state, &frame->lost);
-		else
-			frame->uses->no_memory = frame->lost = true;
+		jump_to(frame, to);
 	} else if (step->target && step->kind == USE_JUMP) { // a call at the very end
 		step_call(frame, step->target);
 		if (frame->state.live)
@@ -528,11 +562,11 @@ static void frame_step(struct use_frame *frame, const struct use_step *step)
 	}
 }
 
-static void frame_run_once(struct use_frame *frame, const struct use_state *in)
+static void frame_run_once(struct use_frame *frame)
 {
 	const struct use_function *function = frame->function;
 
-	frame->state = *in;
+	frame->state.live = false;
 	for (size_t i = 0; i < function->count && !frame->lost; i++) {
 		const struct use_state *ahead = frame->ahead[i];
 		if (ahead && ahead->live) {
@@ -551,16 +585,13 @@ static void frame_run_once(struct use_frame *frame, const struct use_state *in)
 	}
 }
 
-// `out`: the registers when it returns; not live when it never does. False when it cannot be followed.
-static bool function_run(struct closure_uses *uses, struct use_function *function,
+// From step `start` on. `out`: the registers when it returns; not live when it never does. False when it cannot be followed.
+static bool function_run(struct code_uses *uses, struct use_function *function, size_t start,
 	const struct use_state *in, unsigned depth, struct use_state *out)
 {
 	struct hw_arena_mark mark = hw_arena_mark(&uses->states);
-	struct use_frame frame = {.uses = uses,
-		.function = function,
-		.returned = out,
-		.depth = depth,
-		.changed = true};
+	struct use_frame frame = {
+		.uses = uses, .function = function, .state = *in, .returned = out, .depth = depth};
 
 	frame.ahead =
 		hw_arena_calloc(&uses->states, function->count + 1, sizeof(struct use_state *));
@@ -569,9 +600,10 @@ static bool function_run(struct closure_uses *uses, struct use_function *functio
 		return false;
 	}
 	function->running = true;
+	jump_to(&frame, start);
 	for (unsigned run = 0; frame.changed && !frame.lost; run++) {
 		frame.changed = false;
-		frame_run_once(&frame, in);
+		frame_run_once(&frame);
 		frame.lost |= run == RUNS_MAX;
 	}
 	function->running = false;
@@ -579,25 +611,24 @@ static bool function_run(struct closure_uses *uses, struct use_function *functio
 	return !frame.lost;
 }
 
-// Fills in uses->use. False: nothing is known.
-static bool code_run(struct closure_uses *uses, remote_addr code, unsigned results)
+// Fills in uses->use, whose first nodes `in` tells where to find. False: nothing is known.
+static bool code_run(struct code_uses *uses, struct use_function *function, size_t start,
+	const struct use_state *in, unsigned first, unsigned results)
 {
-	struct use_function *function = function_get(uses, code);
-	struct use_state in = {.live = true}, out = {0};
+	struct use_state out = {0};
 
-	uses->use->count = 1;
+	uses->use->first = uses->use->count = first;
 	uses->steps_left = STEPS_MAX;
-	in.registers[RDX] = (struct use_value){.nodes = 1, .exact = true};
-	if (!function || !function_run(uses, function, &in, 0, &out))
+	if (!function || !function_run(uses, function, start, in, 0, &out))
 		return false;
 	for (unsigned i = 0; i < results && i < USE_RESULTS_MAX && out.live; i++)
 		use_argument_escape(uses->use, &out, i);
 	return true;
 }
 
-struct error *closure_uses_create(struct go_runtime *runtime, struct closure_uses **out)
+struct error *code_uses_create(struct go_runtime *runtime, struct code_uses **out)
 {
-	struct closure_uses *uses = calloc(1, sizeof(*uses));
+	struct code_uses *uses = calloc(1, sizeof(*uses));
 
 	if (!uses)
 		return error_no_memory();
@@ -607,11 +638,12 @@ struct error *closure_uses_create(struct go_runtime *runtime, struct closure_use
 	hw_arena_init(&uses->states, 0);
 	hw_map_init(&uses->functions);
 	hw_map_init(&uses->found);
+	hw_map_init(&uses->frames);
 	*out = uses;
 	return NULL;
 }
 
-void closure_uses_destroy(struct closure_uses *uses)
+void code_uses_destroy(struct code_uses *uses)
 {
 	if (!uses)
 		return;
@@ -619,28 +651,113 @@ void closure_uses_destroy(struct closure_uses *uses)
 	hw_arena_deinit(&uses->states);
 	hw_map_deinit(&uses->functions);
 	hw_map_deinit(&uses->found);
+	hw_map_deinit(&uses->frames);
 	hw_vector_deinit(&uses->steps.list);
 	free(uses);
 }
 
-struct error *closure_use_find(struct closure_uses *uses, remote_addr code, unsigned results,
-	const struct closure_use **out)
+struct error *code_use_of_closure(
+	struct code_uses *uses, remote_addr code, unsigned results, const struct code_use **out)
 {
 	uint64_t key = code << 4 | results, known;
+	struct use_state in = {.live = true};
 
 	*out = NULL;
 	if (uses->runtime->target->arch != ARCH_AMD64 || results > USE_RESULTS_MAX)
 		return NULL;
 	if (hw_map_get(&uses->found, key, &known)) {
-		*out = (const struct closure_use *)(uintptr_t)known;
+		*out = (const struct code_use *)(uintptr_t)known;
 		return NULL;
 	}
 	uses->use = hw_arena_zalloc(&uses->arena, sizeof(*uses->use));
 	if (!uses->use)
 		return error_no_memory();
-	const struct closure_use *use = code_run(uses, code, results) ? uses->use : NULL;
+	in.registers[RDX] = (struct use_value){.nodes = 1, .exact = true};
+	uses->of_frame = false;
+	struct use_function *function = function_get(uses, code);
+	bool known_use = code_run(uses, function, 0, &in, 1, results);
+	const struct code_use *use = known_use ? uses->use : NULL;
 	if (uses->no_memory || !hw_map_put(&uses->found, key, (uintptr_t)use))
 		return error_no_memory();
 	*out = use;
+	return NULL;
+}
+
+// ---- frames
+
+// What was found for frames at one place with the same slots.
+struct frame_use {
+	remote_addr pc;
+	unsigned count;
+	int64_t places[USE_SLOTS_MAX];
+	bool known;
+	struct code_use use;
+};
+
+static bool frame_use_fits(const struct frame_use *frame_use, const struct frame_use *other)
+{
+	return frame_use->pc == other->pc && frame_use->count == other->count &&
+	       !memcmp(frame_use->places, other->places, other->count * sizeof(other->places[0]));
+}
+
+static uint64_t frame_use_key(const struct frame_use *frame_use)
+{
+	uint64_t key = frame_use->pc;
+
+	for (unsigned i = 0; i < frame_use->count; i++)
+		key = (key ^ (uint64_t)frame_use->places[i]) * UINT64_C(0x9e3779b97f4a7c15);
+	return key;
+}
+
+static bool frame_run(struct code_uses *uses, const struct frame *frame, struct frame_use *out)
+{
+	const struct go_module *module = &uses->runtime->modules[frame->module];
+	struct use_state in = {.live = true,
+		.stack = (int64_t)(frame->sp - frame->fp) + 8,
+		.slot_count = out->count};
+	struct pcln_function function;
+
+	if (!pclntab_function(module->pclntab, frame->function, &function))
+		return false;
+	struct use_function *code = function_get(uses, function.entry);
+	for (unsigned i = 0; i < out->count; i++) {
+		in.slots[i] = (struct use_slot){
+			out->places[i], {.nodes = UINT64_C(1) << i, .exact = true}};
+		out->use.nodes[i].whole = code && place_is_shared(code, out->places[i]);
+	}
+	uses->use = &out->use;
+	uses->of_frame = true;
+	return code &&
+	       code_run(uses, code, step_at(code, frame->pc + 1), &in, out->count, USE_RESULTS_MAX);
+}
+
+struct error *code_use_of_frame(struct code_uses *uses, const struct frame *frame,
+	const remote_addr *slots, unsigned count, const struct code_use **out)
+{
+	struct frame_use wanted = {.pc = frame->pc, .count = count}, *made;
+	uint64_t known;
+
+	*out = NULL;
+	if (uses->runtime->target->arch != ARCH_AMD64 || count > USE_SLOTS_MAX ||
+		frame->flags & (FRAME_CONSERVATIVE | FRAME_INNERMOST | FRAME_PANICKED))
+		return NULL;
+	for (unsigned i = 0; i < count; i++)
+		wanted.places[i] = (int64_t)(slots[i] - frame->fp) + 8;
+	uint64_t key = frame_use_key(&wanted);
+	if (hw_map_get(&uses->frames, key, &known)) {
+		made = (struct frame_use *)(uintptr_t)known;
+	} else if (uses->frames.count == FRAMES_MAX) {
+		return NULL;
+	} else {
+		made = hw_arena_zalloc(&uses->arena, sizeof(*made));
+		if (!made)
+			return error_no_memory();
+		*made = wanted;
+		made->known = frame_run(uses, frame, made);
+		if (uses->no_memory || !hw_map_put(&uses->frames, key, (uintptr_t)made))
+			return error_no_memory();
+	}
+	if (made->known && frame_use_fits(made, &wanted))
+		*out = &made->use;
 	return NULL;
 }

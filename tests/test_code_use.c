@@ -1,7 +1,7 @@
-// goruntime/closure_use: what small functions in machine code look at of what their closure captured.
+// goruntime/code_use: what small functions in machine code look at of what their closure captured, or their frame holds.
 #include "test.h"
 
-#include "goruntime/closure_use.h"
+#include "goruntime/code_use.h"
 #include "pclntab_image.h"
 #include "target/image.h"
 
@@ -12,8 +12,8 @@ enum { CODE_BYTES = 0x40, DAMAGED = 20000 };
 struct program {
 	struct go_runtime runtime;
 	struct go_module module;
-	struct closure_uses *uses;
-	const struct closure_use *use; // of a closure whose code is the program's first function
+	struct code_uses *uses;
+	const struct code_use *use; // of a closure whose code is the program's first function
 };
 
 static void program_open(
@@ -37,19 +37,19 @@ static void program_open(
 	program->module.max_pc = text.end;
 	assert_success(
 		pclntab_create(program->runtime.target, &location, &program->module.pclntab));
-	assert_success(closure_uses_create(&program->runtime, &program->uses));
-	assert_success(closure_use_find(program->uses, TEXT, results, &program->use));
+	assert_success(code_uses_create(&program->runtime, &program->uses));
+	assert_success(code_use_of_closure(program->uses, TEXT, results, &program->use));
 }
 
 static void program_close(struct program *program)
 {
-	closure_uses_destroy(program->uses);
+	code_uses_destroy(program->uses);
 	pclntab_destroy(program->module.pclntab);
 	target_destroy(program->runtime.target);
 }
 
 // The node of the word at `word` of node `parent`; NULL when no such word is followed.
-static const struct use_node *node_of(const struct closure_use *use, uint32_t parent, uint32_t word)
+static const struct use_node *node_of(const struct code_use *use, uint32_t parent, uint32_t word)
 {
 	for (uint32_t i = 1; i < use->count; i++)
 		if (use->nodes[i].parent == parent && use->nodes[i].word == word)
@@ -212,6 +212,42 @@ static void loop(void **state)
 	program_close(&program);
 }
 
+// What two slots of a frame lead to, which waits for the call.
+static void held_by_a_frame(void **state)
+{
+	struct program program;
+	const struct code_use *use;
+	// The frame is 16 bytes, and the arguments begin behind the return address.
+	struct frame frame = {.sp = 0x1000, .fp = 0x1018};
+	const remote_addr slots[] = {0x1000, 0x1008};
+
+	OPEN(&program, 0, 0x48, 0x83, 0xec, 0x10, // sub rsp, 16
+		0x48, 0x8b, 0x1c, 0x24,           // mov rbx, [rsp]
+		0xe8, 0xf3, 0xff, 0xff, 0xff,     // call of itself, which is not followed
+		0x48, 0x8b, 0x54, 0x24, 0x08,     // mov rdx, [rsp + 8]
+		0x0f, 0xb6, 0x42, 0x03,           // movzx eax, byte [rdx + 3]
+		0x48, 0x83, 0xc4, 0x10,           // add rsp, 16
+		0xc3);
+	frame.pc = TEXT + 12; // the call's last byte
+	assert_success(code_use_of_frame(program.uses, &frame, slots, 2, &use));
+	assert_non_null(use);
+	assert_int_equal(use->first, 2);
+	assert_false(use->nodes[0].whole); // that was before
+	assert_int_equal(use->nodes[0].window_count, 0);
+	assert_false(use->nodes[1].whole);
+	assert_true(sees(&use->nodes[1], 3, 1, false));
+
+	frame.pc = TEXT + 3; // before the call
+	assert_success(code_use_of_frame(program.uses, &frame, slots, 2, &use));
+	assert_non_null(use);
+	assert_true(use->nodes[0].whole);
+
+	frame.flags = FRAME_INNERMOST;
+	assert_success(code_use_of_frame(program.uses, &frame, slots, 2, &use));
+	assert_null(use);
+	program_close(&program);
+}
+
 static void not_understood(void **state)
 {
 	struct program program;
@@ -223,7 +259,7 @@ static void not_understood(void **state)
 	assert_null(program.use);
 	program_close(&program);
 	OPEN(&program, 0, 0xc3);
-	assert_success(closure_use_find(program.uses, TEXT + 1, 0, &program.use)); // no function
+	assert_success(code_use_of_closure(program.uses, TEXT + 1, 0, &program.use)); // no function
 	assert_null(program.use);
 	program_close(&program);
 }
@@ -289,6 +325,7 @@ int main(void)
 		cmocka_unit_test(stored),
 		cmocka_unit_test(spilled),
 		cmocka_unit_test(loop),
+		cmocka_unit_test(held_by_a_frame),
 		cmocka_unit_test(not_understood),
 		cmocka_unit_test(damaged),
 	};
