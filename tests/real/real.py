@@ -213,7 +213,9 @@ def judge(report):
     heap, agreement = report["heap"], report["agreement"]
     if heap["live_objects"] < 1000:
         wrong.append(f"only {heap['live_objects']} live objects")
-    if agreement["comparable"] and (agreement["missing"] or agreement["extra"] or agreement["impossible"]):
+    # What was let go while the collector marked is missing, and `why` says so.
+    unexplained = agreement["missing"] and not agreement["why"]
+    if agreement["comparable"] and (unexplained or agreement["extra"] or agreement["impossible"]):
         wrong.append(f"agreement {agreement}")
     if not agreement["comparable"] and not agreement["why"]:
         wrong.append("not comparable, and no reason given")
