@@ -2,9 +2,9 @@
 //
 // All live strings are put into classes by a hash of what is certain to belong to them: a slot is bigger than its string
 // and its end may hold anything, so only as many bytes count as any string in a slot of that size has. Then some members
-// of the biggest classes are looked at closely, with their true lengths, which only those who refer to them know. Without
-// nine tenths of these being equal nothing is said. Of very many strings only those with certain hashes are counted, and
-// the sum is multiplied. Whether the copies could be one string the program must know: suspected.
+// of the biggest classes are looked at closely, with their true lengths, which only those who refer to them know: texts may
+// only begin alike. Of very many strings only those with certain hashes are counted, and the sum is multiplied. Whether the
+// copies could be one string the program must know: suspected.
 #include <stdlib.h>
 #include <string.h>
 
@@ -16,12 +16,12 @@
 #include "rules/objects.h"
 
 enum {
-	SLOT_MIN = 32,   // bytes; smaller ones cost little and are equal by chance
+	SLOT_MIN = 24,   // bytes; smaller ones share slots
 	SLOT_MAX = 1024, // what is bigger is no name that comes again and again
 	CLASSES_MAX = 1 << 20,
-	COPIES_MIN = 8, // on average, in classes that have any
-	SHARE_MIN = 4,  // copies have to be this part of all strings
-	TESTED_CLASSES = 64,
+	COPIES_MIN = 8,      // on average, in classes that have any
+	SHARE_MIN = 4,       // copies have to be this part of all strings
+	TESTED_CLASSES = 64, // of one slot size
 	TESTED_COPIES = 3,
 	SCANNED_MAX = 256 << 20, // bytes of those who refer to the tested ones
 };
@@ -145,26 +145,28 @@ static uint64_t string_length(struct strings *strings, object_id object)
 
 	if (parent >= analysis->heap->object_count)
 		return 0;
-	strings->scanned += heap_size(analysis->heap, parent);
-	if (strings->scanned > SCANNED_MAX ||
-		heap_scan_object(strings->reader, parent, reference_look, &search) ||
-		!heap_read(strings->reader,
-			heap_address(analysis->heap, parent) + search.offset + 8, &length,
-			sizeof(length)))
+	bool missing = heap_scan_object(strings->reader, parent, reference_look, &search);
+	strings->scanned += missing ? heap_size(analysis->heap, parent) : search.offset;
+	if (missing || !heap_read(strings->reader,
+			       heap_address(analysis->heap, parent) + search.offset + 8, &length,
+			       sizeof(length)))
 		return 0;
 	return length <= heap_size(analysis->heap, object) ? length : 0;
 }
 
-static bool strings_equal(struct strings *strings, object_id a, object_id b)
+enum equality { EQUALITY_UNKNOWN, DIFFERENT, EQUAL };
+
+static enum equality strings_compare(struct strings *strings, object_id a, object_id b)
 {
 	const struct heap *heap = strings->run->analysis->heap;
 	uint8_t one[SLOT_MAX], other[SLOT_MAX];
-	uint64_t length = string_length(strings, a);
+	uint64_t length = string_length(strings, a), other_length = string_length(strings, b);
 
-	return length && string_length(strings, b) == length &&
-	       heap_read(strings->reader, heap_address(heap, a), one, length) &&
-	       heap_read(strings->reader, heap_address(heap, b), other, length) &&
-	       !memcmp(one, other, length);
+	if (!length || !other_length ||
+		!heap_read(strings->reader, heap_address(heap, a), one, length) ||
+		!heap_read(strings->reader, heap_address(heap, b), other, other_length))
+		return EQUALITY_UNKNOWN;
+	return length == other_length && !memcmp(one, other, length) ? EQUAL : DIFFERENT;
 }
 
 static uint64_t copies_bytes(const struct string_class *class)
@@ -172,52 +174,100 @@ static uint64_t copies_bytes(const struct string_class *class)
 	return (uint64_t)(class->count - 1) * class->slot;
 }
 
+// By slot size, those with most copies first.
 static int class_compare(const void *a, const void *b)
 {
 	const struct string_class *one = a, *other = b;
-	uint64_t left = copies_bytes(one), right = copies_bytes(other);
 
-	if (left != right)
-		return left < right ? 1 : -1;
+	if (one->slot != other->slot)
+		return one->slot < other->slot ? -1 : 1;
+	if (one->count != other->count)
+		return one->count < other->count ? 1 : -1;
 	return one->hash < other->hash ? -1 : one->hash > other->hash;
 }
 
-// Are the members of the biggest classes what they seem to be? Each class counts by its bytes: where few texts make up
-// everything, the rest are small ones that came together by chance.
-static bool classes_hold(struct strings *strings)
+// Are its members what they seem to be?
+static enum equality class_test(struct strings *strings, const struct string_class *class)
 {
+	unsigned members = class->count < TESTED_COPIES ? class->count : TESTED_COPIES;
+	enum equality all = EQUALITY_UNKNOWN;
+
+	for (unsigned k = 1; k < members && all != DIFFERENT; k++) {
+		enum equality pair = strings_compare(strings, class->members[0], class->members[k]);
+		all = pair == EQUALITY_UNKNOWN ? all : pair;
+	}
+	return all;
+}
+
+// Only classes with copies stay.
+static void singles_drop(struct strings *strings)
+{
+	struct string_class *list = strings->classes.items;
+	size_t kept = 0;
+
+	for (size_t i = 0; i < strings->classes.count; i++)
+		if (list[i].count > 1)
+			list[kept++] = list[i];
+	strings->classes.count = kept;
+}
+
+// Only classes that hold stay. Of one slot size the biggest are tested, and the rest are believed where nearly all of that
+// held, by bytes: where few texts make up everything, the rest are small ones that came together by chance.
+static void chances_drop(struct strings *strings)
+{
+	struct string_class *list = strings->classes.items;
+	size_t count = strings->classes.count, kept = 0;
 	uint64_t tested = 0, equal = 0;
 
-	for (size_t i = 0; i < strings->classes.count && i < TESTED_CLASSES; i++) {
-		const struct string_class *class = &strings->classes.items[i];
-		unsigned count = class->count < TESTED_COPIES ? class->count : TESTED_COPIES;
-		for (unsigned k = 1; k < count && strings->scanned <= SCANNED_MAX; k++) {
-			uint64_t bytes = copies_bytes(class) / (count - 1);
-			tested += bytes;
-			if (strings_equal(strings, class->members[0], class->members[k]))
-				equal += bytes;
+	qsort(list, count, sizeof(*list), class_compare);
+	for (size_t i = 0, first = 0; i < count; i++) {
+		enum equality found = EQUALITY_UNKNOWN;
+		if (list[i].slot != list[first].slot) {
+			first = i;
+			tested = equal = 0;
 		}
+		if (i - first < TESTED_CLASSES && strings->scanned <= SCANNED_MAX)
+			found = class_test(strings, &list[i]);
+		if (found != EQUALITY_UNKNOWN)
+			tested += copies_bytes(&list[i]);
+		if (found == EQUAL)
+			equal += copies_bytes(&list[i]);
+		if (found == EQUAL ||
+			(found == EQUALITY_UNKNOWN && tested && equal >= tested / 10 * 9))
+			list[kept++] = list[i];
 	}
-	return tested && equal >= tested / 10 * 9;
+	strings->classes.count = kept;
+}
+
+// What is left: bytes and number of copies, and the class with most bytes. False: not worth a word.
+static bool classes_sum(const struct strings *strings, uint64_t *bytes, uint64_t *copies,
+	const struct string_class **most)
+{
+	*bytes = *copies = 0;
+	*most = strings->classes.items;
+	for (size_t i = 0; i < strings->classes.count; i++) {
+		const struct string_class *class = &strings->classes.items[i];
+		*bytes += copies_bytes(class);
+		*copies += class->count - 1;
+		if (copies_bytes(class) > copies_bytes(*most))
+			*most = class;
+	}
+	return *copies && *bytes >= strings->bytes / SHARE_MIN &&
+	       *bytes << strings->sampled >= strings->run->rule->least;
 }
 
 static struct error *strings_report(struct strings *strings)
 {
-	uint64_t bytes = 0, copies = 0, classes = 0;
+	const struct string_class *most;
+	uint64_t bytes, copies;
 	char count[24], held[24], texts[24];
 
-	for (size_t i = 0; i < strings->classes.count; i++) {
-		const struct string_class *class = &strings->classes.items[i];
-		bytes += copies_bytes(class);
-		copies += class->count - 1;
-		classes += class->count > 1;
-	}
-	if (!classes || copies < classes * COPIES_MIN || bytes < strings->bytes / SHARE_MIN ||
-		(bytes << strings->sampled) < strings->run->rule->least)
+	singles_drop(strings);
+	if (!classes_sum(strings, &bytes, &copies, &most))
 		return NULL;
-	qsort(strings->classes.items, strings->classes.count, sizeof(*strings->classes.items),
-		class_compare);
-	if (!classes_hold(strings))
+	chances_drop(strings);
+	if (!classes_sum(strings, &bytes, &copies, &most) ||
+		copies < strings->classes.count * COPIES_MIN)
 		return NULL;
 	bytes <<= strings->sampled;
 	copies <<= strings->sampled;
@@ -229,13 +279,14 @@ static struct error *strings_report(struct strings *strings)
 			"%s strings, %s, are copies of others: of %s texts there are many each",
 			format_count(count, sizeof(count), copies),
 			format_bytes(held, sizeof(held), bytes),
-			format_count(texts, sizeof(texts), classes << strings->sampled)),
+			format_count(
+				texts, sizeof(texts), strings->classes.count << strings->sampled)),
 		.remedy = "keep one string of each text: look it up in a map[string]string where "
 			  "it is read, or use "
 			  "unique.Make (go 1.23)",
 		.remedy_bytes = bytes,
 		.condition = "",
-		.subject = strings->classes.items[0].members[0],
+		.subject = most->members[0],
 		.goroutine = UINT32_MAX,
 	};
 	return finding_add(strings->run, &finding);
