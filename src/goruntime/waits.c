@@ -9,6 +9,9 @@
 //   sudog hangs in runtime.semtable, and is a variable of semacquire1, the caller of gopark.
 // - sync.Cond: the sudog is a variable of notifyListWait, the caller of gopark; what it waits for is told only by the
 //   frame of Cond.Wait above that.
+//
+// A coroutine (coro.go, 1.23 on: iter.Pull) leaves none. It and who has called it wait for the same runtime.coro, which
+// begins with the g that it will be switched to, and which the coroutine has on its stack: corostart will call coroexit.
 #include "goruntime/waits.h"
 
 #include <stdlib.h>
@@ -23,9 +26,12 @@ enum {
 	// Numbers of physical frames; goparkunlock is inlined everywhere.
 	FRAME_WAITER = 1,    // semacquire1, notifyListWait
 	FRAME_COND_WAIT = 2, // sync.(*Cond).Wait
+	CORO_BYTES_MAX = 64,
 };
 
-enum wait_means { MEANS_CHANNEL, MEANS_SEMAPHORE, MEANS_CONDITION, MEANS_NOTHING };
+enum wait_means { MEANS_CHANNEL, MEANS_SEMAPHORE, MEANS_CONDITION, MEANS_COROUTINE, MEANS_NOTHING };
+
+static const char coroutine[] = "coroutine";
 
 // The words of waitReasonStrings (runtime2.go). "semacquire" is what locks said up to 1.19 and wait groups up to 1.24;
 // it is also said by the runtime itself, whose semaphores are globals.
@@ -42,6 +48,7 @@ static const struct {
 	{"sync.RWMutex.RLock", MEANS_SEMAPHORE},
 	{"sync.WaitGroup.Wait", MEANS_SEMAPHORE},
 	{"sync.Cond.Wait", MEANS_CONDITION},
+	{coroutine, MEANS_COROUTINE},
 	{"chan receive (nil chan)", MEANS_NOTHING},
 	{"chan send (nil chan)", MEANS_NOTHING},
 	{"select (no cases)", MEANS_NOTHING},
@@ -127,6 +134,21 @@ static bool root_is_sudog(
 		       goroutine->address;
 }
 
+// The runtime.coro, or 0.
+static remote_addr coroutine_find(const struct reading *reading, const struct goroutine *goroutine,
+	const struct root *roots, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		const struct span *span = heap_span(reading->heap, roots[i].value);
+		if (span && span->elem_size <= CORO_BYTES_MAX && !span->noscan &&
+			(roots[i].value - span->base) % span->elem_size == 0 &&
+			memory_u64(&reading->heap->runtime->memory, roots[i].value) ==
+				goroutine->address)
+			return roots[i].value;
+	}
+	return 0;
+}
+
 // Semaphores and conditions up to 1.25: by the roots of the frames that wait.
 static void frames_follow(struct reading *reading, const struct goroutine *goroutine,
 	enum wait_means means, const struct root *roots, size_t count)
@@ -180,6 +202,8 @@ static struct error *wait_read(
 		waiting_follow(reading, goroutine);
 	else if (means == MEANS_SEMAPHORE || means == MEANS_CONDITION)
 		frames_follow(reading, goroutine, means, roots, count);
+	else if (means == MEANS_COROUTINE)
+		waits_for(reading, 0, coroutine_find(reading, goroutine, roots, count), false);
 	// A select leaves no sudogs when all of its channels are nil.
 	bool nothing = means == MEANS_NOTHING || !strcmp(goroutine->wait_reason, "select");
 	if (reading->outside || (!reading->found_count && !nothing)) {
@@ -202,15 +226,22 @@ static int root_compare(const void *a, const void *b)
 	return one->owner < other->owner ? -1 : one->owner > other->owner;
 }
 
+static bool is_coroutine(const struct goroutine *goroutine)
+{
+	return goroutine->status == GOROUTINE_WAITING && !strcmp(goroutine->wait_reason, coroutine);
+}
+
 // The roots of the frames that tell what is waited for, by goroutine.
-static struct error *waiter_roots(const struct roots *roots, struct root **out, size_t *count)
+static struct error *waiter_roots(const struct goroutine_list *goroutines,
+	const struct roots *roots, struct root **out, size_t *count)
 {
 	HW_VECTOR(struct root) found = HW_VECTOR_INIT;
 
 	for (size_t i = 0; i < roots->list.count; i++) {
 		const struct root *root = &roots->list.items[i];
 		if (root->kind != ROOT_STACK ||
-			(root->frame != FRAME_WAITER && root->frame != FRAME_COND_WAIT))
+			(root->frame != FRAME_WAITER && root->frame != FRAME_COND_WAIT &&
+				!is_coroutine(&goroutines->goroutines[root->owner])))
 			continue;
 		if (!hw_vector_push(&found, *root)) {
 			hw_vector_deinit(&found);
@@ -231,7 +262,7 @@ struct error *waits_read(struct heap *heap, const struct goroutine_list *gorouti
 	_cleanup_free_ struct wait_on *found = calloc(CASES_MAX, sizeof(*found));
 	_cleanup_free_ struct root *sorted = NULL;
 	size_t root_count = 0, next = 0;
-	struct error *err = waiter_roots(roots, &sorted, &root_count);
+	struct error *err = waiter_roots(goroutines, roots, &sorted, &root_count);
 
 	reading.waits.of = calloc((size_t)goroutines->count + 1, sizeof(*reading.waits.of));
 	reading.found = found;

@@ -7,8 +7,8 @@
 //		use(waits.on.items[wait->first + i].object);
 //	waits_deinit(&waits);
 //
-// A goroutine that waits for a channel, a lock, a wait group or a condition can only be woken by
-// somebody who has a pointer to that. Whatever else a goroutine may be doing (running, sleeping,
+// A goroutine that waits for a channel, a lock, a wait group, a condition or a coroutine can only be
+// woken by somebody who has a pointer to that. Whatever else a goroutine may be doing (running, sleeping,
 // reading from a socket) something outside of memory will wake it. In doubt it is taken for that.
 #ifndef GORUNTIME_WAITS_H
 #define GORUNTIME_WAITS_H
@@ -26,8 +26,9 @@ enum wait_kind {
 struct wait_on {
 	object_id sudog; // the runtime's note that this goroutine waits for the object; OBJECT_NONE
 			 // when there is none in the heap
-	object_id object; // the channel, or what holds the lock, wait group or condition
-	bool channel;     // it is a channel: `object` begins with the runtime.hchan
+	object_id
+		object; // the channel, the coroutine, or what holds the lock, wait group or condition
+	bool channel;   // it is a channel: `object` begins with the runtime.hchan
 };
 
 struct wait {

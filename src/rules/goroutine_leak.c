@@ -132,6 +132,8 @@ static const struct {
 	{"sync.RWMutex.RLock", "unlock on every way out: defer mutex.Unlock()"},
 	{"sync.WaitGroup.Wait", "call Done for every Add, on every way out: defer group.Done()"},
 	{"semacquire", "unlock, or call Done for every Add, on every way out: with defer"},
+	{"coroutine",
+		"call the stop function that iter.Pull returned, on every way out: defer stop()"},
 	{"sync.Cond.Wait",
 		"Broadcast after the last change too, and let the condition say that it is over"},
 };

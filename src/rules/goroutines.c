@@ -20,15 +20,16 @@ void goroutine_evidence_destroy(struct goroutine_evidence *evidence)
 	free(evidence);
 }
 
-// The goroutines that run finalizers and cleanups, the main goroutine and coroutines begin in the runtime. Their end
-// means something else than that of a go statement.
+// The goroutines that run finalizers and cleanups, and the main goroutine, begin in the runtime. Their end means something
+// else than that of a go statement. Coroutines begin there, too.
 static bool begins_in_runtime(const struct analysis *analysis, const struct goroutine *goroutine)
 {
 	const struct go_module *module;
 	struct pcln_function function;
 
 	return !go_find_function(analysis->runtime, goroutine->start, &module, &function) ||
-	       !strncmp(function.name, "runtime.", strlen("runtime."));
+	       (!strncmp(function.name, "runtime.", strlen("runtime.")) &&
+		       strcmp(function.name, "runtime.corostart") != 0);
 }
 
 static bool may_be_leaked(
