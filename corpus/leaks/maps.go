@@ -28,6 +28,7 @@ func init() {
 			hinted[i] = i
 		}
 	})
+	healthy("map-filling", fillMaps)
 	healthy("map-values-freed", freeValues)
 	healthy("map-many-small", manySmall)
 	healthy("map-churned", churnMap)
@@ -127,6 +128,23 @@ func dropRoutes(cured bool) {
 }
 
 // ---- healthy
+
+// Made for many more than are there yet. Some come and go.
+
+var byNumber map[int]user
+var byText map[string]int
+
+func fillMaps() {
+	byNumber, byText = make(map[int]user, 200000), make(map[string]int, 200000)
+	for i := 0; i < 12000; i++ {
+		byNumber[i*7] = user{}
+		byText[strconv.Itoa(i)] = i
+		if i%20 == 10 {
+			delete(byNumber, i*7-35)
+			delete(byText, strconv.Itoa(i-5))
+		}
+	}
+}
 
 // What is counted in this interval and what was in the last: the two maps take turns, and one has just been emptied.
 

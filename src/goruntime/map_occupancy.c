@@ -6,7 +6,8 @@
 
 enum {
 	HEADER_BYTES = 48,
-	GROUP_SLOTS = 8, // abi.MapGroupSlots, bucketCnt
+	DELETED_PART_MIN = 4, // of the entries; a few are deleted while a map fills
+	GROUP_SLOTS = 8,      // abi.MapGroupSlots, bucketCnt
 	// runtime.hmap
 	HMAP_FLAGS = 8,
 	HMAP_B = 9,
@@ -15,6 +16,10 @@ enum {
 	HMAP_OLD_BUCKETS = 24,
 	HMAP_SAME_SIZE_GROW = 8,
 	HMAP_B_MAX = 40,
+	BUCKET_KEYS = 8,
+	BUCKET_EMPTY = 1, // emptyRest, emptyOne
+	BUCKET_BYTES_MAX = 4096,
+	SAMPLED_BUCKETS = 1024,
 	// internal/runtime/maps
 	SWISS_DIRECTORY = 16,
 	SWISS_DIRECTORY_LENGTH = 24,
@@ -239,4 +244,60 @@ bool map_occupancy_mark(const struct heap *heap, const struct typing *typing, st
 	typing_of(typing, id, &header);
 	return header.source == TYPED_EXACT && !header.array && type_is_map_header(header.type) &&
 	       map_measure(heap, memory, header.type, heap_address(heap, id), arrays, out);
+}
+
+// ---- what deleting leaves
+
+// runtime/map.go, mapdelete: a key without pointers stays, of a string its length does (map_faststr.go).
+static bool key_was_deleted(const struct go_type *key, const uint8_t *bytes)
+{
+	if (key->kind == GO_STRING)
+		return !word_at(bytes, 0) && word_at(bytes, 8);
+	for (uint64_t i = 0; i < key->size; i++)
+		if (bytes[i])
+			return true;
+	return false;
+}
+
+// Of a few buckets, spread over all: slots with entries, and slots that had some.
+static bool buckets_sample(struct memory *memory, const struct go_type *header, remote_addr buckets,
+	uint64_t count, uint64_t *entries, uint64_t *deleted)
+{
+	uint64_t step = count / SAMPLED_BUCKETS + 1, size = header->group->size;
+	uint8_t bucket[BUCKET_BYTES_MAX];
+
+	*entries = *deleted = 0;
+	if (size > sizeof(bucket) || BUCKET_KEYS + GROUP_SLOTS * header->key->size > size)
+		return false;
+	for (uint64_t i = 0; i < count; i += step) {
+		if (!memory_read(memory, buckets + i * size, bucket, size))
+			return false;
+		for (unsigned slot = 0; slot < GROUP_SLOTS; slot++) {
+			const uint8_t *key = bucket + BUCKET_KEYS + slot * header->key->size;
+			if (bucket[slot] > BUCKET_EMPTY)
+				++*entries;
+			else
+				*deleted += key_was_deleted(header->key, key);
+		}
+	}
+	return true;
+}
+
+bool map_was_fuller(const struct heap *heap, struct memory *memory, const struct go_type *header,
+	remote_addr address, const struct map_occupancy *map)
+{
+	const struct go_type *key = header->key;
+	uint64_t entries = map->entries, deleted = map->tombstones;
+	uint8_t bytes[HEADER_BYTES];
+
+	if (!map->entries)
+		return true;
+	if (heap->runtime->layout.maps == MAP_BUCKETS &&
+		((key->pointer_bytes && key->kind != GO_STRING) || !key->size ||
+			!memory_read(memory, address, bytes, sizeof(bytes)) ||
+			bytes[HMAP_B] > HMAP_B_MAX || word_at(bytes, HMAP_OLD_BUCKETS) ||
+			!buckets_sample(memory, header, word_at(bytes, HMAP_BUCKETS),
+				UINT64_C(1) << bytes[HMAP_B], &entries, &deleted)))
+		return true;
+	return deleted > entries / DELETED_PART_MIN;
 }

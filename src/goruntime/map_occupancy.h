@@ -37,6 +37,12 @@ bool map_occupancy_mark(const struct heap *heap, const struct typing *typing, st
 bool map_measure(const struct heap *heap, struct memory *memory, const struct go_type *header,
 	remote_addr address, uint64_t *arrays, struct map_occupancy *out);
 
+// Has the map `map`, with that header at `address`, had many more entries, by what deleting leaves behind? A map that was made
+// for more than it holds yet has not. True as well where such maps do not tell: empty ones, and up to 1.23 those whose
+// keys have pointers and are no strings.
+bool map_was_fuller(const struct heap *heap, struct memory *memory, const struct go_type *header,
+	remote_addr address, const struct map_occupancy *map);
+
 // Is this what typing_of() tells of the object that a map points to?
 static inline bool type_is_map_header(const struct go_type *type)
 {

@@ -3,7 +3,8 @@
 // Deleting frees what keys and values point to, but a map never gives its own memory back (runtime/map.go to 1.23;
 // internal/runtime/maps from 1.24: clear() keeps it, too). That is memory for entries to come, and one look cannot know
 // whether they will: suspected, and only where a new map with the same entries would take a fifth. A map that is growing
-// needs half to a quarter of its memory, one whose entries come and go a quarter at worst (1.24).
+// needs half to a quarter of its memory, one whose entries come and go a quarter at worst (1.24). One that was made for more
+// than it holds yet does not show what deleting leaves behind.
 //
 // One that is emptied and one of its size that is full, side by side, take turns: what is counted now, and what was
 // counted in the last interval.
@@ -119,6 +120,16 @@ static bool is_residue(const struct map_occupancy *map)
 	       map->bytes >= map->rebuilt_bytes + least;
 }
 
+static bool was_fuller(struct maps *maps, object_id object, const struct map_occupancy *map)
+{
+	const struct analysis *analysis = maps->run->analysis;
+	struct object_type header;
+
+	typing_of(analysis->typing, object, &header);
+	return map_was_fuller(analysis->heap, &maps->memory, header.type,
+		heap_address(analysis->heap, object), map);
+}
+
 static void map_suspect(struct maps *maps, object_id object, const struct map_occupancy *map)
 {
 	suspects_add(&maps->suspects,
@@ -136,7 +147,8 @@ static struct error *map_look(void *context, object_id object)
 	// Whatever it takes it keeps alone, and that is known already.
 	if (graph_retained(analysis->graph, object) >= EACH_BYTES_MIN &&
 		map_occupancy(analysis->heap, analysis->typing, &maps->memory, object, &map) &&
-		is_residue(&map) && !takes_turns(maps, object, &map))
+		is_residue(&map) && was_fuller(maps, object, &map) &&
+		!takes_turns(maps, object, &map))
 		map_suspect(maps, object, &map);
 	return NULL;
 }
@@ -177,6 +189,8 @@ static void stack_maps_look(struct maps *maps)
 		if (map_measure(analysis->heap, &maps->memory, all[i].header, all[i].address, NULL,
 			    &map) &&
 			is_residue(&map) &&
+			map_was_fuller(analysis->heap, &maps->memory, all[i].header, all[i].address,
+				&map) &&
 			!(i && takes_turns_with(maps, &all[i], &all[i - 1], map.bytes)) &&
 			!(i + 1 < count && takes_turns_with(maps, &all[i], &all[i + 1], map.bytes)))
 			map_suspect(maps, all[i].groups, &map);
