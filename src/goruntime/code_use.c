@@ -739,10 +739,14 @@ struct error *code_use_of_frame(struct code_uses *uses, const struct frame *fram
 
 	*out = NULL;
 	if (uses->runtime->target->arch != ARCH_AMD64 || count > USE_SLOTS_MAX ||
+		frame->fp - frame->sp > STACK_MAX ||
 		frame->flags & (FRAME_CONSERVATIVE | FRAME_INNERMOST | FRAME_PANICKED))
 		return NULL;
-	for (unsigned i = 0; i < count; i++)
+	for (unsigned i = 0; i < count; i++) {
+		if (slots[i] - frame->sp > STACK_MAX)
+			return NULL;
 		wanted.places[i] = (int64_t)(slots[i] - frame->fp) + 8;
+	}
 	uint64_t key = frame_use_key(&wanted);
 	if (hw_map_get(&uses->frames, key, &known)) {
 		made = (struct frame_use *)(uintptr_t)known;
