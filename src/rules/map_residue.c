@@ -12,6 +12,7 @@
 #include "base/error.h"
 #include "base/units.h"
 #include "goruntime/map_occupancy.h"
+#include "heapwhy/map.h"
 #include "rules/objects.h"
 #include "rules/suspects.h"
 
@@ -23,8 +24,9 @@ enum {
 	EMPTY_BYTES_MIN = 1 << 20,
 	TURNS_MAX = 3,       // so many maps that take turns
 	FILLED_PART_MIN = 2, // of the emptied one's memory, half would be needed
-	NEAR_BYTES = 64,     // between global words
-	FRAME_BYTES = 1024,  // between maps in one frame
+	SHRUNKEN_PART_MIN = 4,
+	NEAR_BYTES = 64,    // between global words
+	FRAME_BYTES = 1024, // between maps in one frame
 	MEMORY_CACHE_BYTES = 1 << 20
 };
 
@@ -32,6 +34,8 @@ struct maps {
 	struct rule_run *run;
 	struct memory memory;
 	struct suspects suspects;
+	struct hw_map shrunken; // suspects that show that they had more entries
+	bool no_memory;
 };
 
 static bool map_pick(void *context, object_id object)
@@ -130,12 +134,26 @@ static bool was_fuller(struct maps *maps, object_id object, const struct map_occ
 		heap_address(analysis->heap, object), map);
 }
 
-static void map_suspect(struct maps *maps, object_id object, const struct map_occupancy *map)
+static void map_suspect(
+	struct maps *maps, object_id object, const struct map_occupancy *map, bool fuller)
 {
 	suspects_add(&maps->suspects,
 		(struct suspect){.object = object,
 			.kind = typing_label_of(maps->run->analysis->typing, object),
 			.bytes = map->bytes - map->rebuilt_bytes});
+	if (fuller && !hw_map_put(&maps->shrunken, object, 0))
+		maps->no_memory = true;
+}
+
+// Small maps do not always show it: enough of those of a kind have to.
+static bool group_is_shrunken(const struct maps *maps, const struct suspect_group *group)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < group->count; i++)
+		count += hw_map_get(
+			&maps->shrunken, maps->suspects.list.items[group->first + i].object, NULL);
+	return count > group->count / SHRUNKEN_PART_MIN;
 }
 
 static struct error *map_look(void *context, object_id object)
@@ -147,9 +165,8 @@ static struct error *map_look(void *context, object_id object)
 	// Whatever it takes it keeps alone, and that is known already.
 	if (graph_retained(analysis->graph, object) >= EACH_BYTES_MIN &&
 		map_occupancy(analysis->heap, analysis->typing, &maps->memory, object, &map) &&
-		is_residue(&map) && was_fuller(maps, object, &map) &&
-		!takes_turns(maps, object, &map))
-		map_suspect(maps, object, &map);
+		is_residue(&map) && !takes_turns(maps, object, &map))
+		map_suspect(maps, object, &map, was_fuller(maps, object, &map));
 	return NULL;
 }
 
@@ -193,7 +210,9 @@ static void stack_maps_look(struct maps *maps)
 				&map) &&
 			!(i && takes_turns_with(maps, &all[i], &all[i - 1], map.bytes)) &&
 			!(i + 1 < count && takes_turns_with(maps, &all[i], &all[i + 1], map.bytes)))
-			map_suspect(maps, all[i].groups, &map);
+			map_suspect(maps, all[i].groups, &map,
+				map_was_fuller(analysis->heap, &maps->memory, all[i].header,
+					all[i].address, &map));
 }
 
 static bool example_measure(
@@ -215,7 +234,8 @@ static struct error *group_report(struct maps *maps, const struct suspect_group 
 	char count[24], slots[24], bytes[24], entries[24];
 	const char *name;
 
-	if (group->most < MAP_BYTES_MIN && group->bytes < MAPS_BYTES_MIN)
+	if ((group->most < MAP_BYTES_MIN && group->bytes < MAPS_BYTES_MIN) ||
+		!group_is_shrunken(maps, group))
 		return NULL;
 	if (!example_measure(maps, group->example->object, &name, &map))
 		return NULL;
@@ -247,14 +267,16 @@ struct error *rule_map_residue(struct rule_run *run)
 
 	if (err)
 		return err;
+	hw_map_init(&maps.shrunken);
 	err = objects_each(run, map_pick, map_look, &maps);
 	if (!err) {
 		stack_maps_look(&maps);
-		err = suspects_group(&maps.suspects, run);
+		err = maps.no_memory ? error_no_memory() : suspects_group(&maps.suspects, run);
 	}
 	for (size_t i = 0; i < maps.suspects.groups.count && !err; i++)
 		err = group_report(&maps, &maps.suspects.groups.items[i]);
 	suspects_deinit(&maps.suspects);
+	hw_map_deinit(&maps.shrunken);
 	memory_deinit(&maps.memory);
 	return err;
 }
