@@ -36,6 +36,7 @@ struct search {
 	struct sight *sight; // of all but senders
 	struct hw_map
 		taken; // place in the program's variables -> whether visitors take from channels there
+	uint64_t bytes; // of all backlogs
 	struct suspects suspects;
 	struct hw_map unseen; // suspects -> bytes of their elements' arrays that nobody sees
 };
@@ -109,6 +110,8 @@ static struct error *backlogs_find(struct search *search)
 		if (backlog.bytes >= CHANNEL_BYTES_MIN &&
 			!hw_vector_push(&search->backlogs, backlog))
 			err = error_no_memory();
+		if (backlog.bytes >= CHANNEL_BYTES_MIN)
+			search->bytes += backlog.bytes;
 	}
 	return err;
 }
@@ -311,7 +314,7 @@ struct error *rule_channel_backlog(struct rule_run *run)
 
 	hw_map_init(&search.taken);
 	hw_map_init(&search.unseen);
-	if (err || !search.backlogs.count)
+	if (err || search.bytes < run->rule->least)
 		return err;
 	err = goroutine_evidence(run, &evidence);
 	if (!err)

@@ -406,8 +406,8 @@ static bool is_blind(const struct sight *sight)
 	return !sight->operands.count;
 }
 
-// The root holder of the global variable that the object hangs on, or NULL.
-static const struct root_holder *global_of(const struct sight *sight, object_id object)
+// The root holder where the object's shortest path begins, or NULL; a global variable that refers to it goes first.
+static const struct root_holder *root_of(const struct sight *sight, object_id object)
 {
 	const struct analysis *analysis = sight->analysis;
 	node_id ends[2]; // of the path: where it begins, and the object
@@ -419,8 +419,15 @@ static const struct root_holder *global_of(const struct sight *sight, object_id 
 			return NULL;
 		fine = ends[0] - graph_holder_node(analysis->graph, 0);
 	}
-	const struct root_holder *root = &analysis->root_holders[fine];
-	return analysis->holders[root->holder].kind == HOLDER_GLOBAL ? root : NULL;
+	return &analysis->root_holders[fine];
+}
+
+// The one of the global variable that the object hangs on, or NULL.
+static const struct root_holder *global_of(const struct sight *sight, object_id object)
+{
+	const struct root_holder *root = root_of(sight, object);
+
+	return root && sight->analysis->holders[root->holder].kind == HOLDER_GLOBAL ? root : NULL;
 }
 
 static bool sight_of_variable(
@@ -463,9 +470,12 @@ static struct error *ahead_find(struct sight *sight)
 
 bool sight_of_object_ahead(struct sight *sight, object_id object)
 {
+	const struct root_holder *root;
+
 	if (!sight_of_object(sight, object))
 		return false;
-	if (is_blind(sight))
+	root = root_of(sight, object);
+	if (is_blind(sight) || !root || root->goroutine == UINT32_MAX)
 		return true;
 	struct error *err = sight->ahead ? NULL : ahead_find(sight);
 	bool failed = err;
