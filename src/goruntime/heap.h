@@ -151,7 +151,7 @@ typedef bool (*word_group_visit)(void *context, const struct word_group *group);
 
 // Visits the pointer words of the allocated objects of `span` whose bit in `only` is set (NULL: of
 // all allocated objects), ascending. Large objects are windowed. Bytes that cannot be read are
-// skipped and counted. Returns false when a visit stopped it.
+// skipped and counted. Returns false when a visit stopped it. Until then `visit` must leave the reader alone.
 bool heap_scan_span(struct heap_reader *reader, const struct span *span, const uint64_t *only,
 	word_group_visit visit, void *context);
 

@@ -283,16 +283,19 @@ static uint64_t *untyped_objects(const struct typing *typing)
 	return untyped;
 }
 
+// With a reader of its own: claims look at pointer bits through the other one, which moves its window.
 static void scan_untyped(struct typing *typing, word_group_visit visit)
 {
 	uint64_t *untyped = untyped_objects(typing);
+	struct heap_reader *reader = NULL;
+	struct error *err = heap_reader_create(typing->heap, &reader);
 
-	if (!untyped) {
+	for (uint32_t i = 0; untyped && !err && i < typing->heap->span_count; i++)
+		heap_scan_span(reader, &typing->heap->spans[i], untyped, visit, typing);
+	if (!untyped || err)
 		typing->no_memory = true;
-		return;
-	}
-	for (uint32_t i = 0; i < typing->heap->span_count; i++)
-		heap_scan_span(typing->reader, &typing->heap->spans[i], untyped, visit, typing);
+	error_destroy(err);
+	heap_reader_destroy(reader);
 	free(untyped);
 }
 
