@@ -183,6 +183,40 @@ static void emit_push(struct decoding *decoding, int64_t bytes)
 	emit(decoding, (struct use_step){.kind = USE_STACK, .number = bytes});
 }
 
+static bool step_writes(const struct use_step *step, uint8_t reg)
+{
+	switch (step->kind) {
+	case USE_MOVE:
+	case USE_NUMBER:
+	case USE_ADD:
+	case USE_LOAD:
+	case USE_ADDRESS:
+		return step->to == reg;
+	case USE_MIX:
+		return step->mask >> reg & 1;
+	default:
+		return false;
+	}
+}
+
+// Does the register hold a method's code? That is loaded from the itab (internal/abi/iface.go, ITab.Fun), while a closure's
+// is the first word of its object.
+static bool is_method(const struct use_steps *steps, uint8_t reg)
+{
+	enum { ITAB_METHODS = 24 };
+
+	for (size_t i = steps->list.count; i > 0 && reg != REGISTER_NONE; i--) {
+		const struct use_step *step = &steps->list.items[i - 1];
+		if (step_writes(step, reg))
+			return step->kind == USE_LOAD && step->base != RSP &&
+			       step->base != REGISTER_NONE && step->index == REGISTER_NONE &&
+			       step->number >= ITAB_METHODS;
+		if (step->kind >= USE_CALL && step->kind != USE_BRANCH)
+			return false;
+	}
+	return false;
+}
+
 static void emit_flow(struct decoding *decoding, enum use_kind kind)
 {
 	const ZydisDecodedOperand *first = &decoding->operands[0];
@@ -193,6 +227,8 @@ static void emit_flow(struct decoding *decoding, enum use_kind kind)
 	else if (kind != USE_RETURN && is_memory(first) &&
 		 register_number(first->mem.base) != REGISTER_NONE)
 		emit(decoding, place_step(USE_TOUCH, first));
+	else if (kind == USE_CALL)
+		step.method = is_method(decoding->steps, register_of(first));
 	emit(decoding, step);
 }
 

@@ -34,6 +34,7 @@ struct use_step {
 	uint8_t to, from;
 	uint8_t base, index; // of the place; base REGISTER_NONE: a global variable or the like
 	bool opaque;         // USE_TOUCH: a pointer may be read that is not followed
+	bool method;         // USE_CALL: of an interface's method, so that RDX is nothing
 };
 
 struct use_steps {

@@ -19,7 +19,7 @@
 #include "rules/waste.h"
 
 enum {
-	BYTES_EACH = 64 << 10,
+	BYTES_EACH = 16 << 10,
 	CLOSURES_MIN = 4,
 	BIG_BYTES_EACH = 256 << 10,
 	BIG_CLOSURES_MIN = 2,
