@@ -229,7 +229,7 @@ static void held_by_a_frame(void **state)
 		0x48, 0x83, 0xc4, 0x10,           // add rsp, 16
 		0xc3);
 	frame.pc = TEXT + 12; // the call's last byte
-	assert_success(code_use_of_frame(program.uses, &frame, slots, 2, &use));
+	assert_success(code_use_of_frame(program.uses, FRAME_WAKES, &frame, slots, 2, &use));
 	assert_non_null(use);
 	assert_int_equal(use->first, 2);
 	assert_false(use->nodes[0].whole); // that was before
@@ -238,12 +238,12 @@ static void held_by_a_frame(void **state)
 	assert_true(sees(&use->nodes[1], 3, 1, false));
 
 	frame.pc = TEXT + 3; // before the call
-	assert_success(code_use_of_frame(program.uses, &frame, slots, 2, &use));
+	assert_success(code_use_of_frame(program.uses, FRAME_WAKES, &frame, slots, 2, &use));
 	assert_non_null(use);
 	assert_true(use->nodes[0].whole);
 
 	frame.flags = FRAME_INNERMOST;
-	assert_success(code_use_of_frame(program.uses, &frame, slots, 2, &use));
+	assert_success(code_use_of_frame(program.uses, FRAME_WAKES, &frame, slots, 2, &use));
 	assert_null(use);
 	program_close(&program);
 }

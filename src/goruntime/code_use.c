@@ -54,7 +54,7 @@ struct code_uses {
 	struct hw_map frames;    // place and slots, mixed -> struct frame_use
 	struct use_steps steps;
 	struct code_use *use; // the one that is being made
-	bool of_frame;        // asked is who receives, or wakes: unlocking counts, sending does not
+	bool sending_counts, unlocking_counts;
 	uint64_t steps_left, steps_all; // for this use, for all
 	bool no_memory;
 };
@@ -234,6 +234,8 @@ static const struct {
 	{"internal/sync.(*Mutex).*", EFFECT_LOCKS, 8},
 	{"sync.(*RWMutex).*", EFFECT_LOCKS, 24},
 	{"sync.(*WaitGroup).Wait", EFFECT_SEES, 16},
+	{"sync.(*WaitGroup).Go", EFFECT_ARGUMENTS, 2},
+	{"sync.(*WaitGroup).*", EFFECT_LOCKS, 16},
 	{"sync.runtime_*", EFFECT_ARGUMENTS, USE_RESULTS_MAX},
 	{"internal/sync.runtime_*", EFFECT_ARGUMENTS, USE_RESULTS_MAX},
 	{"runtime.chansend1", EFFECT_SENDS, 0},
@@ -316,7 +318,7 @@ static void call_known(struct use_frame *frame, enum call_effect effect, unsigne
 		break;
 	}
 	case EFFECT_LOCKS:
-		if (frame->uses->of_frame)
+		if (frame->uses->unlocking_counts)
 			use_value_escape(use, &registers[RAX]);
 		__attribute__((fallthrough));
 	case EFFECT_SEES:
@@ -324,7 +326,7 @@ static void call_known(struct use_frame *frame, enum call_effect effect, unsigne
 		registers_forget(state);
 		break;
 	case EFFECT_SENDS: // what RBX points to
-		if (!frame->uses->of_frame)
+		if (frame->uses->sending_counts)
 			use_value_escape(use, &registers[RAX]);
 		use_value_escape(use, &registers[RBX]);
 		registers_forget(state);
@@ -358,13 +360,15 @@ static bool call_follow(struct use_frame *frame, remote_addr target)
 	return true;
 }
 
-static void step_call(struct use_frame *frame, remote_addr target)
+static void step_call(struct use_frame *frame, const struct use_step *step)
 {
+	remote_addr target = step->target;
 	const struct go_module *module;
 	struct pcln_function function;
 
-	if (!target) { // RDX may be a closure's object
-		use_value_escape(frame->uses->use, &frame->state.registers[RDX]);
+	if (!target) {
+		if (!step->method) // RDX may be a closure's object
+			use_value_escape(frame->uses->use, &frame->state.registers[RDX]);
 		arguments_escape(frame, USE_RESULTS_MAX);
 		return;
 	}
@@ -494,7 +498,7 @@ static void step_jump(struct use_frame *frame, const struct use_step *step)
 	if (inside && to < function->count) {
 		jump_to(frame, to);
 	} else if (step->target && step->kind == USE_JUMP) { // a call at the very end
-		step_call(frame, step->target);
+		step_call(frame, step);
 		if (frame->state.live)
 			step_return(frame);
 	} else {
@@ -544,7 +548,7 @@ static void frame_step(struct use_frame *frame, const struct use_step *step)
 		frame->lost |= state->stack < -STACK_MAX || state->stack > STACK_MAX;
 		break;
 	case USE_CALL:
-		step_call(frame, step->target);
+		step_call(frame, step);
 		break;
 	case USE_BRANCH:
 	case USE_JUMP:
@@ -673,7 +677,8 @@ struct error *code_use_of_closure(
 	if (!uses->use)
 		return error_no_memory();
 	in.registers[RDX] = (struct use_value){.nodes = 1, .exact = true};
-	uses->of_frame = false;
+	uses->sending_counts = true;
+	uses->unlocking_counts = false;
 	struct use_function *function = function_get(uses, code);
 	bool known_use = code_run(uses, function, 0, &in, 1, results);
 	const struct code_use *use = known_use ? uses->use : NULL;
@@ -687,6 +692,7 @@ struct error *code_use_of_closure(
 
 // What was found for frames at one place with the same slots.
 struct frame_use {
+	enum frame_question question;
 	remote_addr pc;
 	unsigned count;
 	int64_t places[USE_SLOTS_MAX];
@@ -696,13 +702,14 @@ struct frame_use {
 
 static bool frame_use_fits(const struct frame_use *frame_use, const struct frame_use *other)
 {
-	return frame_use->pc == other->pc && frame_use->count == other->count &&
+	return frame_use->question == other->question && frame_use->pc == other->pc &&
+	       frame_use->count == other->count &&
 	       !memcmp(frame_use->places, other->places, other->count * sizeof(other->places[0]));
 }
 
 static uint64_t frame_use_key(const struct frame_use *frame_use)
 {
-	uint64_t key = frame_use->pc;
+	uint64_t key = frame_use->pc << 1 | frame_use->question;
 
 	for (unsigned i = 0; i < frame_use->count; i++)
 		key = (key ^ (uint64_t)frame_use->places[i]) * UINT64_C(0x9e3779b97f4a7c15);
@@ -726,15 +733,17 @@ static bool frame_run(struct code_uses *uses, const struct frame *frame, struct 
 		out->use.nodes[i].whole = code && place_is_shared(code, out->places[i]);
 	}
 	uses->use = &out->use;
-	uses->of_frame = true;
+	uses->sending_counts = false;
+	uses->unlocking_counts = out->question == FRAME_WAKES;
 	return code &&
 	       code_run(uses, code, step_at(code, frame->pc + 1), &in, out->count, USE_RESULTS_MAX);
 }
 
-struct error *code_use_of_frame(struct code_uses *uses, const struct frame *frame,
-	const remote_addr *slots, unsigned count, const struct code_use **out)
+struct error *code_use_of_frame(struct code_uses *uses, enum frame_question question,
+	const struct frame *frame, const remote_addr *slots, unsigned count,
+	const struct code_use **out)
 {
-	struct frame_use wanted = {.pc = frame->pc, .count = count}, *made;
+	struct frame_use wanted = {.question = question, .pc = frame->pc, .count = count}, *made;
 	uint64_t known;
 
 	*out = NULL;

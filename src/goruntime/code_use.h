@@ -65,11 +65,16 @@ void code_uses_destroy(struct code_uses *uses); // accepts NULL
 struct error *code_use_of_closure(
 	struct code_uses *uses, remote_addr code, unsigned results, const struct code_use **out);
 
+// What is asked about a frame. Who sends to a channel or closes it looks at it in neither case.
+enum frame_question {
+	FRAME_RECEIVES, // who may receive from channels
+	FRAME_WAKES, // or wake others: who takes or releases a lock looks at all that it belongs to
+};
+
 // The same for what is still to be executed of the function that the frame is of, which waits for a call to return: node i is
-// what the word at slots[i] points to. Asked is who may receive from channels or wake others: who takes or releases a lock
-// looks at all that it belongs to, and who sends to a channel or closes it does not look at it. NULL also for frames that
-// wait for no call, and for more than USE_SLOTS_MAX slots.
-struct error *code_use_of_frame(struct code_uses *uses, const struct frame *frame,
-	const remote_addr *slots, unsigned count, const struct code_use **out);
+// what the word at slots[i] points to. NULL also for frames that wait for no call, and for more than USE_SLOTS_MAX slots.
+struct error *code_use_of_frame(struct code_uses *uses, enum frame_question question,
+	const struct frame *frame, const remote_addr *slots, unsigned count,
+	const struct code_use **out);
 
 #endif

@@ -20,7 +20,7 @@
 #include "rules/suspects.h"
 
 enum {
-	ELEMENTS_MIN = 10, // in one, or in all that one holder keeps: these are told together
+	ELEMENTS_MIN = 4, // in one, or in all that one holder keeps: these are told together
 	CHANNEL_BYTES_MIN = 4 << 10, // of one
 	BUFFER_LEVELS = 3, // from an array up to what points to it, the buffer, the channel
 };

@@ -9,6 +9,10 @@
 // A parent that is not context's own has no such map: a goroutine waits for the ends of parent and child, the "watcher"
 // here (context/context.go, propagateCancel), and keeps both as the map would. A child that cannot be reached but
 // through its watcher is the same leak, and costs a stack as well.
+//
+// What context.AfterFunc registers is a child, too (from 1.21 on, afterFuncCtx). Its function will be called when the
+// parent ends, so that it is suspected only, and only where it keeps something that nobody else has: what is still in use
+// others have as well.
 #include <stdlib.h>
 #include <string.h>
 
@@ -21,7 +25,11 @@
 #include "rules/objects.h"
 #include "rules/timers.h"
 
-enum { CHILDREN_MIN = 100 };
+enum {
+	CHILDREN_MIN = 100,
+	BIG_CHILDREN_MIN = 10, // if they keep so much:
+};
+#define BIG_BYTES MIB
 
 static const char map_type[] = "map[context.canceler]struct {}";
 
@@ -29,6 +37,16 @@ static const char map_type[] = "map[context.canceler]struct {}";
 static bool is_context(const char *label)
 {
 	return !strcmp(label, "context.cancelCtx") || !strcmp(label, "context.timerCtx");
+}
+
+static bool is_after_func(const char *label)
+{
+	return !strcmp(label, "context.afterFuncCtx");
+}
+
+static bool is_child(const char *label)
+{
+	return is_context(label) || is_after_func(label);
 }
 
 static bool is_children_map(const char *label)
@@ -61,6 +79,7 @@ struct search {
 	struct typed_objects parts;
 	HW_VECTOR(node_id) pending;  // parts of the map in question
 	HW_VECTOR(node_id) children; // of it, that nobody else has
+	size_t after_funcs;          // so many of those
 	struct hw_map seen;          // parts of it
 	uint64_t part_bytes, others; // children that somebody has
 	bool no_memory;
@@ -74,6 +93,39 @@ static void search_deinit(struct search *search)
 	hw_vector_deinit(&search->pending);
 	hw_vector_deinit(&search->children);
 	hw_map_deinit(&search->seen);
+}
+
+struct lone_search {
+	const struct search *search;
+	node_id above;
+	bool found;
+};
+
+static bool lone_visit(void *context, node_id node)
+{
+	struct lone_search *lone = context;
+
+	lone->found = node != lone->above && !graph_walk_met(lone->search->walk, node);
+	return !lone->found;
+}
+
+static bool lone_closure_visit(void *context, node_id node)
+{
+	struct lone_search *lone = context;
+	const struct analysis *analysis = lone->search->run->analysis;
+
+	if (node < analysis->heap->object_count && typing_is_closure(analysis->typing, node))
+		graph_successors(analysis->graph, node, lone_visit, lone);
+	return !lone->found;
+}
+
+// Has the function of the context something that nobody else has?
+static bool keeps_alone(const struct search *search, node_id after_func)
+{
+	struct lone_search lone = {search, after_func, false};
+
+	graph_successors(search->run->analysis->graph, after_func, lone_closure_visit, &lone);
+	return lone.found;
 }
 
 static bool map_visit(void *context, node_id node)
@@ -90,6 +142,12 @@ static bool map_visit(void *context, node_id node)
 		search->no_memory |= !hw_vector_push(&search->children, node);
 	else if (is_context(label))
 		search->others++;
+	else if (is_after_func(label) && !graph_walk_met(search->walk, node) &&
+		 keeps_alone(search, node))
+		search->no_memory |=
+			!hw_vector_push(&search->children, node) || !++search->after_funcs;
+	else if (is_after_func(label))
+		search->others++;
 	return !search->no_memory;
 }
 
@@ -98,7 +156,7 @@ static struct error *map_search(struct search *search, object_id header)
 {
 	const struct analysis *analysis = search->run->analysis;
 
-	search->children.count = search->pending.count = 0;
+	search->children.count = search->pending.count = search->after_funcs = 0;
 	search->part_bytes = search->others = 0;
 	hw_map_deinit(&search->seen);
 	hw_map_init(&search->seen);
@@ -134,10 +192,15 @@ static struct error *children_report(
 		.bytes = bytes,
 		.objects = search->children.count,
 		.type = object_type_name(run, search->children.items[0]),
-		.proven = true,
-		.what = finding_text(run, "%s contexts were derived from %s",
+		.proven = !search->after_funcs,
+		.what = finding_text(run,
+			search->after_funcs ? "%s contexts and functions to be called at the end "
+					      "were derived from %s"
+					    : "%s contexts were derived from %s",
 			format_count(count, sizeof(count), search->children.count), parents),
-		.remedy = "defer cancel() where the context is made",
+		.remedy = search->after_funcs
+				  ? "call what context.AfterFunc returned when the work is done"
+				  : "defer cancel() where the context is made",
 		.remedy_bytes = bytes,
 		.condition = "",
 		.subject = child_example(search),
@@ -149,12 +212,17 @@ static struct error *children_report(
 	return finding_add(run, &finding);
 }
 
+static bool is_pile(const struct search *search, uint64_t bytes)
+{
+	return search->children.count >= (bytes >= BIG_BYTES ? BIG_CHILDREN_MIN : CHILDREN_MIN);
+}
+
 static struct error *map_report(struct search *search, object_id header)
 {
 	uint64_t before = graph_walk_bytes(search->walk);
 	struct error *err = map_search(search, header);
 
-	if (err || search->children.count < CHILDREN_MIN)
+	if (err || !is_pile(search, UINT64_MAX))
 		return err;
 	hw_map_each (&search->seen, part) {
 		if (!err)
@@ -164,10 +232,10 @@ static struct error *map_report(struct search *search, object_id header)
 	// A map does not shrink; it goes with the last child only.
 	if (search->others)
 		bytes -= search->part_bytes;
-	return err ? err
-		   : children_report(search, bytes, UINT32_MAX,
-			     "one that lives on, and never cancelled; "
-			     "nobody but their parent refers to them");
+	return err || !is_pile(search, bytes) ? err
+					      : children_report(search, bytes, UINT32_MAX,
+							"one that lives on, and never cancelled; "
+							"nobody but their parent refers to them");
 }
 
 struct done_search {
@@ -204,7 +272,7 @@ static struct error *watchers_sift(struct search *search)
 {
 	size_t lost = 0;
 
-	search->children.count = 0;
+	search->children.count = search->after_funcs = 0;
 	for (size_t i = 0; i < search->watchers.count; i++) {
 		struct watcher watcher = search->watchers.items[i];
 		if (!is_lost(search, &watcher))
@@ -242,10 +310,10 @@ static struct error *watchers_report(struct search *search)
 	struct error *err = watchers_sift(search);
 	uint64_t bytes = 0;
 
-	if (err || search->children.count < CHILDREN_MIN)
+	if (err || !is_pile(search, UINT64_MAX))
 		return err;
 	err = watchers_measure(search, &bytes);
-	if (err)
+	if (err || !is_pile(search, bytes))
 		return err;
 	return children_report(search, bytes, search->watchers.items[0].goroutine,
 		"ones with a Done of their own, and never cancelled; "
@@ -359,10 +427,10 @@ struct error *rule_context_children(struct rule_run *run)
 	_cleanup_(search_deinit) struct search search = {.run = run};
 	_cleanup_(typed_objects_deinit) struct typed_objects contexts = {0};
 	_cleanup_(typed_objects_deinit) struct typed_objects maps = {0};
-	struct error *err = labelled_objects_find(run, is_context, &contexts);
+	struct error *err = labelled_objects_find(run, is_child, &contexts);
 
 	hw_map_init(&search.seen);
-	if (err || contexts.list.count < CHILDREN_MIN)
+	if (err || contexts.list.count < BIG_CHILDREN_MIN)
 		return err;
 	err = labelled_objects_find(run, is_children_map, &maps);
 	if (!err)

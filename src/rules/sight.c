@@ -455,12 +455,14 @@ static struct error *ahead_find(struct sight *sight)
 	const struct analysis *analysis = sight->analysis;
 	struct graph_walk *walk = NULL;
 	struct error *err = graph_walk_create(analysis->graph, &walk);
+	bool send = !strcmp(sight->reason, "chan send"); // only receivers wake those
 
 	for (uint32_t i = 0; i < analysis->root_holder_count && !err; i++)
 		if (analysis->root_holders[i].goroutine == UINT32_MAX)
 			err = graph_walk_from(walk, graph_holder_node(analysis->graph, i));
 	if (!err)
-		err = stacks_ahead_walk(sight->run, counts, sight, walk);
+		err = stacks_ahead_walk(
+			sight->run, send ? FRAME_RECEIVES : FRAME_WAKES, counts, sight, walk);
 	if (err)
 		graph_walk_destroy(walk);
 	else

@@ -6,11 +6,11 @@
 #include "base/cleanup.h"
 #include "base/error.h"
 #include "debuginfo/pclntab.h"
-#include "goruntime/code_use.h"
 #include "rules/used_objects.h"
 
 struct ahead {
 	struct rule_run *run;
+	enum frame_question question;
 	struct heap_reader *reader;
 	struct code_uses *uses;
 	struct graph_walk *walk;
@@ -62,7 +62,8 @@ static struct error *frame_walk(struct ahead *ahead, const struct root *roots, u
 		slots[i] = roots[i].slot;
 		values[i] = roots[i].value;
 	}
-	struct error *err = code_use_of_frame(ahead->uses, frame, slots, count, &use);
+	struct error *err =
+		code_use_of_frame(ahead->uses, ahead->question, frame, slots, count, &use);
 	if (err || !use)
 		return err ? err : roots_walk(ahead, roots, count);
 	err = used_objects_find(ahead->run, ahead->reader, use, values, &used);
@@ -76,12 +77,13 @@ static bool is_of_frame(const struct root *root)
 	return root->kind == ROOT_STACK && root->precise && root->slot;
 }
 
-struct error *stacks_ahead_walk(
-	struct rule_run *run, goroutine_test *counts, const void *context, struct graph_walk *walk)
+struct error *stacks_ahead_walk(struct rule_run *run, enum frame_question question,
+	goroutine_test *counts, const void *context, struct graph_walk *walk)
 {
 	const struct root *roots = run->analysis->roots.list.items;
 	size_t count = run->analysis->roots.list.count, next;
-	_cleanup_(ahead_deinit) struct ahead ahead = {.run = run, .walk = walk};
+	_cleanup_(ahead_deinit) struct ahead ahead = {
+		.run = run, .question = question, .walk = walk};
 	struct error *err = heap_reader_create(run->analysis->heap, &ahead.reader);
 
 	if (!err)

@@ -24,11 +24,13 @@
 
 enum {
 	TIMERS_MIN = 100,
+	BIG_TIMERS_MIN = 30, // if they keep BIG_BYTES
 	KEPT_RATIO = 2,      // of their own bytes: with more a pile keeps something
 	DIFFERENT_PART = 10, // all but a tenth
 	CLOSURE_BYTES_MAX = 256,
 };
 
+#define BIG_BYTES MIB
 #define FAR_NS (UINT64_C(30) * 1000 * 1000 * 1000) // what fires sooner is on its way
 
 // Timers of one kind: what they do when they fire.
@@ -234,6 +236,8 @@ static struct error *pile_report(struct rule_run *run, const struct pile *pile)
 	bool expires = false;
 	struct error *err = pile_bytes(analysis, pile, &bytes);
 
+	if (!err && pile->count < TIMERS_MIN && bytes < BIG_BYTES)
+		return NULL;
 	if (!err && first->closure && !is_context_end(analysis, first) &&
 		bytes <= pile_own_bytes(analysis, pile) * KEPT_RATIO)
 		err = pile_differs(analysis, pile, &expires);
@@ -260,7 +264,7 @@ struct error *rule_timer_pileup(struct rule_run *run)
 	struct timer_evidence *evidence;
 	struct error *err = timer_evidence(run, &evidence);
 
-	if (err || evidence->list.count < TIMERS_MIN)
+	if (err || evidence->list.count < BIG_TIMERS_MIN)
 		return err;
 	for (size_t i = 0; i < evidence->list.count && !err; i++) {
 		const struct timer *timer = &evidence->list.items[i];
@@ -275,7 +279,7 @@ struct error *rule_timer_pileup(struct rule_run *run)
 			if (!same_kind(&forgotten.items[first], &forgotten.items[next]))
 				break;
 		struct pile pile = {&forgotten.items[first], next - first};
-		if (pile.count >= TIMERS_MIN)
+		if (pile.count >= BIG_TIMERS_MIN)
 			err = pile_report(run, &pile);
 	}
 	hw_vector_deinit(&forgotten);
