@@ -12,6 +12,8 @@ func init() {
 	pair("handlers", addHandlers, func() { handlers = map[string]func() []byte{} })
 	pair("listeners", listen, func() { listeners = nil })
 	pair("http-handler", serveTemplates, nil)
+	pair("previews", servePreviews, func() { previews = map[string]excerpt{} })
+	pair("limit-curves", compileLimits, func() { limitCurves = nil })
 	pair("plugin-versions", loadPlugins, func() { plugins = map[string]func() string{} })
 
 	healthy("callbacks", addCallbacks)
@@ -86,6 +88,59 @@ func serveTemplates(cured bool) {
 			title = append([]byte(nil), title...)
 		}
 		mux.HandleFunc("/"+string(rune('a'+i)), func(w http.ResponseWriter, r *http.Request) { w.Write(title) })
+	}
+}
+
+// The first line is all that is shown; a page is asked for through an interface.
+
+type excerpt interface{ show(to io.Writer) }
+
+type excerptFunc func(to io.Writer)
+
+func (f excerptFunc) show(to io.Writer) { f(to) }
+
+var previews = map[string]excerpt{}
+
+func preview(text []byte) excerpt {
+	return excerptFunc(func(to io.Writer) { to.Write(text[:40]) })
+}
+
+func showAll(to io.Writer) {
+	for _, p := range previews {
+		p.show(to)
+	}
+}
+
+func servePreviews(cured bool) {
+	for i := 0; i < 6; i++ {
+		text := body(mib)
+		if cured {
+			text = append([]byte(nil), text[:40]...)
+		}
+		previews[fmt.Sprint("/", i)] = preview(text)
+	}
+	showAll(io.Discard)
+}
+
+// Only the last point of each curve is a limit.
+
+var limitCurves []func(used uint64) bool
+
+func compileLimit(cured bool) func(used uint64) bool {
+	var curve [4096]uint64
+	for i := range curve {
+		curve[i] = uint64(i * len(limitCurves))
+	}
+	if cured {
+		last := curve[len(curve)-1]
+		return func(used uint64) bool { return used < last }
+	}
+	return func(used uint64) bool { return used < curve[len(curve)-1] }
+}
+
+func compileLimits(cured bool) {
+	for i := 0; i < 100; i++ {
+		limitCurves = append(limitCurves, compileLimit(cured))
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 func init() {
 	pair("mails-unsent", keepMails, nil)
 	pair("notes-unread", keepNotes, nil)
+	pair("chunks-unstored", archiveChunks, nil)
 	pair("uploads-offered", offerUploads, nil)
 	pair("limit-used-up", limitCalls, nil)
 
@@ -194,6 +195,39 @@ func offerUploads(cured bool) {
 	})
 	count <- 120
 	count <- 0
+}
+
+// The one who stored them has ended with an error before the last of them came.
+
+type archive struct {
+	chunks chan []byte
+	stored int
+}
+
+func (a *archive) store(fail func(chunk []byte) bool) {
+	for chunk := range a.chunks {
+		if fail(chunk) {
+			return
+		}
+		a.stored += len(chunk)
+	}
+}
+
+var nightly = &archive{chunks: make(chan []byte, 8)}
+
+func archiveChunks(cured bool) {
+	ended := make(chan bool)
+	go func() {
+		nightly.store(func(chunk []byte) bool { return len(chunk) == 1 })
+		close(ended)
+	}()
+	nightly.chunks <- body(1)
+	<-ended
+	for i := 0; i < 6; i++ {
+		if !cured {
+			nightly.chunks <- body(mib)
+		}
+	}
 }
 
 // Eight hold a slot each and wait for answers that nobody will give; the others wait for a slot.

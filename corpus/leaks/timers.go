@@ -13,6 +13,9 @@ func init() {
 	pair("context-children", deriveContexts, func() { endServer() })
 	pair("context-timeouts", setTimeouts, nil)
 	pair("context-watched", serveConnections, nil)
+	pair("logins", logIn, nil)
+	pair("reports-cancelled", makeReports, nil)
+	pair("sessions-ended", endSessions, nil)
 	healthy("timers-few", keepTimers)
 	healthy("entries-expire", expireEntries)
 	healthy("contexts-live", keepContexts)
@@ -87,6 +90,84 @@ func setTimeouts(cured bool) {
 		_, cancel := context.WithTimeout(context.Background(), 10*time.Hour)
 		if cured {
 			cancel()
+		}
+	}
+}
+
+// Who is logged in travels with the context of each request.
+
+type rightsOf struct {
+	user   string
+	rights [8160]byte
+}
+
+type accountKey struct{}
+
+func loggedIn(user string) (context.Context, context.CancelFunc) {
+	return context.WithCancel(context.WithValue(server, accountKey{}, &rightsOf{user: user}))
+}
+
+func logIn(cured bool) {
+	for i := 0; i < 500; i++ {
+		ctx, cancel := loggedIn(string(body(8)))
+		length += len(ctx.Value(accountKey{}).(*rightsOf).user)
+		if cured {
+			cancel()
+		}
+	}
+}
+
+// A few, each with much.
+
+type reportKey struct{}
+
+func makeReports(cured bool) {
+	for i := 0; i < 16; i++ {
+		ctx, cancel := context.WithCancel(context.WithValue(server, reportKey{}, body(mib/4)))
+		length += len(ctx.Value(reportKey{}).([]byte))
+		if cured {
+			cancel()
+		}
+	}
+}
+
+// A session ends by itself when nothing happens for a day, and nearly all end before.
+
+type terminal struct {
+	screen []byte
+	closed bool
+	idle   *time.Timer
+}
+
+var terminals = struct {
+	sync.Mutex
+	open map[int]*terminal
+}{open: map[int]*terminal{}}
+
+func startTerminal(id int) {
+	s := &terminal{screen: body(128 << 10)}
+	s.idle = time.AfterFunc(24*time.Hour, func() { s.closed = true })
+	terminals.Lock()
+	terminals.open[id] = s
+	terminals.Unlock()
+}
+
+func endTerminal(id int, cured bool) {
+	terminals.Lock()
+	defer terminals.Unlock()
+	s := terminals.open[id]
+	s.closed = true
+	if cured {
+		s.idle.Stop()
+	}
+	delete(terminals.open, id)
+}
+
+func endSessions(cured bool) {
+	for i := 0; i < 44; i++ {
+		startTerminal(i)
+		if i%11 != 0 {
+			endTerminal(i, cured)
 		}
 	}
 }
