@@ -194,6 +194,34 @@ static void spilled(void **state)
 	program_close(&program);
 }
 
+// data[:10] goes to an interface's method, whose code comes from the itab. The array's address is in RDX, too: of a call of
+// a func value, whose code is the first word of what RDX points to, that were the closure.
+static void given_to_a_method(void **state)
+{
+	struct program program;
+
+	OPEN(&program, 0, 0x48, 0x8b, 0x52, 0x08, // mov rdx, [rdx + 8]
+		0x48, 0x8b, 0x70, 0x18,           // mov rsi, [rax + 24]
+		0x48, 0x89, 0xd8,                 // mov rax, rbx
+		0x48, 0x89, 0xd3,                 // mov rbx, rdx
+		0xb9, 0x0a, 0x00, 0x00, 0x00,     // mov ecx, 10
+		0xff, 0xd6,                       // call rsi
+		0xc3);
+	const struct use_node *data = node_of(program.use, 0, 8);
+	assert_non_null(data);
+	assert_false(data->whole);
+	program_close(&program);
+
+	OPEN(&program, 0, 0x48, 0x8b, 0x52, 0x08, // mov rdx, [rdx + 8]
+		0x48, 0x8b, 0x32,                 // mov rsi, [rdx]
+		0xff, 0xd6,                       // call rsi
+		0xc3);
+	data = node_of(program.use, 0, 8);
+	assert_non_null(data);
+	assert_true(data->whole);
+	program_close(&program);
+}
+
 // A list is followed for a few elements, and then taken for looked at as a whole.
 static void loop(void **state)
 {
@@ -324,6 +352,7 @@ int main(void)
 		cmocka_unit_test(unknown_call),
 		cmocka_unit_test(stored),
 		cmocka_unit_test(spilled),
+		cmocka_unit_test(given_to_a_method),
 		cmocka_unit_test(loop),
 		cmocka_unit_test(held_by_a_frame),
 		cmocka_unit_test(not_understood),

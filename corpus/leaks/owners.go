@@ -12,6 +12,8 @@ func init() {
 	pair("mails-unsent", keepMails, nil)
 	pair("notes-unread", keepNotes, nil)
 	pair("chunks-unstored", archiveChunks, nil)
+	pair("letters-undelivered", sendLetters, nil)
+	pair("frames-unwatched", film, nil)
 	pair("uploads-offered", offerUploads, nil)
 	pair("limit-used-up", limitCalls, nil)
 
@@ -228,6 +230,103 @@ func archiveChunks(cured bool) {
 			nightly.chunks <- body(mib)
 		}
 	}
+}
+
+// What could not be delivered is kept for somebody who was never written. The worker has the whole post office at hand, and
+// does not look there.
+
+type letter struct {
+	tries int
+	text  []byte
+}
+
+type lane struct {
+	name    string
+	letters chan *letter
+}
+
+func (l *lane) offer(x *letter) bool {
+	select {
+	case l.letters <- x:
+		return true
+	default:
+		return false
+	}
+}
+
+type postOffice struct {
+	sent, undelivered *lane
+	lost              int
+	working           sync.WaitGroup
+}
+
+func (p *postOffice) work() {
+	defer p.working.Done()
+	for x := range p.sent.letters {
+		if x.tries > 2 && !p.undelivered.offer(x) {
+			p.lost++
+		}
+	}
+}
+
+var post *postOffice
+
+func sendLetters(cured bool) {
+	room := 64
+	if cured {
+		room = 0
+	}
+	post = &postOffice{
+		sent:        &lane{"sent", make(chan *letter, 16)},
+		undelivered: &lane{"undelivered", make(chan *letter, room)},
+	}
+	post.working.Add(1)
+	go post.work()
+	for i := 0; i < 400; i++ {
+		post.sent.letters <- &letter{i % 6, body(64 << 10)}
+	}
+}
+
+// The reader gave up. The camera is looked after by somebody who waits for more to send, and takes the lock for that.
+
+type camera struct {
+	lock    sync.Mutex
+	frames  chan []byte
+	dropped int
+}
+
+func (c *camera) publish(frame []byte) {
+	c.lock.Lock()
+	defer c.lock.Unlock()
+	select {
+	case c.frames <- frame:
+	default:
+		c.dropped++
+	}
+}
+
+func (c *camera) watch(cured bool) {
+	for range c.frames {
+		if !cured {
+			return
+		}
+	}
+}
+
+func film(cured bool) {
+	c, more := &camera{frames: make(chan []byte, 100)}, make(chan int)
+	spawn(func() { c.watch(cured) })
+	spawn(func() {
+		for n := range more {
+			for i := 0; i < n; i++ {
+				c.publish(body(60 << 10))
+			}
+		}
+	})
+	more <- 1
+	time.Sleep(10 * time.Millisecond)
+	more <- 110
+	more <- 0
 }
 
 // Eight hold a slot each and wait for answers that nobody will give; the others wait for a slot.

@@ -32,6 +32,18 @@ enum {
 	OBJECTS_MAX = 1024,
 	FRAMES_MAX = 2048,
 	OUTGOING_BYTES = 128, // of the frame's low end, that may be a call's arguments
+	DEFERRED_MAX = 8,
+	DEFERRED_NEAR = 4, // steps from a code's address to its being stored
+	CAPTURED = 8,      // bytes into a closure's object
+};
+
+// What RDX is while a closure that lies on a stack is followed; nothing has this address.
+#define CLOSURE_OBJECT (INT64_C(0x5ac) << 48)
+
+// What `defer x.f()` puts on the stack: the code of a function that calls x.f, and x behind it.
+struct deferred {
+	int64_t offset; // from RSP
+	remote_addr code;
 };
 
 // Code that was decoded.
@@ -41,6 +53,8 @@ struct use_function {
 	size_t count;
 	const uint8_t *objects; // variables in its frame whose address is taken
 	uint32_t object_count;
+	struct deferred deferred[DEFERRED_MAX];
+	unsigned deferred_count;
 	uint16_t loaded_words; // a bit for each of the lowest words of its frame that it loads
 	bool running;          // further up in the calls
 };
@@ -54,6 +68,8 @@ struct code_uses {
 	struct hw_map frames;    // place and slots, mixed -> struct frame_use
 	struct use_steps steps;
 	struct code_use *use; // the one that is being made
+	const struct use_value
+		*captured; // by the closure on the stack that is being followed, or NULL
 	bool sending_counts, unlocking_counts;
 	uint64_t steps_left, steps_all; // for this use, for all
 	bool no_memory;
@@ -110,6 +126,44 @@ static void stack_forget(struct use_frame *frame, int64_t place, uint32_t size, 
 	state->slot_count = kept;
 }
 
+static bool function_run(struct code_uses *uses, struct use_function *function, size_t start,
+	const struct use_state *in, unsigned depth, struct use_state *out);
+
+static struct use_function *function_get(struct code_uses *uses, remote_addr entry);
+
+// The code of the closure that the function has `offset` from RSP, or 0.
+static remote_addr deferred_code(const struct use_function *function, int64_t offset)
+{
+	remote_addr code = 0;
+
+	for (unsigned i = 0; i < function->deferred_count; i++) {
+		if (function->deferred[i].offset != offset)
+			continue;
+		if (code && code != function->deferred[i].code)
+			return 0; // several have the place in turn
+		code = function->deferred[i].code;
+	}
+	return code;
+}
+
+// What the closure does with the first word that it captured; it returns nothing. False: it cannot be followed.
+static bool deferred_follow(
+	struct code_uses *uses, remote_addr code, const struct use_value *value, unsigned depth)
+{
+	struct use_function *function =
+		code && depth < CALLS_DEEP_MAX ? function_get(uses, code) : NULL;
+	struct use_state in = {.live = true}, out = {0};
+	const struct use_value *outer = uses->captured;
+
+	if (!function || function->running)
+		return false;
+	in.registers[RDX] = (struct use_value){.number = CLOSURE_OBJECT, .exact = true};
+	uses->captured = value;
+	bool followed = function_run(uses, function, 0, &in, depth + 1, &out);
+	uses->captured = outer;
+	return followed;
+}
+
 static void stack_store(
 	struct use_frame *frame, const struct use_step *step, const struct use_value *value)
 {
@@ -117,6 +171,11 @@ static void stack_store(
 	int64_t place = state->stack + step->number;
 
 	stack_forget(frame, place, step->size, false);
+	if (value->nodes && step->index == REGISTER_NONE &&
+		deferred_follow(frame->uses,
+			deferred_code(frame->function, step->number - CAPTURED), value,
+			frame->depth))
+		return;
 	if (step->index != REGISTER_NONE || state->slot_count == USE_SLOTS_MAX ||
 		is_outgoing(frame->function, step->number) ||
 		place_is_shared(frame->function, place))
@@ -170,11 +229,17 @@ static void step_store(struct use_frame *frame, const struct use_step *step)
 
 static struct use_value step_load(struct use_frame *frame, const struct use_step *step)
 {
+	const struct use_value *captured = frame->uses->captured;
+
 	if (step->base == RSP)
 		return stack_load(frame, step);
-	if (step->index == REGISTER_NONE)
-		return use_value_load(
-			frame->uses->use, &frame->state.registers[step->base], step->number);
+	if (step->index == REGISTER_NONE) {
+		const struct use_value *base = &frame->state.registers[step->base];
+		if (captured && use_value_is_constant(base) &&
+			use_sum(base->number, step->number) == CLOSURE_OBJECT + CAPTURED)
+			return *captured;
+		return use_value_load(frame->uses->use, base, step->number);
+	}
 	step_touch(frame, step);
 	return use_nothing;
 }
@@ -337,11 +402,6 @@ static void call_known(struct use_frame *frame, enum call_effect effect, unsigne
 	}
 }
 
-static bool function_run(struct code_uses *uses, struct use_function *function, size_t start,
-	const struct use_state *in, unsigned depth, struct use_state *out);
-
-static struct use_function *function_get(struct code_uses *uses, remote_addr entry);
-
 // A function that is followed, with the registers as they are. False: it cannot be.
 static bool call_follow(struct use_frame *frame, remote_addr target)
 {
@@ -407,6 +467,37 @@ static uint16_t loaded_words(const struct use_function *function)
 	return words;
 }
 
+// Is it a function that a deferred call was put into, by the name that the compiler gives those from 1.22 on? Up to 1.21 they
+// are called like any other.
+static bool is_deferred_code(const struct go_runtime *runtime, remote_addr code)
+{
+	const struct go_module *module;
+	struct pcln_function function;
+
+	return go_find_function(runtime, code, &module, &function) && function.entry == code &&
+	       strstr(function.name, ".deferwrap");
+}
+
+static void deferred_find(const struct go_runtime *runtime, struct use_function *function)
+{
+	for (size_t i = 0; i < function->count; i++) {
+		const struct use_step *store = &function->steps[i];
+		if (store->kind != USE_STORE || store->base != RSP || store->size != 8 ||
+			store->index != REGISTER_NONE || store->from >= REGISTERS)
+			continue;
+		for (size_t k = i; k > 0 && i - k < DEFERRED_NEAR; k--) {
+			const struct use_step *step = &function->steps[k - 1];
+			if (step->kind != USE_ADDRESS || step->to != store->from)
+				continue;
+			if (function->deferred_count < DEFERRED_MAX && step->target &&
+				is_deferred_code(runtime, step->target))
+				function->deferred[function->deferred_count++] =
+					(struct deferred){store->number, step->target};
+			break;
+		}
+	}
+}
+
 // Fills in the decoded code. False: it is not to be followed.
 static bool function_read(struct code_uses *uses, remote_addr entry, struct use_function *out)
 {
@@ -440,6 +531,7 @@ static bool function_read(struct code_uses *uses, remote_addr entry, struct use_
 		.steps = steps,
 		.count = uses->steps.list.count};
 	out->loaded_words = loaded_words(out);
+	deferred_find(runtime, out);
 	out->objects = function_stack_objects(module->pclntab, &function, &out->object_count);
 	return out->object_count <= OBJECTS_MAX;
 }
@@ -727,16 +819,22 @@ static bool frame_run(struct code_uses *uses, const struct frame *frame, struct 
 	if (!pclntab_function(module->pclntab, frame->function, &function))
 		return false;
 	struct use_function *code = function_get(uses, function.entry);
-	for (unsigned i = 0; i < out->count; i++) {
+	for (unsigned i = 0; i < out->count; i++)
 		in.slots[i] = (struct use_slot){
 			out->places[i], {.nodes = UINT64_C(1) << i, .exact = true}};
-		out->use.nodes[i].whole = code && place_is_shared(code, out->places[i]);
-	}
 	uses->use = &out->use;
 	uses->sending_counts = false;
 	uses->unlocking_counts = out->question == FRAME_WAKES;
-	return code &&
-	       code_run(uses, code, step_at(code, frame->pc + 1), &in, out->count, USE_RESULTS_MAX);
+	if (!code || !code_run(uses, code, step_at(code, frame->pc + 1), &in, out->count,
+			     USE_RESULTS_MAX))
+		return false;
+	for (unsigned i = 0; i < out->count; i++)
+		if (place_is_shared(code, out->places[i]) &&
+			!deferred_follow(uses,
+				deferred_code(code, out->places[i] - in.stack - CAPTURED),
+				&in.slots[i].value, 0))
+			use_value_escape(uses->use, &in.slots[i].value);
+	return true;
 }
 
 struct error *code_use_of_frame(struct code_uses *uses, enum frame_question question,

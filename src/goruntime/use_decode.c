@@ -150,9 +150,12 @@ static void emit_move(struct decoding *decoding)
 
 static void emit_address(struct decoding *decoding)
 {
-	struct use_step step = place_step(USE_ADDRESS, &decoding->operands[1]);
+	const ZydisDecodedOperand *place = &decoding->operands[1];
+	struct use_step step = place_step(USE_ADDRESS, place);
 
 	step.to = register_of(&decoding->operands[0]);
+	if (place->mem.base == ZYDIS_REGISTER_RIP)
+		step.target = decoding->next + place->mem.disp.value;
 	emit(decoding, step);
 }
 

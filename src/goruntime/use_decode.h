@@ -12,7 +12,7 @@ enum use_kind {
 	USE_ADD,     // `to` += number
 	USE_LOAD,    // `to` = the word at the place
 	USE_STORE,   // the place's `size` bytes = `from`; REGISTER_NONE: something unknown
-	USE_ADDRESS, // `to` = where the place is
+	USE_ADDRESS, // `to` = where the place is, which in the program's data or code is `target`
 	USE_TOUCH,   // `size` bytes there are read or written somehow; 0: nobody knows how many
 	USE_MIX,     // the registers of `mask` become something made from those of `sources`
 	USE_ESCAPE,  // the registers of `sources` go where they cannot be followed

@@ -21,6 +21,7 @@ enum {
 	CHUNK_WORDS = 512,
 	PLACE_BYTES_MAX = 4096, // of a variable
 	HEAD_BYTES = 512,
+	PATH_NODES_MAX = 256, // of an object's path that are looked at
 };
 
 struct addresses {
@@ -34,8 +35,8 @@ struct sight {
 	const char *reason;
 	struct rule_run *run;
 	struct graph_walk *stacks; // what goroutines' stacks lead to
-	// What they will look at of that, and what anything but stacks leads to. Found out when first asked for.
-	struct graph_walk *ahead;
+	// What they will look at of that; and this with what anything but stacks leads to. Found out when first asked for.
+	struct graph_walk *ahead, *ahead_or_elsewhere;
 	struct addresses
 		operands;      // what functions that goroutines are in may yet refer to, ascending
 	struct hw_map globals; // object that a global refers to -> index of a root holder
@@ -267,6 +268,7 @@ void sight_destroy(struct sight *sight)
 	hw_map_deinit(&sight->globals);
 	graph_walk_destroy(sight->stacks);
 	graph_walk_destroy(sight->ahead);
+	graph_walk_destroy(sight->ahead_or_elsewhere);
 	free(sight);
 }
 
@@ -406,20 +408,22 @@ static bool is_blind(const struct sight *sight)
 	return !sight->operands.count;
 }
 
-// The root holder where the object's shortest path begins, or NULL; a global variable that refers to it goes first.
+// The root holder where the object's shortest path begins, or NULL; a global variable that refers to something on that path
+// goes first, the closest one.
 static const struct root_holder *root_of(const struct sight *sight, object_id object)
 {
 	const struct analysis *analysis = sight->analysis;
-	node_id ends[2]; // of the path: where it begins, and the object
-	size_t skipped;
+	node_id node = object;
 	uint64_t fine;
 
-	if (!hw_map_get(&sight->globals, object, &fine)) {
-		if (!graph_path(analysis->graph, object, ends, ARRAY_COUNT(ends), &skipped))
-			return NULL;
-		fine = ends[0] - graph_holder_node(analysis->graph, 0);
+	for (unsigned i = 0; i < PATH_NODES_MAX && node < analysis->heap->object_count; i++) {
+		if (hw_map_get(&sight->globals, node, &fine))
+			return &analysis->root_holders[fine];
+		node = graph_parent(analysis->graph, node);
 	}
-	return &analysis->root_holders[fine];
+	return node == NODE_NONE || node < analysis->heap->object_count
+		       ? NULL
+		       : &analysis->root_holders[node - graph_holder_node(analysis->graph, 0)];
 }
 
 // The one of the global variable that the object hangs on, or NULL.
@@ -450,14 +454,15 @@ bool sight_of_object(struct sight *sight, object_id object)
 				analysis->roots.list.items[root->first_root].slot);
 }
 
-static struct error *ahead_find(struct sight *sight)
+// `elsewhere`: from other roots, too.
+static struct error *ahead_find(struct sight *sight, bool elsewhere, struct graph_walk **out)
 {
 	const struct analysis *analysis = sight->analysis;
 	struct graph_walk *walk = NULL;
 	struct error *err = graph_walk_create(analysis->graph, &walk);
 	bool send = !strcmp(sight->reason, "chan send"); // only receivers wake those
 
-	for (uint32_t i = 0; i < analysis->root_holder_count && !err; i++)
+	for (uint32_t i = 0; elsewhere && i < analysis->root_holder_count && !err; i++)
 		if (analysis->root_holders[i].goroutine == UINT32_MAX)
 			err = graph_walk_from(walk, graph_holder_node(analysis->graph, i));
 	if (!err)
@@ -466,23 +471,38 @@ static struct error *ahead_find(struct sight *sight)
 	if (err)
 		graph_walk_destroy(walk);
 	else
-		sight->ahead = walk;
+		*out = walk;
 	return err;
+}
+
+// Does a goroutine come to the object by what it has on its stack and the code ahead of it?
+static bool is_ahead(struct sight *sight, object_id object, bool or_elsewhere)
+{
+	struct graph_walk **walk = or_elsewhere ? &sight->ahead_or_elsewhere : &sight->ahead;
+	struct error *err = *walk ? NULL : ahead_find(sight, or_elsewhere, walk);
+	bool failed = err;
+
+	error_destroy(err);
+	return failed || graph_walk_met(*walk, object);
 }
 
 bool sight_of_object_ahead(struct sight *sight, object_id object)
 {
+	const struct analysis *analysis = sight->analysis;
 	const struct root_holder *root;
 
 	if (!sight_of_object(sight, object))
 		return false;
 	root = root_of(sight, object);
-	if (is_blind(sight) || !root || root->goroutine == UINT32_MAX)
+	if (is_blind(sight) || !root)
 		return true;
-	struct error *err = sight->ahead ? NULL : ahead_find(sight);
-	bool failed = err;
-	error_destroy(err);
-	return failed || graph_walk_met(sight->ahead, object);
+	if (root->goroutine != UINT32_MAX)
+		return is_ahead(sight, object, true);
+	const struct holder *holder = &analysis->holders[root->holder];
+	return holder->kind != HOLDER_GLOBAL ||
+	       sight_of_variable(
+		       sight, &holder->global, analysis->roots.list.items[root->first_root].slot) ||
+	       is_ahead(sight, object, false);
 }
 
 bool sight_of_global(struct sight *sight, remote_addr address)

@@ -25,8 +25,8 @@ void sight_destroy(struct sight *sight); // accepts NULL
 // In doubt, as of what hangs on no global variable, somebody is.
 bool sight_of_object(struct sight *sight, object_id object);
 
-// The same, but where nothing else than stacks leads to the object, only goroutines count that will look at it by the code
-// ahead of them (stacks_ahead.h): who merely has it does nothing with it.
+// The same, but of goroutines that have it on their stacks only those count that will look at it by the code ahead of them
+// (stacks_ahead.h): who merely has it does nothing with it.
 bool sight_of_object_ahead(struct sight *sight, object_id object);
 
 // The same as sight_of_object() for what lies in a global variable itself.
