@@ -33,6 +33,7 @@ struct root {
 
 struct roots {
 	HW_VECTOR(struct root) list;
+	bool of_data; // asked for are pointers into the modules' variables instead of the heap
 	uint64_t conservative_words; // words that had to be scanned conservatively
 	uint64_t conservative_frames;
 	uint64_t unknown_frames; // program counters without a function: the rest of that stack was
@@ -45,7 +46,7 @@ struct error *roots_collect(
 	struct heap *heap, const struct goroutine_list *goroutines, struct roots *out);
 void roots_deinit(struct roots *roots);
 
-// For those who produce roots (stack.c, specials.c): adds one if `value` lies in a span in use.
+// For those who produce roots (stack.c, specials.c): adds one if `value` lies in a span in use, or, if so asked, in data.
 // False: out of memory.
 bool roots_add(struct roots *roots, const struct heap *heap, const struct root *root);
 

@@ -17,8 +17,7 @@
 #include "rules/timers.h"
 
 enum {
-	OPERANDS_MAX = 4096, // of one function
-	CHUNK_WORDS = 512,
+	OPERANDS_MAX = 4096,    // of one function
 	PLACE_BYTES_MAX = 4096, // of a variable
 	HEAD_BYTES = 512,
 	PATH_NODES_MAX = 256, // of an object's path that are looked at
@@ -297,21 +296,19 @@ static bool hold_words(struct sight *sight, const uint64_t *words, size_t count)
 	return true;
 }
 
-// What is not in use any more counts as well.
-static bool stack_hold(struct sight *sight, const struct goroutine *goroutine)
+static bool stacks_hold(struct sight *sight)
 {
-	uint64_t words[CHUNK_WORDS];
-	remote_addr end = goroutine->stack_high;
+	struct analysis *analysis = sight->analysis;
+	struct roots words = {.of_data = true};
+	struct error *err = goroutines_roots(analysis->heap, analysis->goroutines, &words);
+	bool good = !err;
 
-	for (remote_addr at = goroutine->sp; at < end && at >= goroutine->stack_low;
-		at += sizeof(words)) {
-		size_t bytes = end - at < sizeof(words) ? end - at : sizeof(words);
-		size_t read =
-			target_read_sparse(sight->analysis->runtime->target, at, words, bytes);
-		if (!read && !hold_words(sight, words, bytes / sizeof(words[0])))
-			return false;
-	}
-	return true;
+	for (size_t i = 0; i < words.list.count && good; i++)
+		if (counts(sight, words.list.items[i].owner))
+			good = hold_words(sight, &words.list.items[i].value, 1);
+	error_destroy(err);
+	roots_deinit(&words);
+	return good;
 }
 
 static bool group_hold(void *context, const struct word_group *group)
@@ -368,14 +365,10 @@ static bool place_hold(struct sight *sight, struct hw_map *places, remote_addr a
 // False: out of memory.
 static bool held_find(struct sight *sight)
 {
-	const struct goroutine_list *list = sight->analysis->goroutines;
-	bool good = heap_hold(sight);
+	bool good = heap_hold(sight) && stacks_hold(sight);
 	struct hw_map places;
 
 	hw_map_init(&places);
-	for (uint32_t i = 0; i < list->count && good; i++)
-		if (counts(sight, i))
-			good = stack_hold(sight, &list->goroutines[i]);
 	for (size_t i = 0; i < sight->operands.count && good; i++)
 		good = place_hold(sight, &places, sight->operands.items[i]);
 	// Grows meanwhile, by what the places hold.
