@@ -227,6 +227,8 @@ def arm64(version, way):
     """Agreement with the collector of a program for another machine."""
     if not shutil.which('qemu-aarch64'):
         return 'SKIP no qemu-aarch64'
+    if way == 'arm64-cgo' and not shutil.which('aarch64-linux-gnu-gcc'):
+        return 'SKIP no aarch64-linux-gnu-gcc'
     program = corpus.build(version, way, 'agreement')
     with tempfile.TemporaryDirectory(dir='/var/tmp') as folder:
         ready, path = guest_core(program, PROGRAMS, folder)
