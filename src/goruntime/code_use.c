@@ -487,10 +487,10 @@ static void deferred_find(const struct go_runtime *runtime, struct use_function 
 			continue;
 		for (size_t k = i; k > 0 && i - k < DEFERRED_NEAR; k--) {
 			const struct use_step *step = &function->steps[k - 1];
-			if (step->kind != USE_ADDRESS || step->to != store->from)
+			if (!use_step_writes(step, store->from))
 				continue;
-			if (function->deferred_count < DEFERRED_MAX && step->target &&
-				is_deferred_code(runtime, step->target))
+			if (function->deferred_count < DEFERRED_MAX && step->kind == USE_ADDRESS &&
+				step->target && is_deferred_code(runtime, step->target))
 				function->deferred[function->deferred_count++] =
 					(struct deferred){store->number, step->target};
 			break;

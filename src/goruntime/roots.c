@@ -48,17 +48,9 @@ enum {
 	CLEANUPS_BYTES_MAX = 4096, // runtime/mcleanup.go: so is cleanupBlock
 };
 
-static bool is_in_data(const struct go_runtime *runtime, remote_addr address)
-{
-	for (unsigned i = 0; i < runtime->module_count; i++)
-		if (address >= runtime->modules[i].variables && address < runtime->modules[i].end)
-			return true;
-	return false;
-}
-
 bool roots_add(struct roots *roots, const struct heap *heap, const struct root *root)
 {
-	if (roots->of_data ? !is_in_data(heap->runtime, root->value)
+	if (roots->of_data ? !go_in_data(heap->runtime, root->value)
 			   : heap_find(heap, root->value) == OBJECT_NONE)
 		return true;
 	return hw_vector_push(&roots->list, *root);

@@ -215,6 +215,14 @@ void go_runtime_close(struct go_runtime *runtime)
 	free(runtime);
 }
 
+bool go_in_data(const struct go_runtime *runtime, remote_addr address)
+{
+	for (unsigned i = 0; i < runtime->module_count; i++)
+		if (address >= runtime->modules[i].variables && address < runtime->modules[i].end)
+			return true;
+	return false;
+}
+
 bool go_find_function(const struct go_runtime *runtime, remote_addr pc,
 	const struct go_module **module, struct pcln_function *out)
 {

@@ -62,6 +62,9 @@ void go_runtime_close(struct go_runtime *runtime); // accepts NULL
 enum { ARENA_SHIFT = 26 }; // runtime/malloc.go, heapArenaBytes: 64 MiB on 64-bit Linux
 remote_addr go_arena(const struct go_runtime *runtime, struct memory *memory, remote_addr address);
 
+// Does the address lie in data or bss of any module?
+bool go_in_data(const struct go_runtime *runtime, remote_addr address);
+
 // The function whose code holds `pc`, in whichever module.
 bool go_find_function(const struct go_runtime *runtime, remote_addr pc,
 	const struct go_module **module, struct pcln_function *out);

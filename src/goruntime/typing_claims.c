@@ -323,20 +323,10 @@ static bool claim_cut_array(
 	return true;
 }
 
-static bool in_module_data(const struct typing *typing, remote_addr address)
-{
-	const struct go_runtime *runtime = typing->heap->runtime;
-
-	for (unsigned i = 0; i < runtime->module_count; i++)
-		if (address >= runtime->modules[i].variables && address < runtime->modules[i].end)
-			return true;
-	return false;
-}
-
 static void claim_outside(
 	struct typing *typing, remote_addr address, const struct go_type *type, uint64_t count)
 {
-	if (in_module_data(typing, address) && type->pointer_bytes &&
+	if (go_in_data(typing->heap->runtime, address) && type->pointer_bytes &&
 		typing->parts.at.count < PARTS_MAX) {
 		typing_add_part(typing, address, type, count, true);
 		typing_add_pointee(typing, address, type, count);

@@ -186,7 +186,7 @@ static void emit_push(struct decoding *decoding, int64_t bytes)
 	emit(decoding, (struct use_step){.kind = USE_STACK, .number = bytes});
 }
 
-static bool step_writes(const struct use_step *step, uint8_t reg)
+bool use_step_writes(const struct use_step *step, uint8_t reg)
 {
 	switch (step->kind) {
 	case USE_MOVE:
@@ -210,7 +210,7 @@ static bool is_method(const struct use_steps *steps, uint8_t reg)
 
 	for (size_t i = steps->list.count; i > 0 && reg != REGISTER_NONE; i--) {
 		const struct use_step *step = &steps->list.items[i - 1];
-		if (step_writes(step, reg))
+		if (use_step_writes(step, reg))
 			return step->kind == USE_LOAD && step->base != RSP &&
 			       step->base != REGISTER_NONE && step->index == REGISTER_NONE &&
 			       step->number >= ITAB_METHODS;

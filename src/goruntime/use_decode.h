@@ -42,6 +42,9 @@ struct use_steps {
 	bool no_memory;
 };
 
+// Does the step give the register a new value? A call is not asked.
+bool use_step_writes(const struct use_step *step, uint8_t reg);
+
 // Decodes `size` bytes of amd64 code at address `start`; `steps` is emptied first.
 void use_decode(const uint8_t *code, uint64_t size, remote_addr start, struct use_steps *steps);
 

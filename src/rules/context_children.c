@@ -128,6 +128,12 @@ static bool keeps_alone(const struct search *search, node_id after_func)
 	return lone.found;
 }
 
+// Does nobody but the parent have the child?
+static bool is_lone(const struct search *search, node_id child, bool after_func)
+{
+	return !graph_walk_met(search->walk, child) && (!after_func || keeps_alone(search, child));
+}
+
 static bool map_visit(void *context, node_id node)
 {
 	struct search *search = context;
@@ -135,19 +141,15 @@ static bool map_visit(void *context, node_id node)
 	const char *label =
 		typing_label_name(analysis->typing, typing_label_of(analysis->typing, node));
 
-	if (is_map_part(label) && !hw_map_get(&search->seen, node, NULL))
+	if (is_map_part(label) && !hw_map_get(&search->seen, node, NULL)) {
 		search->no_memory |= !hw_map_put(&search->seen, node, 0) ||
 				     !hw_vector_push(&search->pending, node);
-	else if (is_context(label) && !graph_walk_met(search->walk, node))
+	} else if (is_child(label) && is_lone(search, node, is_after_func(label))) {
+		search->after_funcs += is_after_func(label);
 		search->no_memory |= !hw_vector_push(&search->children, node);
-	else if (is_context(label))
+	} else if (is_child(label)) {
 		search->others++;
-	else if (is_after_func(label) && !graph_walk_met(search->walk, node) &&
-		 keeps_alone(search, node))
-		search->no_memory |=
-			!hw_vector_push(&search->children, node) || !++search->after_funcs;
-	else if (is_after_func(label))
-		search->others++;
+	}
 	return !search->no_memory;
 }
 
