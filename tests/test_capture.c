@@ -147,26 +147,31 @@ static void *sleep_thread(void *unused)
 // What this program is when it is started with an argument: threads, then exec of the same, for ever.
 static void __attribute__((noreturn)) exec_for_ever(char **argv)
 {
+	enum { THREADS = 200 };
 	pthread_t thread;
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	for (int i = 0; i < 3; i++)
+	for (int i = 0; i < THREADS; i++)
 		pthread_create(&thread, NULL, sleep_thread, NULL);
-	usleep(3000);
+	usleep(300);
 	execv("/proc/self/exe", argv);
 	_exit(1);
 }
 
+// It ends its threads, attached to or not, and must not wait for us while we wait for it.
 static void process_may_exec_at_any_time(void **unused)
 {
+	enum { ROUNDS = 120 };
 	char *arguments[] = {"test_capture", "exec", NULL};
 	size_t captured = 0;
 	pid_t pid = fork();
 
 	if (pid == 0)
 		exec_for_ever(arguments);
-	for (int i = 0; i < 60; i++) {
+	for (int i = 0; i < ROUNDS; i++) {
 		struct target *target;
+
+		alarm(60); // what hangs fails
 		struct error *err =
 			process_capture(pid, &(struct capture_options){methods[i % 2]}, &target);
 
@@ -176,10 +181,11 @@ static void process_may_exec_at_any_time(void **unused)
 			assert_int_equal(error_kind(err), ERROR_TARGET);
 		captured += !err;
 		error_destroy(err);
+		alarm(0);
 		if (waitpid(pid, NULL, WNOHANG))
 			fail_msg("it died in round %d", i);
 	}
-	printf("%zu of 60 captures succeeded\n", captured);
+	printf("%zu of %d captures succeeded\n", captured, ROUNDS);
 	kill(pid, SIGKILL);
 	waitpid(pid, NULL, 0);
 }

@@ -93,12 +93,12 @@ static int open_proc(pid_t pid, const char *name)
 
 static void settle_in(struct keeper *keeper, int socket)
 {
-	struct sigaction action = {.sa_handler = SIG_DFL};
+	struct sigaction action = {.sa_handler = tracees_bury, .sa_flags = SA_RESTART};
 
 	// Not a session of its own: with sched_autogroup that would also be a scheduling group of
 	// its own, one that a busy machine may leave waiting for seconds.
 	setpgid(0, 0);
-	// Whoever started us may ignore SIGCHLD, and then stops would not be announced.
+	// Whoever started us may ignore SIGCHLD, and then stops would not be announced. All signals are blocked.
 	sigaction(SIGCHLD, &action, NULL);
 	drop_descriptors(socket);
 	disguise(keeper->request.pid);

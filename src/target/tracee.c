@@ -52,6 +52,14 @@ static bool is_dead(pid_t tid)
 	return status.state == 'Z' || status.state == 'X';
 }
 
+// A traced thread that has ended is there until its tracer has waited for it, and so is who waits for its end.
+static void reap(pid_t tid)
+{
+	siginfo_t info;
+
+	waitid(P_PID, (id_t)tid, &info, WEXITED | WNOHANG | __WALL);
+}
+
 enum wait_result tracee_wait(pid_t tid, uint64_t deadline_ns, int *status)
 {
 	sigset_t child;
@@ -71,7 +79,7 @@ enum wait_result tracee_wait(pid_t tid, uint64_t deadline_ns, int *status)
 			return WAIT_STOPPED;
 		}
 		if (info.si_pid == tid) {
-			waitid(P_PID, (id_t)tid, &info, WEXITED | WNOHANG | __WALL);
+			reap(tid);
 			return WAIT_GONE;
 		}
 		uint64_t now = clock_ns();
@@ -82,8 +90,10 @@ enum wait_result tracee_wait(pid_t tid, uint64_t deadline_ns, int *status)
 		if (left > 20000000)
 			left = 20000000;
 		struct timespec timeout = {0, (long)left};
-		if (sigtimedwait(&child, NULL, &timeout) < 0 && is_dead(tid))
+		if (sigtimedwait(&child, NULL, &timeout) < 0 && is_dead(tid)) {
+			reap(tid);
 			return WAIT_GONE;
+		}
 	}
 }
 
@@ -129,6 +139,41 @@ static void tracee_gone(struct tracees *tracees, struct tracee *tracee)
 	set_known(tracees, tracee->tid, false);
 }
 
+// Attaching takes a lock (cred_guard_mutex, fs/exec.c in the kernel) that a thread which starts another program holds
+// until every other thread of its process has ended, and one that is traced has ended when its tracer has waited for
+// it: they would wait for each other. So SIGCHLD is let in while we attach, and its handler waits for the dead.
+static struct tracees *attaching;
+
+// Not for all in one call: that would take the stops of the living.
+void tracees_bury(int signal)
+{
+	int number = errno, status;
+
+	for (size_t i = 0; i < attaching->count; i++)
+		tracee_wait(attaching->items[i].tid, 0, &status);
+	errno = number;
+}
+
+static void attach_begin(struct tracees *tracees)
+{
+	sigset_t child;
+
+	attaching = tracees;
+	sigemptyset(&child);
+	sigaddset(&child, SIGCHLD);
+	sigprocmask(SIG_UNBLOCK, &child, NULL);
+	tracees_bury(SIGCHLD); // whose signals tracee_wait has taken
+}
+
+static void attach_end(void)
+{
+	sigset_t child;
+
+	sigemptyset(&child);
+	sigaddset(&child, SIGCHLD);
+	sigprocmask(SIG_BLOCK, &child, NULL);
+}
+
 // True when the thread was attached or needs no attaching (it is dead).
 static bool seize(struct tracees *tracees, pid_t tid, struct failure *failure)
 {
@@ -140,12 +185,13 @@ static bool seize(struct tracees *tracees, pid_t tid, struct failure *failure)
 			tracees->count);
 		return false;
 	}
+	tracees->items[tracees->count++] = (struct tracee){tid, TRACEE_SEIZED};
 	if (!ptrace(PTRACE_SEIZE, tid, NULL, PTRACE_O_TRACESYSGOOD)) {
-		tracees->items[tracees->count++] = (struct tracee){tid, TRACEE_SEIZED};
 		set_known(tracees, tid, true);
 		return true;
 	}
 	int number = errno;
+	tracees->count--;
 	if (number == ESRCH || !procfs_status(tracees->pid, tid, &status) || status.state == 'Z' ||
 		status.state == 'X')
 		return true;
@@ -220,18 +266,28 @@ bool tracees_list(struct tracees *tracees, struct failure *failure)
 	return each_new(tracees, note, &added, failure);
 }
 
+static bool seize_new(struct tracees *tracees, size_t *added, struct failure *failure)
+{
+	attach_begin(tracees);
+	bool fine = each_new(tracees, seize, added, failure);
+	attach_end();
+	return fine;
+}
+
 // What became of a thread that does not stop. False: it should have.
 static bool classify(struct tracees *tracees, struct tracee *tracee)
 {
 	struct process_status status;
 
 	if (!procfs_status(tracees->pid, tracee->tid, &status) || status.state == 'Z' ||
-		status.state == 'X')
+		status.state == 'X') {
+		reap(tracee->tid);
 		tracee_gone(tracees, tracee);
-	else if (status.state == 'D')
+	} else if (status.state == 'D') {
 		tracee->state = TRACEE_STUCK;
-	else
+	} else {
 		return false;
+	}
 	return true;
 }
 
@@ -273,7 +329,7 @@ bool tracees_stop(struct tracees *tracees, struct failure *failure)
 	// Attach to all first, then stop all: attaching does not stop anything, so it is not part
 	// of the pause.
 	do {
-		if (!each_new(tracees, seize, &added, failure))
+		if (!seize_new(tracees, &added, failure))
 			return false;
 	} while (added);
 	// A thread that was not attached yet may have created others. Once a listing shows nothing
@@ -282,7 +338,7 @@ bool tracees_stop(struct tracees *tracees, struct failure *failure)
 		if (!interrupt_new(tracees, first, failure))
 			return false;
 		first = tracees->count;
-		if (!each_new(tracees, seize, &added, failure))
+		if (!seize_new(tracees, &added, failure))
 			return false;
 	} while (added);
 	for (size_t i = 0; i < tracees->count; i++)
@@ -301,10 +357,13 @@ bool tracees_stop_one(struct tracees *tracees, size_t index, uint64_t limit_ns)
 {
 	struct tracee *tracee = &tracees->items[index];
 
-	if (tracee->state == TRACEE_GONE &&
-		!ptrace(PTRACE_SEIZE, tracee->tid, NULL, PTRACE_O_TRACESYSGOOD)) {
-		tracee->state = TRACEE_SEIZED;
-		ptrace(PTRACE_INTERRUPT, tracee->tid, NULL, NULL);
+	if (tracee->state == TRACEE_GONE) {
+		attach_begin(tracees);
+		if (!ptrace(PTRACE_SEIZE, tracee->tid, NULL, PTRACE_O_TRACESYSGOOD)) {
+			tracee->state = TRACEE_SEIZED;
+			ptrace(PTRACE_INTERRUPT, tracee->tid, NULL, NULL);
+		}
+		attach_end();
 	}
 	if (tracee->state != TRACEE_SEIZED) // or seized before, and too slow then
 		return false;

@@ -50,8 +50,12 @@ struct tracees {
 // Linux never hands out a higher pid on 64-bit machines (PID_MAX_LIMIT).
 enum { PID_COUNT_MAX = 4 << 20 };
 
-// Blocks SIGCHLD and stops every thread, those that appear meanwhile included. On failure some may
-// be stopped: the caller resumes in any case.
+// The handler that SIGCHLD, blocked, must have: it waits for threads that have died. It runs only while others are
+// being attached to.
+void tracees_bury(int signal);
+
+// Stops every thread, those that appear meanwhile included. On failure some may be stopped: the caller resumes in
+// any case.
 bool tracees_stop(struct tracees *tracees, struct failure *failure);
 
 // Lets every stopped thread but `except` (0: none) go. Stuck ones stay attached; tracees_service
