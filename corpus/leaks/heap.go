@@ -1,12 +1,15 @@
 package main
 
 import (
+	"fmt"
 	"runtime"
 	"runtime/debug"
 )
 
 func init() {
 	pair("sparse-spans", thinOut, nil)
+	pair("samples-kept", sampleStream, nil)
+	healthy("tokens-expired", expireTokens)
 	leaks["burst-over"] = leak{build: func() {}, last: func() { export(false) }}
 	leaks["burst-over-cured"] = leak{build: func() {}, last: func() { export(true) }}
 	healthy("garbage-burst", burst)
@@ -37,7 +40,67 @@ func thinOut(cured bool) {
 	}
 }
 
+// ---- small ones in a list: what is sampled of a stream
+
+type observation struct {
+	values [14]uint64
+	next   *observation
+}
+
+type observer struct {
+	first *observation
+}
+
+func (s *observer) keep(r *observation) {
+	r.next, s.first = s.first, r
+}
+
+var observed observer
+
+func sampleStream(cured bool) {
+	const each = 60
+	stream := make([]*observation, 72000)
+	for i := range stream {
+		stream[i] = &observation{}
+		stream[i].values[0] = uint64(i)
+	}
+	for i := 0; i < len(stream); i += each {
+		if !cured {
+			observed.keep(stream[i])
+		}
+	}
+	if cured {
+		copies := make([]observation, len(stream)/each)
+		for i := range copies {
+			copies[i] = *stream[i*each]
+			observed.keep(&copies[i])
+		}
+	}
+}
+
 // ---- healthy
+
+type token struct {
+	user, expires int64
+}
+
+var tokens map[string]*token
+
+// Few are left of many, and a map was made for them. That the spans of their tokens and names are sparse now is not
+// worth a word.
+func expireTokens() {
+	tokens = map[string]*token{}
+	for i := int64(0); i < 150000; i++ {
+		tokens[fmt.Sprintf("token%011d", i)] = &token{i, i % 100}
+	}
+	left := map[string]*token{}
+	for name, t := range tokens {
+		if t.expires >= 98 {
+			left[name] = t
+		}
+	}
+	tokens = left
+}
 
 func burst() {
 	for i := 0; i < 30; i++ {

@@ -41,7 +41,7 @@ const struct rule rules[] = {
 		"buffers that grew large for once and wait in a sync.Pool"},
 	{"removed-list-element", "viewed", 64 * KIB, rule_removed_list_element,
 		"values kept by elements that their list knows no longer"},
-	{"span-fragmentation", "free slots", 16 * MIB, rule_span_fragmentation,
+	{"span-fragmentation", "free slots", 8 * MIB, rule_span_fragmentation,
 		"spans that a few objects keep, after a burst"},
 	{"spare-capacity", "spare", MIB, rule_spare_capacity,
 		"room and old contents between the lengths of slices and their capacities"},

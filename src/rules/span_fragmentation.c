@@ -15,8 +15,6 @@ enum {
 	SPARSE_RATIO = 4, // the same for one span
 };
 
-#define SPARSE_BYTES_MIN (16 * MIB)
-
 struct size_class {
 	uint64_t spans, span_bytes, used_slots, slots, slot_bytes;
 	object_id example;
@@ -98,7 +96,7 @@ struct error *rule_span_fragmentation(struct rule_run *run)
 	for (uint32_t i = 0; i < heap->span_count; i++)
 		span_count(heap, &heap->spans[i], classes);
 	for (unsigned i = 0; i < CLASSES && !err; i++)
-		if (classes[i].span_bytes >= SPARSE_BYTES_MIN)
+		if (classes[i].spans)
 			err = class_report(run, &classes[i]);
 	return err;
 }
