@@ -114,6 +114,10 @@ static enum sight see_pointer(const struct scanning *scanning, const struct plac
 	typing_of(scanning->typing, place->id, &target);
 	if (target.source == TYPED_EXACT && target.array) {
 		uint64_t unit = target.type->size;
+		// A pool's own: it gets at the others by computing (indexLocal, sync/pool.go), whatever its variable
+		// was taken for.
+		if (!strcmp(target.type->name, "sync.poolLocal"))
+			return SIGHT_WHOLE;
 		if (size < unit && start % unit == 0)
 			size = unit;
 	} else if (!start && (view->head || (target.source == TYPED_EXACT &&
