@@ -90,6 +90,13 @@ static inline const struct span *heap_span(const struct heap *heap, remote_addr 
 // The span that holds object `id`. O(log spans); cheap when asked in ascending order.
 const struct span *heap_span_of(const struct heap *heap, object_id id);
 
+// The same where it may well be `near` (NULL: no idea): the span of an object close by.
+static inline const struct span *heap_span_near(
+	const struct heap *heap, const struct span *near, object_id id)
+{
+	return near && id - near->first < near->count ? near : heap_span_of(heap, id);
+}
+
 // Whether the sweeper has yet to free what the last collection did not mark: dead objects of the
 // span are not allocated any more, but not free either.
 bool span_is_unswept(const struct heap *heap, const struct span *span);

@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "base/search.h"
+#include "base/together.h"
 #include "debuginfo/pclntab.h"
 #include "goruntime/typing_flow.h"
 
@@ -210,12 +211,11 @@ static bool scan_prepare_calls(struct scan *scan)
 struct worker {
 	struct scan *scan;
 	struct flow_findings *findings;
-	pthread_t thread;
 };
 
-static void *scan_work(void *argument)
+static void scan_work(void *job)
 {
-	struct worker *worker = argument;
+	struct worker *worker = job;
 	struct scan *scan = worker->scan;
 	struct flow *flow = flow_create(scan->program, worker->findings);
 
@@ -233,23 +233,15 @@ static void *scan_work(void *argument)
 	if (!flow)
 		worker->findings->no_memory = true;
 	flow_destroy(flow);
-	return NULL;
 }
 
 static void scan_run(struct scan *scan)
 {
 	struct worker workers[SCAN_THREADS];
-	unsigned started = 0;
 
 	for (unsigned i = 0; i < SCAN_THREADS; i++)
 		workers[i] = (struct worker){.scan = scan, .findings = &scan->findings[i]};
-	// The calling thread is the last worker; when no other can be started it does all the work.
-	while (started + 1 < SCAN_THREADS &&
-		!pthread_create(&workers[started].thread, NULL, scan_work, &workers[started]))
-		started++;
-	scan_work(&workers[SCAN_THREADS - 1]);
-	for (unsigned i = 0; i < started; i++)
-		pthread_join(workers[i].thread, NULL);
+	together(scan_work, workers, SCAN_THREADS, sizeof(*workers));
 }
 
 static int compare_facts(const void *left, const void *right)

@@ -10,6 +10,7 @@
 
 #include "base/cancel.h"
 #include "base/cleanup.h"
+#include "base/together.h"
 #include "graph/internal.h"
 
 enum { THREADS_MAX = 16 };
@@ -27,8 +28,6 @@ struct extraction_worker {
 	struct edge_sink sink;
 	struct line_writer writer;
 	void *scanner;
-	pthread_t thread;
-	bool started;
 };
 
 bool edge_sink_end_object(struct edge_sink *sink)
@@ -69,9 +68,9 @@ static bool piece_take(struct extraction *extraction, object_id *first, object_i
 	return found;
 }
 
-static void *worker_run(void *context)
+static void worker_run(void *job)
 {
-	struct extraction_worker *worker = context;
+	struct extraction_worker *worker = job;
 	const struct edge_source *source = worker->extraction->source;
 	object_id first, end;
 
@@ -83,7 +82,6 @@ static void *worker_run(void *context)
 			pthread_mutex_unlock(&worker->extraction->lock);
 		}
 	}
-	return NULL;
 }
 
 static struct error *worker_init(struct extraction_worker *worker, struct extraction *extraction)
@@ -106,19 +104,12 @@ static void worker_deinit(struct extraction_worker *worker, const struct edge_so
 	target_set_deinit(&worker->sink.targets);
 }
 
-// The calling thread is the first worker. A thread that cannot be started is done without.
 static struct error *extraction_run(
 	struct extraction *extraction, struct extraction_worker *workers, unsigned count)
 {
 	struct error *err = NULL;
 
-	for (unsigned i = 1; i < count; i++)
-		workers[i].started =
-			!pthread_create(&workers[i].thread, NULL, worker_run, &workers[i]);
-	worker_run(&workers[0]);
-	for (unsigned i = 1; i < count; i++)
-		if (workers[i].started)
-			pthread_join(workers[i].thread, NULL);
+	together(worker_run, workers, count, sizeof(*workers));
 	for (unsigned i = 0; i < count && !err; i++)
 		if (workers[i].sink.failed || !line_writer_finish(&workers[i].writer))
 			err = error_no_memory();

@@ -103,13 +103,13 @@ struct error *graph_retained_by_label(struct graph *graph, graph_label_of *label
 typedef bool (*node_visit)(void *context, node_id node);
 
 // Calls visit for each node that `node` dominates immediately: what it holds falls into what these
-// hold and itself. False stops. Only after graph_prepare_tree (8 bytes for each object with several
+// hold and itself, the core's members ascending. False stops. Only after graph_prepare_tree (8 bytes for each object with several
 // predecessors).
 struct error *graph_prepare_tree(struct graph *graph);
 bool graph_dominated(const struct graph *graph, node_id node, node_visit visit, void *context);
 
 // Visits, ascending, the objects that no holder keeps alone: their dominator is the root. Together
-// with the holders they partition what is alive. False stops.
+// with the holders they partition what is alive. False stops. Only after graph_prepare_tree.
 bool graph_shared(const struct graph *graph, node_visit visit, void *context);
 
 // The child of the root above `node` in the dominator tree: what has to go for it to go, a holder

@@ -23,25 +23,6 @@ node_id graph_dominator(struct graph *graph, node_id node)
 	return err ? NODE_NONE : graph_parent(graph, node);
 }
 
-bool graph_shared(const struct graph *graph, node_visit visit, void *context)
-{
-	BUG_ON(!graph->core_count);
-	// Only nodes with several predecessors can be dominated by the root, and those are core
-	// nodes.
-	for (uint32_t i = 0; i < graph->store.line_count; i++) {
-		uint64_t bits =
-			store_line(&graph->store, i * LINE_NODES)->visited & graph->reached[i];
-		for (; bits; bits &= bits - 1) {
-			node_id node = i * LINE_NODES + (node_id)__builtin_ctzll(bits);
-			if (graph_is_object(graph, node) &&
-				graph->dominator[graph_core_rank(graph, node)] == graph->root &&
-				!visit(context, node))
-				return false;
-		}
-	}
-	return true;
-}
-
 node_id graph_keeper(struct graph *graph, node_id node)
 {
 	node_id keeper = NODE_NONE;
@@ -88,8 +69,12 @@ static struct total node_total(const struct graph *graph, node_id node)
 	BUG_ON(!graph->core_count);
 	if (!graph_is_reached(graph, node))
 		return (struct total){0};
-	if (!graph_is_core(graph, node))
+	if (!graph_is_core(graph, node)) {
+		const struct node_line *line = store_line(&graph->store, node);
+		if (!(line->inner & node_bit(node)))
+			return (struct total){store_size(&graph->store, line, node), 1};
 		return folded_total(graph, node);
+	}
 	uint32_t rank = graph_core_rank(graph, node);
 	return (struct total){graph->retained_bytes[rank], graph->retained_objects[rank]};
 }

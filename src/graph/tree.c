@@ -11,7 +11,7 @@
 
 struct error *graph_prepare_tree(struct graph *graph)
 {
-	uint32_t rank = 0;
+	uint32_t rank = graph->core_count;
 
 	BUG_ON(!graph->core_count);
 	if (graph->first_child)
@@ -25,22 +25,37 @@ struct error *graph_prepare_tree(struct graph *graph)
 		return pages_error(graph->spill_directory);
 	}
 	memset(first, 0xff, bytes);
-	for (uint32_t i = 0; i < graph->store.line_count; i++) {
+	// From the last to the first, since each goes to the front: so lists ascend.
+	for (uint32_t i = graph->store.line_count; i-- > 0;) {
 		uint64_t bits = graph->store.lines[i].visited;
 
-		for (; bits; bits &= bits - 1, rank++) {
-			node_id parent = graph->dominator[rank];
+		while (bits) {
+			unsigned bit = 63 - (unsigned)__builtin_clzll(bits);
+			node_id parent = graph->dominator[--rank];
 
+			bits ^= UINT64_C(1) << bit;
 			if (parent == NODE_NONE)
 				continue;
 			uint32_t parent_rank = graph_core_rank(graph, parent);
 			sibling[rank] = first[parent_rank];
-			first[parent_rank] = i * LINE_NODES + (node_id)__builtin_ctzll(bits);
+			first[parent_rank] = i * LINE_NODES + bit;
 		}
 	}
 	graph->first_child = first;
 	graph->sibling = sibling;
 	return NULL;
+}
+
+// Only nodes with several predecessors can be dominated by the root, and those are core nodes.
+bool graph_shared(const struct graph *graph, node_visit visit, void *context)
+{
+	BUG_ON(!graph->first_child);
+	node_id child = graph->first_child[graph_core_rank(graph, graph->root)];
+
+	for (; child != NODE_NONE; child = graph->sibling[graph_core_rank(graph, child)])
+		if (graph_is_object(graph, child) && !visit(context, child))
+			return false;
+	return true;
 }
 
 bool graph_dominated(const struct graph *graph, node_id node, node_visit visit, void *context)

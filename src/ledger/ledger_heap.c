@@ -2,12 +2,12 @@
 // others the page map is asked about each stretch.
 //
 // Threads take runs of spans, each with accounts of its own.
-#include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 
 #include "base/cancel.h"
 #include "base/error.h"
+#include "base/together.h"
 #include "goruntime/map_occupancy.h"
 #include "ledger/ledger_private.h"
 #include "target/resident.h"
@@ -29,8 +29,6 @@ struct counter {
 	uint64_t
 		in_maps; // in memory, of maps' arrays; what of it is slack is known only for all together
 	uint64_t channel_slack;
-	pthread_t thread;
-	bool started;
 	// The span being counted.
 	const struct span *span;
 	bool whole;                         // it is in memory from end to end
@@ -161,9 +159,9 @@ static void count_span(struct counter *counter, const struct span *span)
 	counter->bytes[ACCOUNT_ROUNDING] += resident(counter, slots_end, end);
 }
 
-static void *counter_run(void *context)
+static void counter_run(void *job)
 {
-	struct counter *counter = context;
+	struct counter *counter = job;
 	struct counting *counting = counter->counting;
 	const struct heap *heap = counting->analysis->heap;
 
@@ -175,7 +173,6 @@ static void *counter_run(void *context)
 		for (uint32_t i = first; i < first + SPANS_AT_ONCE && i < heap->span_count; i++)
 			count_span(counter, &heap->spans[i]);
 	}
-	return NULL;
 }
 
 // What of the maps' arrays holds entries is in memory; the rest of what is in memory is slack.
@@ -216,16 +213,10 @@ struct error *ledger_count_heap(
 		counters[ready].counting = &counting;
 		err = memory_init(&counters[ready].memory, analysis->target, 1 << 20);
 	}
-	for (unsigned i = 1; i < count && !err; i++)
-		counters[i].started =
-			!pthread_create(&counters[i].thread, NULL, counter_run, &counters[i]);
 	if (!err)
-		counter_run(&counters[0]);
-	for (unsigned i = 0; i < ready; i++) {
-		if (counters[i].started)
-			pthread_join(counters[i].thread, NULL);
+		together(counter_run, counters, count, sizeof(*counters));
+	for (unsigned i = 0; i < ready; i++)
 		memory_deinit(&counters[i].memory);
-	}
 	if (!err)
 		ledger_add(ledger, counters, count);
 	return !err && cancel_requested() ? error_cancelled() : err;

@@ -14,16 +14,16 @@
 #include "base/cancel.h"
 #include "base/cleanup.h"
 #include "base/error.h"
+#include "base/together.h"
 #include "goruntime/map_occupancy.h"
 #include "goruntime/specials.h"
 #include "ledger/views.h"
 
 enum {
-	THREADS_MAX = 4,
 	SPANS_AT_ONCE = 64,
 	TINY_BYTES = 16,       // runtime/malloc.go, maxTinySize
 	FLUSH_FROM = 1 << 15,  // windows that a scanner gathers
-	SETTLE_FROM = 1 << 19, // ... and all together
+	SETTLE_FROM = 1 << 16, // ... and all together, beyond an eighth of the objects
 	MEMORY_CACHE_BYTES = 1 << 20,
 	HOLDER_WORD_MAX = (1 << 28) - 1, // struct window
 	LOCAL_PARTS_MAX = 8,
@@ -35,8 +35,8 @@ struct scanning {
 	const struct typing *typing;
 	struct views *views;
 	_Atomic uint32_t next_span;
-	pthread_mutex_t lock; // of scan->windows while threads run
-	size_t settle_at;
+	pthread_mutex_t lock;          // of scan->windows while threads run
+	size_t settle_from, settle_at; // so many windows
 };
 
 struct scanner {
@@ -46,8 +46,6 @@ struct scanner {
 	uint64_t map_used_bytes, map_slack_bytes;
 	struct window_vector windows;
 	bool no_memory;
-	pthread_t thread;
-	bool started;
 	const struct span *span; // being scanned, and the object in it:
 	object_id object;
 	remote_addr address;
@@ -340,7 +338,7 @@ static void scanner_flush(struct scanner *scanner)
 	scanner->no_memory |= !windows_append(scan->windows, &scanner->windows);
 	if (scan->windows->count >= scanning->settle_at) {
 		windows_settle(scan);
-		scanning->settle_at = SETTLE_FROM + 2 * scan->windows->count;
+		scanning->settle_at = scanning->settle_from + 2 * scan->windows->count;
 	}
 	pthread_mutex_unlock(&scanning->lock);
 	scanner->windows.count = 0;
@@ -353,9 +351,9 @@ static void scan_span(struct scanner *scanner, const struct span *span)
 		graph_reached(scanner->scanning->scan->analysis->graph), scan_group, scanner);
 }
 
-static void *scanner_run(void *context)
+static void scanner_run(void *job)
 {
-	struct scanner *scanner = context;
+	struct scanner *scanner = job;
 	struct scanning *scanning = scanner->scanning;
 	const struct heap *heap = scanning->heap;
 
@@ -369,14 +367,12 @@ static void *scanner_run(void *context)
 			scanner_flush(scanner);
 	}
 	scanner_flush(scanner);
-	return NULL;
 }
 
-// The calling thread is the first scanner. A thread that cannot be started is done without.
-static struct error *scan_heap(struct scanning *scanning, unsigned threads)
+static struct error *scan_heap(struct scanning *scanning)
 {
-	struct scanner scanners[THREADS_MAX] = {0};
-	unsigned count = threads < THREADS_MAX ? threads : THREADS_MAX, ready = 0;
+	struct scanner scanners[TOGETHER_MAX] = {0};
+	unsigned count = scanning->scan->threads, ready = 0;
 	struct error *err = NULL;
 
 	for (; ready < count && !err; ready++) {
@@ -388,15 +384,8 @@ static struct error *scan_heap(struct scanning *scanning, unsigned threads)
 			err = memory_init(&scanners[ready].memory, scanning->scan->analysis->target,
 				MEMORY_CACHE_BYTES);
 	}
-	for (unsigned i = 1; i < count && !err; i++)
-		scanners[i].started =
-			!pthread_create(&scanners[i].thread, NULL, scanner_run, &scanners[i]);
 	if (!err)
-		scanner_run(&scanners[0]);
-	for (unsigned i = 0; i < ready; i++) {
-		if (scanners[i].started)
-			pthread_join(scanners[i].thread, NULL);
-	}
+		together(scanner_run, scanners, count, sizeof(*scanners));
 	for (unsigned i = 0; i < ready; i++) {
 		if (!err && scanners[i].no_memory)
 			err = error_no_memory();
@@ -567,8 +556,7 @@ static bool see_special(void *context, const struct special *special)
 	return true;
 }
 
-static struct error *scan_all(
-	struct scanning *scanning, struct analysis *analysis, unsigned threads)
+static struct error *scan_all(struct scanning *scanning, struct analysis *analysis)
 {
 	struct error *err;
 
@@ -578,10 +566,10 @@ static struct error *scan_all(
 				scanning->scan);
 	err = scan_roots(scanning, analysis);
 	scan_stack_maps(scanning, analysis);
-	return err ? err : scan_heap(scanning, threads);
+	return err ? err : scan_heap(scanning);
 }
 
-struct error *window_scan_run(struct window_scan *scan, struct analysis *analysis, unsigned threads)
+struct error *window_scan_run(struct window_scan *scan, struct analysis *analysis)
 {
 	struct scanning scanning = {
 		.scan = scan, .heap = analysis->heap, .typing = analysis->typing};
@@ -589,7 +577,8 @@ struct error *window_scan_run(struct window_scan *scan, struct analysis *analysi
 	size_t words = (size_t)analysis->heap->object_count / 64 + 1;
 
 	pthread_mutex_init(&scanning.lock, NULL);
-	scanning.settle_at = SETTLE_FROM;
+	scanning.settle_from = SETTLE_FROM + analysis->heap->object_count / 8;
+	scanning.settle_at = scanning.settle_from;
 	scan->analysis = analysis;
 	scan->seen = calloc(words * 2, sizeof(uint64_t));
 	scan->map_arrays = calloc(words, sizeof(uint64_t));
@@ -599,7 +588,7 @@ struct error *window_scan_run(struct window_scan *scan, struct analysis *analysi
 			window_see_whole(
 				scan, (object_id)(i * 64) + (object_id)__builtin_ctzll(dead), true);
 	struct error *err = scan->seen && scan->map_arrays && scanning.views
-				    ? scan_all(&scanning, analysis, threads)
+				    ? scan_all(&scanning, analysis)
 				    : error_no_memory();
 	views_destroy(scanning.views);
 	pthread_mutex_destroy(&scanning.lock);

@@ -6,6 +6,7 @@
 
 struct window_scan {
 	const struct analysis *analysis;
+	unsigned threads;
 	uint64_t *seen;       // two bits for each object, SEEN_...
 	uint64_t *map_arrays; // as in struct windows
 	uint64_t map_used_bytes, map_slack_bytes;
@@ -31,9 +32,10 @@ struct error *windows_hide(struct window_scan *scan);
 // How many of the `left` windows are of the first one's object.
 size_t windows_of_object(const struct window *windows, size_t left);
 
-// What an object's windows, in order, see together; fills in all but `first`. Returns the bytes of rounding.
+// What an object's windows, in order, see together; fills in all but `first`. `span`: where the object before lay, NULL for
+// the first one; it is moved. Returns the bytes of rounding.
 uint64_t window_measure(const struct window_scan *scan, const struct window *windows, size_t count,
-	struct windowed_object *out);
+	const struct span **span, struct windowed_object *out);
 
 static inline unsigned window_seen(const struct window_scan *scan, object_id id)
 {
@@ -52,8 +54,7 @@ static inline void window_see_whole(struct window_scan *scan, object_id id, bool
 }
 
 // Free what it holds with window_scan_deinit(), also after an error.
-struct error *window_scan_run(
-	struct window_scan *scan, struct analysis *analysis, unsigned threads);
+struct error *window_scan_run(struct window_scan *scan, struct analysis *analysis);
 void window_scan_deinit(struct window_scan *scan);
 
 #endif

@@ -4,8 +4,13 @@
 // as pointers. Most such objects turn out to be seen whole when all windows are put together: those are
 // dropped. Of the rest, windows that touch are made one where there are too many to be of use one by
 // one; what they see together stays the same to the byte.
+//
+// Objects do not share windows, so threads sort and measure what lies in different buckets of them.
+#include <stdatomic.h>
 #include <stdlib.h>
+#include <string.h>
 
+#include "base/together.h"
 #include "ledger/window_scan.h"
 
 enum { BUCKET_BITS = 11, BUCKETS = 1 << BUCKET_BITS, WINDOWS_KEPT = 64 };
@@ -29,11 +34,17 @@ static int window_compare(const void *left, const void *right)
 	return order ? order : compare(a->word, b->word);
 }
 
+// Where each bucket's windows begin, and where they end.
+struct buckets {
+	size_t first[BUCKETS], end[BUCKETS];
+};
+
 // In place, for there may be many: into buckets by the highest bits of their objects' numbers, each window swapped into
-// its own until all are there; then each bucket.
-static void windows_sort(struct window_vector *windows, object_id objects)
+// its own until all are there.
+static void windows_distribute(
+	struct window_vector *windows, object_id objects, struct buckets *out)
 {
-	size_t next[BUCKETS] = {0}, ends[BUCKETS], sum = 0;
+	size_t next[BUCKETS] = {0}, sum = 0;
 	unsigned shift = 0;
 
 	while (objects >> shift >= BUCKETS)
@@ -42,24 +53,18 @@ static void windows_sort(struct window_vector *windows, object_id objects)
 		next[windows->items[i].object >> shift]++;
 	for (unsigned bucket = 0; bucket < BUCKETS; bucket++) {
 		size_t count = next[bucket];
-		next[bucket] = sum;
+		next[bucket] = out->first[bucket] = sum;
 		sum += count;
-		ends[bucket] = sum;
+		out->end[bucket] = sum;
 	}
 	for (unsigned bucket = 0; bucket < BUCKETS; bucket++) {
-		while (next[bucket] < ends[bucket]) {
+		while (next[bucket] < out->end[bucket]) {
 			struct window *here = &windows->items[next[bucket]];
 			struct window *there = &windows->items[next[here->object >> shift]++];
 			struct window moved = *here;
 			*here = *there;
 			*there = moved;
 		}
-	}
-	for (unsigned bucket = 0; bucket < BUCKETS; bucket++) {
-		size_t start = bucket ? ends[bucket - 1] : 0;
-		if (ends[bucket] - start > 1)
-			qsort(windows->items + start, ends[bucket] - start, sizeof(*windows->items),
-				window_compare);
 	}
 }
 
@@ -75,10 +80,10 @@ size_t windows_of_object(const struct window *windows, size_t left)
 // The bytes behind the greatest capacity are rounding when that may be where the allocation ended,
 // and pinned otherwise. A single value ends where its type does.
 uint64_t window_measure(const struct window_scan *scan, const struct window *windows, size_t count,
-	struct windowed_object *out)
+	const struct span **near, struct windowed_object *out)
 {
-	const struct heap *heap = scan->analysis->heap;
-	const struct span *span = heap_span_of(heap, windows->object);
+	const struct span *span = *near =
+		heap_span_near(scan->analysis->heap, *near, windows->object);
 	uint64_t room = span->elem_size - span->header_bytes;
 	struct object_type type;
 	struct coverage coverage;
@@ -133,25 +138,70 @@ static void windows_drop_whole(struct window_scan *scan)
 	windows->count = kept;
 }
 
-void windows_settle(struct window_scan *scan)
+// Threads take one bucket after the other.
+struct settling {
+	struct window_scan *scan;
+	struct buckets buckets;
+	_Atomic unsigned next;
+};
+
+// Sorts windows and leaves those that are worth keeping, at the start; returns how many.
+static size_t bucket_settle(struct window_scan *scan, struct window *windows, size_t count)
 {
-	struct window_vector *windows = scan->windows;
+	const struct span *span = NULL;
 	size_t kept = 0;
 
-	windows_drop_whole(scan);
-	windows_sort(windows, scan->analysis->heap->object_count);
-	for (size_t first = 0, count; first < windows->count; first += count) {
-		struct window *object = windows->items + first;
+	if (count > 1)
+		qsort(windows, count, sizeof(*windows), window_compare);
+	for (size_t first = 0, of_object; first < count; first += of_object) {
+		struct window *object = windows + first;
 		struct windowed_object measured;
-		count = windows_of_object(object, windows->count - first);
-		size_t left = count > WINDOWS_KEPT ? windows_merge(object, count) : count;
-		window_measure(scan, object, left, &measured);
+		of_object = windows_of_object(object, count - first);
+		size_t left =
+			of_object > WINDOWS_KEPT ? windows_merge(object, of_object) : of_object;
+		window_measure(scan, object, left, &span, &measured);
 		if (!measured.spare && !measured.pinned) {
 			window_see_whole(scan, measured.id, true);
 			continue;
 		}
 		for (size_t i = 0; i < left; i++)
-			windows->items[kept++] = object[i];
+			windows[kept++] = object[i];
+	}
+	return kept;
+}
+
+static void settle_run(void *job)
+{
+	struct settling *settling = *(struct settling **)job;
+	struct buckets *buckets = &settling->buckets;
+
+	for (unsigned bucket; (bucket = atomic_fetch_add(&settling->next, 1)) < BUCKETS;)
+		buckets->end[bucket] =
+			buckets->first[bucket] +
+			bucket_settle(settling->scan,
+				settling->scan->windows->items + buckets->first[bucket],
+				buckets->end[bucket] - buckets->first[bucket]);
+}
+
+void windows_settle(struct window_scan *scan)
+{
+	struct window_vector *windows = scan->windows;
+	struct settling settling = {.scan = scan};
+	struct settling *jobs[TOGETHER_MAX];
+	size_t kept = 0;
+
+	windows_drop_whole(scan);
+	windows_distribute(windows, scan->analysis->heap->object_count, &settling.buckets);
+	for (unsigned i = 0; i < scan->threads; i++)
+		jobs[i] = &settling;
+	together(settle_run, jobs, scan->threads, sizeof(jobs[0]));
+	for (unsigned bucket = 0; bucket < BUCKETS; bucket++) {
+		size_t first = settling.buckets.first[bucket];
+		size_t count = settling.buckets.end[bucket] - first;
+		if (kept != first)
+			memmove(windows->items + kept, windows->items + first,
+				count * sizeof(*windows->items));
+		kept += count;
 	}
 	windows->count = kept;
 }
