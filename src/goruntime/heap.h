@@ -73,7 +73,7 @@ struct heap {
 	} kept;
 };
 
-enum { SPAN_HINT_SHIFT = 10 };
+enum { SPAN_HINT_SHIFT = 6 };
 
 struct error *heap_open(struct go_runtime *runtime, struct heap **out);
 void heap_close(struct heap *heap); // accepts NULL

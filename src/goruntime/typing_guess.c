@@ -54,14 +54,15 @@ static void untyped_each(struct guessing *guessing, untyped_visit visit)
 {
 	struct typing *typing = guessing->typing;
 	const struct heap *heap = typing->heap;
+	const struct span *span = NULL;
 
-	for (uint32_t i = 0; i < heap->span_count; i++) {
-		const struct span *span = &heap->spans[i];
+	for (uint64_t first = 0; first < heap->object_count; first += 64) {
+		uint64_t bits = typing_untyped(typing, (object_id)first);
 
-		if (!span->count || span->noscan || span->elem_size > HEAP_BITS_OBJECT_MAX)
-			continue;
-		for (object_id id = span->first; id < span->first + span->count; id++) {
-			if (typing->claims[id] || !typing_is_live(typing, id))
+		for (; bits; bits &= bits - 1) {
+			object_id id = (object_id)first + (object_id)__builtin_ctzll(bits);
+			span = heap_span_near(heap, span, id);
+			if (span->noscan || span->elem_size > HEAP_BITS_OBJECT_MAX)
 				continue;
 			uint64_t mask = heap_pointer_bits(typing->reader, span, id, 0);
 			if (mask)

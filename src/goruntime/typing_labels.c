@@ -132,35 +132,62 @@ static uint32_t label_find(struct labelling *labelling, const struct span *span,
 	return number ? (uint32_t)number : label_add(labelling, key);
 }
 
-static void label_count(struct labels *labels, uint32_t number, object_id id, uint64_t bytes)
+// `objects` of a span, `first` among them.
+static void label_count(struct labels *labels, uint32_t number, object_id first, uint64_t objects,
+	const struct span *span)
 {
 	struct label_count *count = &labels->list.items[number].count;
 
-	if (!count->objects++)
-		count->first = id;
-	count->bytes += bytes;
+	if (!count->objects)
+		count->first = first;
+	count->objects += objects;
+	count->bytes += objects * span->elem_size;
 }
 
-// Numbers what is alive, in the place of the claims.
-static bool labels_number(struct labelling *labelling)
+// Numbers what is alive in the span, in the place of the claims. Objects of one claim often follow each other, and are
+// counted together.
+static bool labels_number(struct labelling *labelling, const struct span *span)
 {
 	struct typing *typing = labelling->typing;
-	const struct heap *heap = typing->heap;
+	struct labels *labels = labelling->labels;
+	uint32_t claim = 0, number = 0;
+	object_id first = span->first, block = 0;
+	uint64_t objects = 0;
 
-	for (uint32_t i = 0; i < heap->span_count; i++) {
-		const struct span *span = &heap->spans[i];
-		for (object_id id = span->first; id < span->first + span->count; id++) {
-			uint32_t number = 0;
-			if (typing_is_live(typing, id)) {
-				number = label_find(labelling, span, id);
-				if (!number)
-					return false;
-				label_count(labelling->labels, number, id, span->elem_size);
-				labelling->labels->near[id / 64] |= UINT64_C(1) << number % 64;
-			}
-			typing->claims[id] = number;
+	for (object_id id = span->first; id < span->first + span->count; id++) {
+		uint32_t here = claim_key(typing->claims[id]);
+		if (!typing_is_live(typing, id)) {
+			typing->claims[id] = 0;
+			continue;
 		}
+		if (!here || here != claim) {
+			if (objects)
+				label_count(labels, number, first, objects, span);
+			number = label_find(labelling, span, id);
+			if (!number)
+				return false;
+			claim = here;
+			first = id;
+			objects = 0;
+		}
+		if (id == first || id / 64 != block)
+			labels->near[id / 64] |= UINT64_C(1) << number % 64;
+		block = id / 64;
+		typing->claims[id] = number;
+		objects++;
 	}
+	if (objects)
+		label_count(labels, number, first, objects, span);
+	return true;
+}
+
+static bool labels_number_all(struct labelling *labelling)
+{
+	const struct heap *heap = labelling->typing->heap;
+
+	for (uint32_t i = 0; i < heap->span_count; i++)
+		if (!labels_number(labelling, &heap->spans[i]))
+			return false;
 	return true;
 }
 
@@ -207,7 +234,7 @@ static bool labels_make(struct labelling *labelling)
 	return labelling->of_claim && labels->near &&
 	       hw_vector_push(&labels->list, (struct label){.name = ""}) &&
 	       hw_vector_push(&labels->types, (struct object_type){.source = TYPED_NOT}) &&
-	       labels_number(labelling);
+	       labels_number_all(labelling);
 }
 
 struct error *labels_create(struct typing *typing, struct labels **out)

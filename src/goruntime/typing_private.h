@@ -127,6 +127,21 @@ static inline bool typing_is_live(const struct typing *typing, object_id id)
 	return heap_bit(typing->live, id);
 }
 
+// Of the 64 objects from `first`, a multiple of 64, on: those that are live and have no type yet, a bit each. Most have one
+// soon, so whoever looks for the others passes over the heap in such pieces.
+static inline uint64_t typing_untyped(const struct typing *typing, object_id first)
+{
+	const uint32_t *claims = typing->claims + first;
+	object_id left = typing->heap->object_count - first;
+	uint64_t untyped = 0;
+
+	if (!typing->live[first / 64])
+		return 0;
+	for (unsigned i = 0; i < (left < 64 ? left : 64); i++)
+		untyped |= (uint64_t)!claims[i] << i;
+	return untyped & typing->live[first / 64];
+}
+
 const struct go_type *typing_object_type(const struct typing *typing, object_id id);
 
 // A name that stands for several types.

@@ -277,9 +277,8 @@ static uint64_t *untyped_objects(const struct typing *typing)
 	object_id count = typing->heap->object_count;
 	uint64_t *untyped = calloc((size_t)count / 64 + 2, sizeof(*untyped));
 
-	for (object_id id = 0; untyped && id < count; id++)
-		if (!typing->claims[id] && typing_is_live(typing, id))
-			untyped[id >> 6] |= UINT64_C(1) << (id & 63);
+	for (uint64_t first = 0; untyped && first < count; first += 64)
+		untyped[first / 64] = typing_untyped(typing, (object_id)first);
 	return untyped;
 }
 
