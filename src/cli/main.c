@@ -4,6 +4,7 @@
 // each (command.h).
 #include <fcntl.h>
 #include <locale.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -99,11 +100,21 @@ static void locale_set(void)
 		setlocale(LC_CTYPE, "C");
 }
 
+// What one phase of the work frees, the next one asks for again: it need not come from the kernel page by page each time.
+// The biggest arrays still go back at once.
+static void memory_keep(void)
+{
+	mallopt(M_ARENA_MAX, 1);
+	mallopt(M_MMAP_THRESHOLD, 4 << 20);
+	mallopt(M_TRIM_THRESHOLD, 64 << 20);
+}
+
 int main(int argc, char **argv)
 {
 	const struct command *command = command_choose(argc, argv);
 	int status = 0;
 
+	memory_keep();
 	locale_set();
 	privacy_protect();
 	signals_catch();

@@ -112,12 +112,10 @@ static struct error *run_read(struct pipeline *pipeline)
 {
 	struct analysis *analysis = pipeline->analysis;
 	struct beside resident = {.run = ask_resident, .context = analysis};
-	struct error *err = go_runtime_open(analysis->target, &analysis->runtime);
 
-	if (!err) {
-		beside_start(&resident, analysis->threads > 1);
-		err = beside_finish(&resident, read_heap(analysis));
-	}
+	beside_start(&resident, analysis->threads > 1);
+	struct error *err = go_runtime_open(analysis->target, &analysis->runtime);
+	err = beside_finish(&resident, err ? err : read_heap(analysis));
 	return error_excuse(err, analysis->target);
 }
 

@@ -5,30 +5,15 @@
 // file later, or zeros.
 #include "target/keeper.h"
 
+#include "target/page_scan.h"
 #include "target/procfs.h"
 
 #include <errno.h>
 #include <poll.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
 
 enum { PAGEMAP_ENTRIES = 4096, PAGE_RUNS = 512 };
-
-// The kernel's include/uapi/linux/fs.h, Linux 6.7 on: lists the pages of some kinds without a word
-// for each page that is not there. Sanitizers and Go's race detector reserve terabytes.
-struct page_run {
-	uint64_t start, end, categories;
-};
-
-struct page_scan {
-	uint64_t size, flags, start, end, walk_end, runs, run_count, max_pages;
-	uint64_t inverted, mask, any_of, returned;
-};
-
-#define PAGEMAP_SCAN _IOWR('f', 16, struct page_scan)
-
-enum { PAGE_IS_FILE = 1 << 2, PAGE_IS_PRESENT = 1 << 3, PAGE_IS_SWAPPED = 1 << 4 };
 
 // Looking whether heapwhy is still there costs a system call: do it this often.
 static const uint64_t LIFE_CHECK_BYTES = 16 << 20;

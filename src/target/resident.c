@@ -12,9 +12,10 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "base/search.h"
+#include "target/page_scan.h"
 #include "target/procfs.h"
 
-// Larger mappings are reserved and hardly used: which of their pages are in memory is not asked.
+// Larger mappings are reserved and hardly used: without a list, which of their pages are in memory is not asked.
 static const uint64_t PAGES_ASKED_MAX = UINT64_C(1) << 38;
 
 // statm's counters may lag behind by some pages a thread; smaps_rollup walks the page tables.
@@ -105,6 +106,38 @@ static struct error *mappings_read(struct resident *resident, pid_t pid)
 	return NULL;
 }
 
+// Asks for a list of the pages in [start, end) that are in memory. *too_old: the kernel has none.
+static struct error *pages_list(
+	struct resident *resident, int fd, remote_addr start, remote_addr end, bool *too_old)
+{
+	struct page_run runs[512];
+	struct page_scan scan = {
+		.size = sizeof(scan),
+		.start = start,
+		.end = end,
+		.runs = (uintptr_t)runs,
+		.run_count = ARRAY_COUNT(runs),
+		.mask = PAGE_IS_PRESENT,
+		.returned = PAGE_IS_PRESENT,
+	};
+
+	while (scan.start < end) {
+		int count = ioctl(fd, PAGEMAP_SCAN, &scan);
+		*too_old = count < 0 && scan.start == start;
+		if (*too_old)
+			return NULL;
+		if (count < 0)
+			return error_create(ERROR_TARGET, "cannot read which pages are in memory");
+		for (int i = 0; i < count; i++)
+			if (!resident_add_run(resident, runs[i].start, runs[i].end))
+				return error_no_memory();
+		if (scan.walk_end <= scan.start)
+			break;
+		scan.start = scan.walk_end;
+	}
+	return NULL;
+}
+
 // The words of /proc/PID/pagemap for [start, end).
 static struct error *pages_read(
 	struct resident *resident, int fd, remote_addr start, remote_addr end)
@@ -130,6 +163,7 @@ static struct error *pages_read(
 static struct error *runs_read(struct resident *resident, pid_t pid)
 {
 	struct error *err = NULL;
+	bool too_old = false;
 	char path[64];
 
 	snprintf(path, sizeof(path), "/proc/%d/pagemap", (int)pid);
@@ -139,8 +173,11 @@ static struct error *runs_read(struct resident *resident, pid_t pid)
 	for (size_t i = 0; i < resident->mappings.count && !err; i++) {
 		const struct resident_mapping *mapping = &resident->mappings.items[i];
 
-		if (!mapping->is_file && mapping->bytes &&
-			mapping->end - mapping->start <= PAGES_ASKED_MAX)
+		if (mapping->is_file || !mapping->bytes)
+			continue;
+		if (!too_old)
+			err = pages_list(resident, fd, mapping->start, mapping->end, &too_old);
+		if (too_old && mapping->end - mapping->start <= PAGES_ASKED_MAX)
 			err = pages_read(resident, fd, mapping->start, mapping->end);
 	}
 	return err;
