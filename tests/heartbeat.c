@@ -1,7 +1,7 @@
 // Captures corpus/heartbeat again and again under load: it must report no error and keep no child. Prints how long it
 // stood still, as itself measured it. Durations are printed, never judged.
 //
-//	heartbeat PROGRAM MEGABYTES ROUNDS [fork|stop]
+//	heartbeat PROGRAM MEGABYTES ROUNDS [fork|stop [calm]]
 #include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
@@ -21,7 +21,7 @@ struct program {
 	FILE *input, *output;
 };
 
-static bool program_start(struct program *program, char *path, char *megabytes)
+static bool program_start(struct program *program, char *path, char *megabytes, char *mode)
 {
 	int input[2], output[2];
 
@@ -36,7 +36,7 @@ static bool program_start(struct program *program, char *path, char *megabytes)
 			close(output[i]);
 		}
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		execl(path, path, megabytes, (char *)NULL);
+		execl(path, path, megabytes, mode, (char *)NULL);
 		_exit(127);
 	}
 	close(input[0]);
@@ -120,7 +120,7 @@ int main(int argc, char **argv)
 	char line[512];
 
 	if (argc < 4) {
-		fprintf(stderr, "usage: heartbeat PROGRAM MEGABYTES ROUNDS [fork|stop]\n");
+		fprintf(stderr, "usage: heartbeat PROGRAM MEGABYTES ROUNDS [fork|stop [calm]]\n");
 		return 2;
 	}
 	if (argc > 4 && !strcmp(argv[4], "stop"))
@@ -129,7 +129,7 @@ int main(int argc, char **argv)
 	_cleanup_free_ uint64_t *gaps = calloc(3 * rounds, sizeof(*gaps));
 	uint64_t *pauses = gaps + rounds, *idle = pauses + rounds;
 	prctl(PR_SET_CHILD_SUBREAPER, 1);
-	if (!program_start(&program, argv[1], argv[2]) ||
+	if (!program_start(&program, argv[1], argv[2], argc > 5 ? argv[5] : NULL) ||
 		!program_ask(&program, "", line, sizeof(line)) || strcmp(line, "ready")) {
 		fprintf(stderr, "%s does not start\n", argv[1]);
 		return 1;

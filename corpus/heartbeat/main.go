@@ -2,7 +2,7 @@
 // with timers, pipes and child processes. Every error of any of them is reported; a goroutine measures how long the
 // program as a whole stood still.
 //
-//	heartbeat MEGABYTES
+//	heartbeat MEGABYTES [calm]    calm: no server and no children, so that nothing but a capture makes a gap
 //
 // It prints "ready" and then answers each line of standard input:
 //
@@ -206,22 +206,10 @@ func main() {
 	megabytes, err := strconv.Atoi(os.Args[1])
 	check("argument", err)
 	fill(megabytes)
-	pair, pool, err := certificate()
-	check("certificate", err)
-	listener, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{Certificates: []tls.Certificate{pair}})
-	check("listening", err)
-	url := "https://" + listener.Addr().String() + "/"
-	go serve(listener)
-	for i := 0; i < 4; i++ {
-		go load(url, pool, i%2 == 0)
-	}
 	go mutate()
-	go children()
-	go pipes()
-	go timers()
 	go beat()
-	for atomic.LoadInt64(&requests) < 20 && atomic.LoadInt64(&errorCount) == 0 {
-		time.Sleep(time.Millisecond)
+	if len(os.Args) < 3 {
+		disturb()
 	}
 	fmt.Println("ready")
 	for lines := bufio.NewScanner(os.Stdin); lines.Scan(); {
@@ -237,4 +225,23 @@ func main() {
 		}
 	}
 	runtime.KeepAlive(heap)
+}
+
+// Everything that a capture could break.
+func disturb() {
+	pair, pool, err := certificate()
+	check("certificate", err)
+	listener, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{Certificates: []tls.Certificate{pair}})
+	check("listening", err)
+	url := "https://" + listener.Addr().String() + "/"
+	go serve(listener)
+	for i := 0; i < 4; i++ {
+		go load(url, pool, i%2 == 0)
+	}
+	go children()
+	go pipes()
+	go timers()
+	for atomic.LoadInt64(&requests) < 20 && atomic.LoadInt64(&errorCount) == 0 {
+		time.Sleep(time.Millisecond)
+	}
 }
