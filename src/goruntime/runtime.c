@@ -18,7 +18,7 @@
 #include "goruntime/runtime_private.h"
 
 enum {
-	SAMPLE_SPANS = 4096, // how many spans and goroutines the self-check looks at
+	SAMPLE_SPANS = 1024, // how many spans and goroutines the self-check looks at
 	SAMPLE_GOROUTINES = 1024,
 };
 

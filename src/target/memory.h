@@ -15,9 +15,10 @@ struct memory_block;
 
 struct memory {
 	struct target *target;
-	struct memory_block *blocks; // direct-mapped, 4 KiB each
+	struct memory_block *blocks; // 4 KiB each, in sets of two
 	remote_addr *starts;         // of each block
-	unsigned block_bits;
+	uint8_t *older;              // of each set: which of its blocks was read first
+	unsigned set_bits;
 	uint64_t faults;
 };
 
