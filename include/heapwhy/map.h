@@ -1,5 +1,5 @@
-// A hash map from 64-bit keys to 64-bit values that gives memory back: it shrinks when a deletion leaves it less than
-// 2/5 full, and deletions leave nothing behind that would make lookups go further (no tombstones). 17.25 bytes a slot, of
+// A hash map from 64-bit keys to 64-bit values that gives memory back: it shrinks when a deletion leaves it less than a
+// quarter full, and deletions leave nothing behind that would make lookups go further (no tombstones). 17.25 bytes a slot, of
 // which at most 5/6 are used and, after growing, half of that.
 //
 //	struct hw_map map;
@@ -180,8 +180,31 @@ static inline bool hw_map_get(const struct hw_map *map, uint64_t key, uint64_t *
 size_t hw_map_get_many(const struct hw_map *map, const uint64_t *keys, size_t count,
 	uint64_t *values, uint64_t absent);
 
-// Inserts or replaces. False when out of memory.
-bool hw_map_put(struct hw_map *map, uint64_t key, uint64_t value);
+bool hw_map_put_any_(struct hw_map *map, uint64_t key, uint64_t value);
+
+// Inserts or replaces. False when out of memory. Here is what happens nearly always while a map is filled: the filter knows
+// that the key is new, and its home line has room.
+static inline bool hw_map_put(struct hw_map *map, uint64_t key, uint64_t value)
+{
+	if (__builtin_expect(
+		    !map->stale && map->count < map->grow_at && map->order > HW_MAP_MOVING_, 1)) {
+		uint64_t spot = hw_map_spot_(map, key);
+		unsigned free_slots =
+			~(unsigned)map->states[spot >> 8] & ((1u << HW_MAP_LINE_SLOTS) - 1);
+		if (__builtin_expect(!hw_map_may_have_(map, spot) && free_slots, 1)) {
+			struct hw_map_line *line = hw_map_line_(map, spot);
+			unsigned slot = (unsigned)__builtin_ctz(free_slots);
+			line->keys[slot] = key;
+			line->values[slot] = value;
+			map->states[spot >> 8] |= (uint8_t)(1u << slot);
+			map->filters[spot >> 8] &= ~hw_map_pairs_[(uint8_t)spot];
+			map->count++;
+			map->changes++;
+			return true;
+		}
+	}
+	return hw_map_put_any_(map, key, value);
+}
 
 // The value's place, inserted as `initial` when absent; valid until the next put or delete. NULL when out of memory.
 uint64_t *hw_map_at(struct hw_map *map, uint64_t key, uint64_t initial);
@@ -190,8 +213,24 @@ uint64_t *hw_map_at(struct hw_map *map, uint64_t key, uint64_t initial);
 // The next deletion may shrink the map again.
 bool hw_map_reserve(struct hw_map *map, size_t count);
 
-// True when `key` was there.
-bool hw_map_delete(struct hw_map *map, uint64_t key);
+bool hw_map_delete_any_(struct hw_map *map, uint64_t key);
+bool hw_map_deleted_(struct hw_map *map);
+
+// True when `key` was there. Here is what happens nearly always once something was deleted: the key is in its home line.
+static inline bool hw_map_delete(struct hw_map *map, uint64_t key)
+{
+	if (__builtin_expect(map->stale && map->order > HW_MAP_MOVING_, 1)) {
+		uint64_t line = hw_map_spot_(map, key) >> 8;
+		unsigned match = hw_map_match_used_(map, line, key);
+		if (__builtin_expect(match != 0, 1)) {
+			// The key stays in the line, which would have to go back to memory otherwise.
+			map->states[line] &= (uint8_t)~match;
+			map->changes++;
+			return --map->count >= map->shrink_at || hw_map_deleted_(map);
+		}
+	}
+	return hw_map_delete_any_(map, key);
+}
 
 // Walks the entries in no particular order; the map must not change meanwhile. `entry` is a pointer to a copy of each.
 #define hw_map_each(map, entry)                                                   \

@@ -77,6 +77,12 @@ static void *heap_resize(
 {
 	if (bytes < MAPPED_FROM && old_bytes < MAPPED_FROM && alignment <= MALLOC_ALIGNMENT)
 		return realloc(memory, bytes);
+	if (bytes <= old_bytes && block_is_mapped(bytes, alignment)) {
+		size_t kept = whole_pages(bytes), held = whole_pages(old_bytes);
+		if (kept < held)
+			heap_free(self, (char *)memory + kept, held - kept, PAGE);
+		return memory;
+	}
 	void *moved = heap_alloc(self, bytes, alignment);
 	if (moved) {
 		memcpy(moved, memory, old_bytes < bytes ? old_bytes : bytes);

@@ -168,10 +168,10 @@ static size_t lines_for(size_t count)
 	return count / LINE_SLOTS * 6 / 5 + LINES_MIN;
 }
 
-// 70 % full: fewer strays than in the smallest table, and it need not grow soon.
+// 75 % full: fewer strays than in the smallest table, and it need not grow soon.
 static size_t lines_after_shrinking(size_t count)
 {
-	return count / LINE_SLOTS * 10 / 7 + LINES_MIN;
+	return count / LINE_SLOTS * 4 / 3 + LINES_MIN;
 }
 
 bool hw_map_reserve(struct hw_map *map, size_t count)
@@ -256,7 +256,7 @@ uint64_t *hw_map_at(struct hw_map *map, uint64_t key, uint64_t initial)
 	return place;
 }
 
-bool hw_map_put(struct hw_map *map, uint64_t key, uint64_t value)
+bool hw_map_put_any_(struct hw_map *map, uint64_t key, uint64_t value)
 {
 	uint64_t *place = hw_map_at(map, key, value);
 
@@ -325,7 +325,14 @@ static bool map_delete_moving(struct hw_map *map, uint64_t key)
 	return true;
 }
 
-bool hw_map_delete(struct hw_map *map, uint64_t key)
+bool hw_map_deleted_(struct hw_map *map)
+{
+	if (__builtin_expect(map->count < map->shrink_at, 0))
+		hw_map_resize_(map, lines_after_shrinking(map->count)); // failing is no failure
+	return true;
+}
+
+bool hw_map_delete_any_(struct hw_map *map, uint64_t key)
 {
 	if (__builtin_expect(map->order <= HW_MAP_MOVING_, 0)) {
 		hw_map_move_on_(map, LINES_A_STEP);
@@ -334,9 +341,7 @@ bool hw_map_delete(struct hw_map *map, uint64_t key)
 	}
 	if (!table_delete(map, key))
 		return false;
-	if (__builtin_expect(map->count < map->shrink_at, 0))
-		hw_map_resize_(map, lines_after_shrinking(map->count)); // failing is no failure
-	return true;
+	return hw_map_deleted_(map);
 }
 
 // The slots of `lines` lines are numbered from `first` on.

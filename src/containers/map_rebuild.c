@@ -13,6 +13,9 @@ enum {
 	READ_AHEAD = 64 * sizeof(struct hw_map_line),
 	PREPARED_AHEAD = 64, // lines
 	BATCH = 32,
+	IN_PLACE_MARGIN = (PREPARED_AHEAD + 4) * sizeof(struct hw_map_line),
+	IN_PLACE_FROM =
+		4 << 20, // bytes; smaller blocks are copied anyway when they shrink (hw_heap)
 };
 
 // The golden ratio's fraction: consecutive keys fall as far apart as can be.
@@ -52,26 +55,29 @@ void hw_map_prepare_(struct hw_map *map, size_t end)
 // A table that has just grown is given some time: the next deletions may be followed by more insertions.
 static size_t shrink_limit(size_t count, size_t lines)
 {
-	size_t limit = lines * LINE_SLOTS * 2 / 5, later = count - count / 4;
+	size_t limit = lines * LINE_SLOTS / 4, later = count - count / 4;
 
 	if (lines < 2 * LINES_MIN)
 		return 0;
 	return count && later < limit ? later : limit;
 }
 
-// Gives the map a block of `lines` lines, not prepared, in place of the one it has. False when out of memory.
-static bool map_renew(struct hw_map *map, size_t lines, uint64_t multiplier)
+static size_t block_bytes(size_t lines)
 {
-	if (lines > UINT32_MAX)
-		return false;
-	size_t summaries = summary_bytes(lines), bytes = summaries + lines * sizeof(*map->lines);
-	char *block = hw_alloc(map->allocator, bytes, sizeof(*map->lines));
-	if (!block)
-		return false;
+	return summary_bytes(lines) + lines * sizeof(struct hw_map_line);
+}
+
+static void block_place(struct hw_map *map, char *block, size_t lines)
+{
 	map->filters = (uint32_t *)block;
 	map->states = (uint8_t *)(map->filters + lines);
-	map->lines = (struct hw_map_line *)(block + summaries);
-	map->multiplier = multiplier ? multiplier : MULTIPLIER;
+	map->lines = (struct hw_map_line *)(block + summary_bytes(lines));
+}
+
+// Makes the block, which is not prepared, the map's table.
+static void block_use(struct hw_map *map, char *block, size_t lines)
+{
+	block_place(map, block, lines);
 	map->scale = lines * SPOTS;
 	for (map->foreign = 1; hw_map_spot_(map, map->foreign) < SPOTS;)
 		map->foreign++;
@@ -80,7 +86,19 @@ static bool map_renew(struct hw_map *map, size_t lines, uint64_t multiplier)
 	map->rebuilt = map->changes;
 	map->crowded = false;
 	map->stale = false;
-	map->held_bytes = bytes;
+}
+
+// Gives the map a block of `lines` lines, not prepared, in place of the one it has. False when out of memory.
+static bool map_renew(struct hw_map *map, size_t lines, uint64_t multiplier)
+{
+	if (lines > UINT32_MAX)
+		return false;
+	char *block = hw_alloc(map->allocator, block_bytes(lines), sizeof(*map->lines));
+	if (!block)
+		return false;
+	map->multiplier = multiplier ? multiplier : MULTIPLIER;
+	block_use(map, block, lines);
+	map->held_bytes = block_bytes(lines);
 	return true;
 }
 
@@ -188,6 +206,14 @@ static bool move_part(struct hw_map *map, size_t part)
 	return false;
 }
 
+static void move_over(struct hw_map *map)
+{
+	uint8_t order = map->move->order;
+
+	map->order = order < HW_MAP_LINE_AND_STATE_ ? HW_MAP_FILTER_FIRST_ : line_order(map);
+	map->move = NULL;
+}
+
 static void move_end(struct hw_map *map)
 {
 	struct hw_map_move_ *move = map->move;
@@ -195,8 +221,7 @@ static void move_end(struct hw_map *map)
 	line_prepare(map, line_count(map) - 1);
 	hw_free(map->allocator, move->old.filters, move->old.held_bytes, sizeof(*map->lines));
 	map->held_bytes -= move->old.held_bytes;
-	map->order = move->order < HW_MAP_LINE_AND_STATE_ ? HW_MAP_FILTER_FIRST_ : line_order(map);
-	map->move = NULL;
+	move_over(map);
 }
 
 void hw_map_move_on_(struct hw_map *map, size_t lines)
@@ -224,11 +249,45 @@ void hw_map_free_(struct hw_map *map)
 	hw_free(map->allocator, map->filters, held, sizeof(*map->lines));
 }
 
+// A smaller table takes the place of the one that is read: it begins so far before its lines that what is filled in, and
+// prepared, lies before what is still to be read. For in the new table no key goes further than in the old one: of keys
+// that are at home in lines a to b there, and therefore read from these, no more than fit into b - a lines go into lines
+// from a times the tables' ratio on. Needs no memory but for the states. False: it cannot be done like this.
+static bool map_shrink_in_place(struct hw_map *map, size_t lines)
+{
+	size_t old_lines = line_count(map), held = map->held_bytes;
+	struct hw_map_move_ move = {.old = *map, .order = map->order};
+
+	if (lines >= old_lines || block_bytes(lines) < IN_PLACE_FROM ||
+		summary_bytes(old_lines) - summary_bytes(lines) < IN_PLACE_MARGIN ||
+		lines_wrapped(map))
+		return false;
+	move.old.states = hw_alloc(map->allocator, old_lines, 1);
+	if (!move.old.states)
+		return false;
+	memcpy(move.old.states, map->states, old_lines);
+	block_use(map, (char *)map->filters, lines);
+	map->move = &move;
+	move_part(map, SIZE_MAX);
+	line_prepare(map, lines - 1);
+	move_over(map);
+	hw_free(map->allocator, move.old.states, old_lines, 1);
+	char *block = hw_resize(
+		map->allocator, map->filters, held, block_bytes(lines), sizeof(*map->lines));
+	if (block) {
+		block_place(map, block, lines);
+		map->held_bytes = block_bytes(lines);
+	}
+	return true;
+}
+
 static bool map_move_at_once(struct hw_map *map, size_t lines, uint64_t multiplier)
 {
 	struct hw_map_move_ move;
 
 	hw_map_move_on_(map, SIZE_MAX);
+	if (multiplier == map->multiplier && map_shrink_in_place(map, lines))
+		return true;
 	if (!move_begin(map, &move, lines, multiplier))
 		return false;
 	move_part(map, SIZE_MAX);
