@@ -148,7 +148,7 @@ static void map_moves_gradually(void **state)
 		}
 		calls++;
 	}
-	assert_true(moves > 20);
+	assert_true(moves > 25);
 	hw_map_deinit(&map);
 }
 
@@ -315,7 +315,7 @@ static void map_gives_memory_back(void **state)
 		for (uint64_t i = left; i < count; i++)
 			assert_true(hw_map_delete(&map, i));
 		assert_int_equal(counting.bytes, map.held_bytes);
-		assert_true(map.held_bytes <= left * 70 + 300);
+		assert_true(map.held_bytes <= left * 44 + 300);
 		assert_true(hw_map_shrink(&map));
 		assert_true(map.held_bytes <= left * 21 + 300);
 		for (uint64_t i = 0; i < left; i++)

@@ -1,5 +1,5 @@
-// A hash map from 64-bit keys to 64-bit values that gives memory back: it shrinks when a deletion leaves it less than a
-// quarter full, and deletions leave nothing behind that would make lookups go further (no tombstones). 17.25 bytes a slot, of
+// A hash map from 64-bit keys to 64-bit values that gives memory back: it shrinks when a deletion leaves it less than
+// 2/5 full, and deletions leave nothing behind that would make lookups go further (no tombstones). 17.25 bytes a slot, of
 // which at most 5/6 are used and, after growing, half of that.
 //
 //	struct hw_map map;

@@ -168,10 +168,10 @@ static size_t lines_for(size_t count)
 	return count / LINE_SLOTS * 6 / 5 + LINES_MIN;
 }
 
-// 75 % full: fewer strays than in the smallest table, and it need not grow soon.
+// 70 % full: fewer strays than in the smallest table, and it need not grow soon.
 static size_t lines_after_shrinking(size_t count)
 {
-	return count / LINE_SLOTS * 4 / 3 + LINES_MIN;
+	return count / LINE_SLOTS * 10 / 7 + LINES_MIN;
 }
 
 bool hw_map_reserve(struct hw_map *map, size_t count)

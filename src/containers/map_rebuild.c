@@ -55,7 +55,7 @@ void hw_map_prepare_(struct hw_map *map, size_t end)
 // A table that has just grown is given some time: the next deletions may be followed by more insertions.
 static size_t shrink_limit(size_t count, size_t lines)
 {
-	size_t limit = lines * LINE_SLOTS / 4, later = count - count / 4;
+	size_t limit = lines * LINE_SLOTS * 2 / 5, later = count - count / 4;
 
 	if (lines < 2 * LINES_MIN)
 		return 0;

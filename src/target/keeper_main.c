@@ -233,8 +233,8 @@ static bool fork_copy(struct keeper *keeper, struct tracees *tracees)
 	long copied = made < 0 ? made
 		      : middle ? middle_fork(middle, &thread, &result->child)
 			       : -EAGAIN;
-	// While all others stand still this takes 0.1 ms. Beside them the thread waits milliseconds for a processor, and Go
-	// may be waiting for the thread.
+	// The rest concerns this one thread.
+	tracees_resume(tracees, thread.tid);
 	if (middle)
 		end_process(middle);
 	if (made > 0 && borrowed_wait4(&thread, (pid_t)made) == made)
@@ -281,7 +281,7 @@ static bool reap_by(struct keeper *keeper, struct tracees *tracees, size_t index
 		reaped = borrowed_wait4(&thread, child);
 		borrowed_end(&thread);
 	}
-	tracees_resume(tracees);
+	tracees_resume(tracees, 0);
 	return reaped == child || reaped == -ECHILD; // the target may wait for all its children
 }
 
@@ -359,7 +359,7 @@ static bool capture(struct keeper *keeper, struct tracees *tracees)
 		fine = keeper_copy(keeper, tracees, pagemap_fd, maps_fd, KEEPER_SOCKET);
 	else if (fine)
 		fine = fork_copy(keeper, tracees);
-	tracees_resume(tracees);
+	tracees_resume(tracees, 0);
 	uint64_t end = clock_ns();
 	hurry(0, false);
 	result->pause_ns = tracees->stop_ns ? end - tracees->stop_ns : 0;

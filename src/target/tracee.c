@@ -373,12 +373,12 @@ bool tracees_stop_one(struct tracees *tracees, size_t index, uint64_t limit_ns)
 	return true;
 }
 
-void tracees_resume(struct tracees *tracees)
+void tracees_resume(struct tracees *tracees, pid_t except)
 {
 	for (size_t i = 0; i < tracees->count; i++) {
 		struct tracee *tracee = &tracees->items[i];
 
-		if (tracee->state != TRACEE_STOPPED)
+		if (tracee->state != TRACEE_STOPPED || tracee->tid == except)
 			continue;
 		ptrace(PTRACE_DETACH, tracee->tid, NULL, 0L);
 		tracee_gone(tracees, tracee);

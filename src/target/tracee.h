@@ -58,9 +58,9 @@ void tracees_bury(int signal);
 // any case.
 bool tracees_stop(struct tracees *tracees, struct failure *failure);
 
-// Lets every stopped thread go. Stuck ones stay attached; tracees_service
+// Lets every stopped thread but `except` (0: none) go. Stuck ones stay attached; tracees_service
 // lets go of those that have come to a stop.
-void tracees_resume(struct tracees *tracees);
+void tracees_resume(struct tracees *tracees, pid_t except);
 void tracees_service(struct tracees *tracees);
 
 // Lists the threads without attaching to them, for tracees_stop_one.
