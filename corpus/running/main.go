@@ -156,8 +156,10 @@ func main() {
 	plant()
 	var input [1]byte
 	for {
-		runtime.GC()
+		// In this order: a collection that the storm has asked for may begin after the collector is turned off (gcStart
+		// looks before it waits for the world), and what drop makes while it marks is freed by the next one only.
 		debug.SetGCPercent(-1)
+		runtime.GC()
 		drop()
 		fmt.Printf("ready pid=%d keepers=%d leavers=%d\n", os.Getpid(), keepers, leavers)
 		if n, _ := os.Stdin.Read(input[:]); n != 1 {
