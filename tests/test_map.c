@@ -152,8 +152,9 @@ static void map_moves_gradually(void **state)
 	hw_map_deinit(&map);
 }
 
-// A big table becomes a smaller one where it lies, or, without the little memory that this takes, stays as it is.
-static void map_shrinks_in_place(void **state)
+// A big table becomes a larger one where it lies. It becomes a smaller one there, too, or, without the little memory that
+// this takes, stays as it is.
+static void map_changes_size_in_place(void **state)
 {
 	enum { MANY = 1000000, LEFT = 7 }; // every so manieth stays
 
@@ -167,7 +168,14 @@ static void map_shrinks_in_place(void **state)
 		for (uint64_t i = 0; i < MANY; i++)
 			assert_true(hw_map_put(&map, key_of(pattern, i), i));
 		size_t most = map.held_bytes;
+		if (pattern != 5) // these are spread anew, which takes another block
+			assert_true(hw_budget_peak(&budget) < most * 5 / 4);
 		hw_budget_set_limits(&budget, UINT64_MAX, tight ? most : UINT64_MAX);
+		uint64_t end = !tight ? MANY : pattern == 3 ? 1 << 20 : UINT64_MAX; // << 44
+		for (uint64_t i = MANY; i < end && hw_map_put(&map, key_of(pattern, i), i); i++)
+			assert_true(map.held_bytes == most && map.count == i + 1);
+		for (uint64_t i = map.count; i-- > MANY;)
+			assert_true(hw_map_delete(&map, key_of(pattern, i)));
 		for (uint64_t i = 0; i < MANY; i++)
 			if (i % LEFT)
 				assert_true(hw_map_delete(&map, key_of(pattern, i)));
@@ -342,7 +350,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(map_takes_any_pattern),
 		cmocka_unit_test(map_moves_gradually),
-		cmocka_unit_test(map_shrinks_in_place),
+		cmocka_unit_test(map_changes_size_in_place),
 		cmocka_unit_test(map_moving_is_a_map),
 		cmocka_unit_test(map_spreads_what_crowds),
 		cmocka_unit_test(map_forgets_what_was_deleted),

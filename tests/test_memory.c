@@ -15,17 +15,19 @@ static void heap_aligns_and_resizes(void **state)
 	static const size_t sizes[] = {1, 100, 5000, 70000, 3 << 20, 5 << 20, 9 << 20};
 
 	for (size_t alignment = 16; alignment <= 1 << 20; alignment *= 8)
-		for (size_t i = 0; i < ARRAY_COUNT(sizes); i++) {
-			unsigned char *block = hw_alloc(NULL, sizes[i], alignment);
+		for (size_t pair = 0; pair < ARRAY_COUNT(sizes) * ARRAY_COUNT(sizes); pair++) {
+			size_t size = sizes[pair / ARRAY_COUNT(sizes)];
+			size_t other = sizes[pair % ARRAY_COUNT(sizes)];
+			size_t smaller = other < size ? other : size;
+			unsigned char *block = hw_alloc(NULL, size, alignment);
 			assert_non_null(block);
 			assert_int_equal((uintptr_t)block % alignment, 0);
-			memset(block, 7, sizes[i]);
-			size_t other = sizes[ARRAY_COUNT(sizes) - 1 - i];
-			block = hw_resize(NULL, block, sizes[i], other, alignment);
+			memset(block, 7, size);
+			block = hw_resize(NULL, block, size, other, alignment);
 			assert_non_null(block);
 			assert_int_equal((uintptr_t)block % alignment, 0);
-			size_t smaller = other < sizes[i] ? other : sizes[i];
 			assert_int_equal(block[0], 7);
+			assert_int_equal(block[smaller / 2], 7);
 			assert_int_equal(block[smaller - 1], 7);
 			memset(block, 8, other);
 			hw_free(NULL, block, other, alignment);

@@ -1,5 +1,5 @@
 // A hash map from 64-bit keys to 64-bit values that gives memory back: it shrinks when a deletion leaves it less than
-// 2/5 full, and deletions leave nothing behind that would make lookups go further (no tombstones). 17.25 bytes a slot, of
+// 2/5 full, or when it has lost half of its entries since it grew, and deletions leave nothing behind that would make lookups go further (no tombstones). 17.25 bytes a slot, of
 // which at most 5/6 are used and, after growing, half of that.
 //
 //	struct hw_map map;
@@ -108,9 +108,12 @@ static inline bool hw_map_may_have_(const struct hw_map *map, uint64_t spot)
 	return !(map->filters[spot >> 8] & hw_map_pairs_[(uint8_t)spot]);
 }
 
+// Its home: &map->lines[spot >> 8], in fewer instructions.
 static inline struct hw_map_line *hw_map_line_(const struct hw_map *map, uint64_t spot)
 {
-	return &map->lines[spot >> 8];
+	uint64_t offset = spot / (256 / sizeof(struct hw_map_line)) & -sizeof(struct hw_map_line);
+
+	return (struct hw_map_line *)((char *)map->lines + offset);
 }
 
 // The slots whose key is `key`, a bit each. No branches on what is still on its way from memory, and few instructions
@@ -140,45 +143,60 @@ static inline unsigned hw_map_match_used_(const struct hw_map *map, uint64_t lin
 	return hw_map_match_(&map->lines[line], key) & map->states[line];
 }
 
-// The place of the value of a key that is not in its home line, or NULL.
-uint64_t *hw_map_find_stray_(const struct hw_map *map, uint64_t key, uint64_t spot);
-
-static inline bool hw_map_take_(const struct hw_map *map, uint64_t key, uint64_t spot,
-	const struct hw_map_line *home, unsigned match, uint64_t *value)
+static inline bool hw_map_take_(const struct hw_map_line *home, uint64_t match, uint64_t *value)
 {
-	if (__builtin_expect(match != 0, 1)) {
-		if (value)
-			*value = home->values[(unsigned)__builtin_ctz(match)];
-		return true;
-	}
-	const uint64_t *place = hw_map_find_stray_(map, key, spot);
-	if (place && value)
-		*value = *place;
-	return place;
+	if (__builtin_expect(!match, 0))
+		return false;
+	if (value)
+		*value = home->values[__builtin_ctzll(match)];
+	return true;
 }
 
-bool hw_map_get_moving_(const struct hw_map *map, uint64_t key, uint64_t *value);
+bool hw_map_get_any_(const struct hw_map *map, uint64_t key, uint64_t *value);
 
-// False when `key` is absent; `value` (may be NULL) is then untouched.
+// False when `key` is absent; `value` (may be NULL) is then untouched. Here are the usual cases, in as few instructions as can
+// be: while a processor waits for memory it takes only so many more, and with them the next lookups.
 static inline bool hw_map_get(const struct hw_map *map, uint64_t key, uint64_t *value)
 {
-	uint64_t spot = hw_map_spot_(map, key);
 	int order = __atomic_load_n(&map->order, __ATOMIC_RELAXED);
+	uint64_t spot = hw_map_spot_(map, key);
 
-	const struct hw_map_line *home = hw_map_line_(map, spot);
-	if (__builtin_expect(order == HW_MAP_LINE_ALONE_, 1))
-		return hw_map_take_(map, key, spot, home, hw_map_match_(home, key), value);
-	if (order <= HW_MAP_MOVING_)
-		return order == HW_MAP_MOVING_ && hw_map_get_moving_(map, key, value);
-	if (order == HW_MAP_FILTER_FIRST_ && !hw_map_may_have_(map, spot))
+	if (__builtin_expect(order == HW_MAP_LINE_ALONE_, 1)) {
+		const struct hw_map_line *home = hw_map_line_(map, spot);
+		if (hw_map_take_(home, hw_map_match_(home, key), value))
+			return true;
+	} else if (__builtin_expect(order == HW_MAP_LINE_AND_STATE_, 1)) {
+		const struct hw_map_line *home = hw_map_line_(map, spot);
+		if (hw_map_take_(home, hw_map_match_used_(map, spot >> 8, key), value))
+			return true;
+	} else if (order == HW_MAP_FILTER_FIRST_ && !hw_map_may_have_(map, spot)) {
 		return false;
-	return hw_map_take_(map, key, spot, home, hw_map_match_used_(map, spot >> 8, key), value);
+	}
+	return hw_map_get_any_(map, key, value);
 }
 
 // Looks up many keys: values[i] becomes the value of keys[i], or `absent`. Returns how many were found. On a map that is
 // larger than the caches this is faster than as many gets: they wait for memory together.
 size_t hw_map_get_many(const struct hw_map *map, const uint64_t *keys, size_t count,
 	uint64_t *values, uint64_t absent);
+
+// In the filter: this is a key's home.
+static inline void hw_map_mark_(const struct hw_map *map, uint64_t spot)
+{
+	map->filters[spot >> 8] &= ~hw_map_pairs_[(uint8_t)spot];
+}
+
+// Fills one of a line's free slots. Returns the value's place.
+static inline uint64_t *hw_map_fill_(
+	const struct hw_map *map, size_t line, unsigned free_slots, uint64_t key, uint64_t value)
+{
+	unsigned slot = (unsigned)__builtin_ctz(free_slots);
+
+	map->lines[line].keys[slot] = key;
+	map->lines[line].values[slot] = value;
+	map->states[line] |= (uint8_t)(1u << slot);
+	return &map->lines[line].values[slot];
+}
 
 bool hw_map_put_any_(struct hw_map *map, uint64_t key, uint64_t value);
 
@@ -192,12 +210,8 @@ static inline bool hw_map_put(struct hw_map *map, uint64_t key, uint64_t value)
 		unsigned free_slots =
 			~(unsigned)map->states[spot >> 8] & ((1u << HW_MAP_LINE_SLOTS) - 1);
 		if (__builtin_expect(!hw_map_may_have_(map, spot) && free_slots, 1)) {
-			struct hw_map_line *line = hw_map_line_(map, spot);
-			unsigned slot = (unsigned)__builtin_ctz(free_slots);
-			line->keys[slot] = key;
-			line->values[slot] = value;
-			map->states[spot >> 8] |= (uint8_t)(1u << slot);
-			map->filters[spot >> 8] &= ~hw_map_pairs_[(uint8_t)spot];
+			hw_map_mark_(map, spot);
+			hw_map_fill_(map, spot >> 8, free_slots, key, value);
 			map->count++;
 			map->changes++;
 			return true;
@@ -214,7 +228,15 @@ uint64_t *hw_map_at(struct hw_map *map, uint64_t key, uint64_t initial);
 bool hw_map_reserve(struct hw_map *map, size_t count);
 
 bool hw_map_delete_any_(struct hw_map *map, uint64_t key);
-bool hw_map_deleted_(struct hw_map *map);
+void hw_map_shrink_some_(struct hw_map *map);
+
+// Frees a slot. The key stays in the line, which would have to go back to memory otherwise.
+static inline void hw_map_clear_(struct hw_map *map, size_t line, unsigned match)
+{
+	map->states[line] &= (uint8_t)~match;
+	map->count--;
+	map->changes++;
+}
 
 // True when `key` was there. Here is what happens nearly always once something was deleted: the key is in its home line.
 static inline bool hw_map_delete(struct hw_map *map, uint64_t key)
@@ -223,10 +245,10 @@ static inline bool hw_map_delete(struct hw_map *map, uint64_t key)
 		uint64_t line = hw_map_spot_(map, key) >> 8;
 		unsigned match = hw_map_match_used_(map, line, key);
 		if (__builtin_expect(match != 0, 1)) {
-			// The key stays in the line, which would have to go back to memory otherwise.
-			map->states[line] &= (uint8_t)~match;
-			map->changes++;
-			return --map->count >= map->shrink_at || hw_map_deleted_(map);
+			hw_map_clear_(map, line, match);
+			if (__builtin_expect(map->count < map->shrink_at, 0))
+				hw_map_shrink_some_(map);
+			return true;
 		}
 	}
 	return hw_map_delete_any_(map, key);

@@ -72,6 +72,20 @@ static void heap_free(struct hw_allocator *self, void *memory, size_t bytes, siz
 		madvise(memory, bytes, MADV_DONTNEED);
 }
 
+// Moves the pages, not what is in them.
+static void *pages_grow(void *memory, size_t held, size_t bytes)
+{
+	if (mremap(memory, held, bytes, 0) != MAP_FAILED)
+		return memory;
+	void *place = pages_map(bytes, HUGE_PAGE);
+	if (!place)
+		return NULL;
+	if (mremap(memory, held, bytes, MREMAP_MAYMOVE | MREMAP_FIXED, place) != MAP_FAILED)
+		return place;
+	munmap(place, bytes);
+	return NULL;
+}
+
 static void *heap_resize(
 	struct hw_allocator *self, void *memory, size_t old_bytes, size_t bytes, size_t alignment)
 {
@@ -83,7 +97,12 @@ static void *heap_resize(
 			heap_free(self, (char *)memory + kept, held - kept, PAGE);
 		return memory;
 	}
-	void *moved = heap_alloc(self, bytes, alignment);
+	void *moved = NULL;
+	if (old_bytes >= MAPPED_FROM && bytes > old_bytes && alignment <= HUGE_PAGE)
+		moved = pages_grow(memory, whole_pages(old_bytes), whole_pages(bytes));
+	if (moved)
+		return moved;
+	moved = heap_alloc(self, bytes, alignment);
 	if (moved) {
 		memcpy(moved, memory, old_bytes < bytes ? old_bytes : bytes);
 		heap_free(self, memory, old_bytes, alignment);

@@ -70,7 +70,8 @@ static void order_learn(const struct hw_map *map, bool hit)
 		__atomic_store_n(order, HW_MAP_FILTER_FIRST_, __ATOMIC_RELAXED);
 }
 
-uint64_t *hw_map_find_stray_(const struct hw_map *map, uint64_t key, uint64_t spot)
+// The place of the value of a key that is not in its home line, or NULL.
+static uint64_t *stray_find(const struct hw_map *map, uint64_t key, uint64_t spot)
 {
 	uint64_t *place = NULL;
 
@@ -91,7 +92,7 @@ static inline uint64_t *place_find(const struct hw_map *map, uint64_t key, uint6
 	unsigned match = hw_map_match_used_(map, line, key);
 
 	return match ? &map->lines[line].values[(unsigned)__builtin_ctz(match)]
-		     : hw_map_find_stray_(map, key, spot);
+		     : stray_find(map, key, spot);
 }
 
 static uint64_t *table_find(const struct hw_map *map, uint64_t key)
@@ -101,10 +102,17 @@ static uint64_t *table_find(const struct hw_map *map, uint64_t key)
 	return hw_map_may_have_(map, spot) ? place_find(map, key, spot) : NULL;
 }
 
-bool hw_map_get_moving_(const struct hw_map *map, uint64_t key, uint64_t *value)
+bool hw_map_get_any_(const struct hw_map *map, uint64_t key, uint64_t *value)
 {
-	const uint64_t *place = table_find(table_of(map, key), key);
+	int order = __atomic_load_n(&map->order, __ATOMIC_RELAXED);
+	uint64_t spot = hw_map_spot_(map, key);
+	const uint64_t *place = NULL;
 
+	if (order == HW_MAP_MOVING_)
+		place = table_find(table_of(map, key), key);
+	else if (order == HW_MAP_LINE_AND_STATE_ ||
+		 (order != HW_MAP_NO_TABLE_ && hw_map_may_have_(map, spot)))
+		place = place_find(map, key, spot);
 	if (place && value)
 		*value = *place;
 	return place;
@@ -203,7 +211,7 @@ static inline bool keys_come_and_go(const struct hw_map *map)
 static uint64_t *table_insert(struct hw_map *map, uint64_t key, uint64_t spot, uint64_t value)
 {
 	size_t line = line_choose(map, spot);
-	uint64_t *place = slot_fill(map, line, key, value);
+	uint64_t *place = hw_map_fill_(map, line, slots_free(map, line), key, value);
 
 	// Deleted keys' bits may be others', too. To find out is dear, and a few bits too many do little harm.
 	if (__builtin_expect(map->stale, 0) && keys_come_and_go(map) &&
@@ -265,12 +273,9 @@ bool hw_map_put_any_(struct hw_map *map, uint64_t key, uint64_t value)
 	return place;
 }
 
-// The key stays in the line, which would have to go back to memory otherwise.
 static inline void slot_clear(struct hw_map *map, size_t line, unsigned match)
 {
-	map->states[line] &= (uint8_t)~match;
-	map->count--;
-	map->changes++;
+	hw_map_clear_(map, line, match);
 	if (__builtin_expect(!map->stale, 0)) {
 		map->stale = true;
 		if (map->order == HW_MAP_LINE_ALONE_)
@@ -291,7 +296,7 @@ static void entry_clear(struct hw_map *map, uint64_t key, size_t slot)
 
 static bool table_delete_stray(struct hw_map *map, uint64_t key, uint64_t spot)
 {
-	const uint64_t *place = hw_map_find_stray_(map, key, spot);
+	const uint64_t *place = stray_find(map, key, spot);
 
 	if (!place)
 		return false;
@@ -325,11 +330,9 @@ static bool map_delete_moving(struct hw_map *map, uint64_t key)
 	return true;
 }
 
-bool hw_map_deleted_(struct hw_map *map)
+void hw_map_shrink_some_(struct hw_map *map)
 {
-	if (__builtin_expect(map->count < map->shrink_at, 0))
-		hw_map_resize_(map, lines_after_shrinking(map->count)); // failing is no failure
-	return true;
+	hw_map_resize_(map, lines_after_shrinking(map->count)); // failing is no failure
 }
 
 bool hw_map_delete_any_(struct hw_map *map, uint64_t key)
@@ -341,7 +344,9 @@ bool hw_map_delete_any_(struct hw_map *map, uint64_t key)
 	}
 	if (!table_delete(map, key))
 		return false;
-	return hw_map_deleted_(map);
+	if (map->count < map->shrink_at)
+		hw_map_shrink_some_(map);
+	return true;
 }
 
 // The slots of `lines` lines are numbered from `first` on.

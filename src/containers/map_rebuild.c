@@ -1,5 +1,6 @@
 // How the hash map gets another table. The home line is a fraction of the number of lines, so keys keep their order: the
-// old table is read and the new one filled in ascending order, but for strays.
+// old table is read and the new one filled in ascending order, but for strays. A big one shrinks where it lies, and grows
+// there, in descending order.
 //
 // This may be done in parts. A part ends after a line that no key has passed, so that the keys at home in the lines
 // before are exactly those that were read: a key's home in the old table says in which one it is. Strays that went round
@@ -11,11 +12,12 @@
 
 enum {
 	READ_AHEAD = 64 * sizeof(struct hw_map_line),
-	PREPARED_AHEAD = 64, // lines
-	BATCH = 32,
+	PREPARED_AHEAD = 64,          // lines
+	PREPARED_BELOW = 1024,        // the same in descending order
+	LINES_READ = 64 / LINE_SLOTS, // at a time
 	IN_PLACE_MARGIN = (PREPARED_AHEAD + 4) * sizeof(struct hw_map_line),
-	IN_PLACE_FROM =
-		4 << 20, // bytes; smaller blocks are copied anyway when they shrink (hw_heap)
+	IN_PLACE_WAY = 1024,     // lines that a key may be away from home
+	IN_PLACE_FROM = 4 << 20, // bytes; smaller blocks are copied anyway (hw_heap)
 };
 
 // The golden ratio's fraction: consecutive keys fall as far apart as can be.
@@ -40,11 +42,8 @@ static inline size_t smaller(size_t a, size_t b)
 	return a < b ? a : b;
 }
 
-void hw_map_prepare_(struct hw_map *map, size_t end)
+static void lines_free(struct hw_map *map, size_t line, size_t end)
 {
-	size_t line = map->move->prepared;
-
-	map->move->prepared = end = smaller(end + PREPARED_AHEAD, line_count(map));
 	memset(map->filters + line, 0xff, (end - line) * sizeof(*map->filters));
 	memset(map->states + line, 0, end - line);
 	for (; line < end; line++)
@@ -52,14 +51,23 @@ void hw_map_prepare_(struct hw_map *map, size_t end)
 			map->lines[line].keys[i] = filler(map, line);
 }
 
-// A table that has just grown is given some time: the next deletions may be followed by more insertions.
+void hw_map_prepare_(struct hw_map *map, size_t end)
+{
+	size_t line = map->move->prepared;
+
+	map->move->prepared = end = smaller(end + PREPARED_AHEAD, line_count(map));
+	lines_free(map, line, end);
+}
+
+// A table that has just grown, and is therefore not half full, is given time to lose half of its entries: the deletions may
+// be followed by more insertions, and moving what is left then is half the work.
 static size_t shrink_limit(size_t count, size_t lines)
 {
-	size_t limit = lines * LINE_SLOTS * 2 / 5, later = count - count / 4;
+	size_t slots = lines * LINE_SLOTS, limit = slots * 2 / 5;
 
 	if (lines < 2 * LINES_MIN)
 		return 0;
-	return count && later < limit ? later : limit;
+	return count && count < slots / 2 && count / 2 < limit ? count / 2 : limit;
 }
 
 static size_t block_bytes(size_t lines)
@@ -126,82 +134,99 @@ static bool move_begin(
 	return true;
 }
 
-// Copies what is in a line, and has room for as much as could be in it. Returns how many entries it was; without branches,
-// for they would go wrong half of the time.
-static inline size_t line_read(const struct hw_map *map, size_t line, struct hw_map_entry *entries)
+// The slots that are used in some lines, a bit each.
+static inline uint64_t slots_of(const struct hw_map *map, size_t first, size_t lines)
 {
-	size_t count = 0;
+	uint64_t used = 0;
 
-	for (unsigned i = 0; i < LINE_SLOTS; i++) {
-		entries[count].key = map->lines[line].keys[i];
-		entries[count].value = map->lines[line].values[i];
-		count += map->states[line] >> i & 1;
-	}
-	return count;
+	for (size_t i = 0; i < lines; i++)
+		used |= (uint64_t)slots_used(map, first + i) << i * LINE_SLOTS;
+	return used;
 }
 
 // The same, but for strays that went round, for a line that such may have passed: its count stays.
-static size_t line_read_own(const struct hw_map *map, size_t line, struct hw_map_entry *entries)
+static uint64_t slots_take_own(const struct hw_map *map, size_t line)
 {
-	size_t count = 0;
+	unsigned own = 0;
 
 	for (unsigned used = slots_used(map, line); used; used &= used - 1) {
 		unsigned slot = (unsigned)__builtin_ctz(used);
-		uint64_t key = map->lines[line].keys[slot];
-		if (hw_map_spot_(map, key) / SPOTS > line)
-			continue;
-		entries[count++] = (struct hw_map_entry){key, map->lines[line].values[slot]};
-		map->states[line] &= (uint8_t) ~(1u << slot);
+		if (hw_map_spot_(map, map->lines[line].keys[slot]) / SPOTS <= line)
+			own |= 1u << slot;
 	}
-	return count;
+	map->states[line] &= (uint8_t)~own;
+	return own;
 }
 
-// Reads the next lines: one, or several before `end`. Returns whether a part may end after them.
-static bool move_read(
-	struct hw_map_move_ *move, size_t end, struct hw_map_entry *entries, size_t *count)
+static uint64_t slots_take(const struct hw_map *map, size_t first, size_t lines)
 {
-	struct hw_map *old = &move->old;
-	size_t lines = line_count(old), round = move->read < lines ? 0 : lines;
-	size_t first = move->read - round, line = first, read = 0;
-	bool passed;
+	uint64_t used = slots_of(map, first, lines);
 
-	if (__builtin_expect(move->read < move->wrapped, 0)) {
-		passed = keys_passed(old, line);
-		read = line_read_own(old, line++, entries);
-	} else {
-		do {
-			__builtin_prefetch((const char *)&old->lines[line] + READ_AHEAD);
-			read += line_read(old, line++, entries + read);
-		} while (read < BATCH && round + line < end);
-		passed = keys_passed(old, line - 1);
-		memset(old->states + first, 0, line - first);
+	for (size_t line = first; line < first + lines; line++)
+		__builtin_prefetch((const char *)&map->lines[line] + READ_AHEAD);
+	memset(map->states + first, 0, lines);
+	return used;
+}
+
+// Fills in what is in these slots of the lines from `from` on. Nearly all keys go to their home lines. The copy of what
+// describes the table is one that no store can change: it stays in registers.
+static void slots_move(struct hw_map *map, const struct hw_map_line *from, uint64_t used)
+{
+	const struct hw_map table = *map;
+
+	for (; used; used &= used - 1) {
+		unsigned slot = (unsigned)__builtin_ctzll(used);
+		uint64_t key = from[slot / LINE_SLOTS].keys[slot % LINE_SLOTS];
+		uint64_t value = from[slot / LINE_SLOTS].values[slot % LINE_SLOTS];
+		uint64_t spot = hw_map_spot_(&table, key);
+		size_t line = spot / SPOTS;
+		line_prepare(map, line);
+		unsigned free_slots = slots_free(&table, line);
+		if (__builtin_expect(free_slots, 1)) {
+			hw_map_mark_(&table, spot);
+		} else {
+			line = line_choose(map, spot);
+			free_slots = slots_free(map, line);
+		}
+		hw_map_fill_(&table, line, free_slots, key, value);
 	}
-	move->read = round + line;
-	*count = read;
-	return !passed || move->read == 2 * lines;
+}
+
+// Where the keys begin in the new table that are at home from this line of the old one on.
+static size_t line_scaled(const struct hw_map *map, size_t old_line)
+{
+	return (size_t)((unsigned __int128)old_line * line_count(map) /
+			line_count(&map->move->old));
 }
 
 // Moves `part` lines or more. True when nothing is left to move.
 static bool move_part(struct hw_map *map, size_t part)
 {
 	struct hw_map_move_ *move = map->move;
-	size_t lines = line_count(&move->old), end = move->read + smaller(part, lines - move->read);
+	struct hw_map *old = &move->old;
+	size_t lines = line_count(old), end = move->read + smaller(part, lines - move->read);
 	bool may_end = true;
 
 	while (move->read < end || !may_end) {
-		struct hw_map_entry entries[BATCH + LINE_SLOTS];
-		size_t count;
-		may_end = move_read(move, end, entries, &count);
-		for (size_t i = 0; i < count; i++) {
-			uint64_t spot = hw_map_spot_(map, entries[i].key);
-			line_prepare(map, spot / SPOTS);
-			slot_fill(map, line_choose(map, spot), entries[i].key, entries[i].value);
+		size_t round = move->read < lines ? 0 : lines, first = move->read - round, read = 1;
+		bool passed = keys_passed(old, first);
+		uint64_t used;
+		if (__builtin_expect(move->read < move->wrapped, 0)) {
+			used = slots_take_own(old, first);
+		} else {
+			if (move->read < end)
+				read = smaller(end - move->read, LINES_READ);
+			passed = keys_passed(old, first + read - 1);
+			used = slots_take(old, first, read);
 		}
+		slots_move(map, &old->lines[first], used);
+		move->read += read;
+		may_end = !passed || move->read == 2 * lines;
 	}
 	if (move->read >= lines)
 		return true;
 	// A key that is at home before `moved` in the old table is not at home after this line in the new one.
-	line_prepare(map, (size_t)((unsigned __int128)move->read * line_count(map) / lines));
+	line_prepare(map, line_scaled(map, move->read));
 	move->moved = move->read;
 	return false;
 }
@@ -281,12 +306,86 @@ static bool map_shrink_in_place(struct hw_map *map, size_t lines)
 	return true;
 }
 
+// No key has gone further than this.
+static bool ways_are_short(const struct hw_map *map)
+{
+	size_t way = 0;
+
+	for (size_t line = 0; line < line_count(map) && way <= IN_PLACE_WAY; line++)
+		way = keys_passed(map, line) ? way + 1 : 0;
+	return way <= IN_PLACE_WAY;
+}
+
+// Whether a table of `lines` lines can be made around this one, from the last line to the first. What lies before the lines
+// becomes longer: a line that is prepared lies behind those still to be read, although their keys may have gone away from
+// home, and although more is prepared than is needed at once. No key goes round, for none has.
+static bool can_grow_in_place(const struct hw_map *map, size_t lines)
+{
+	size_t old_lines = line_count(map);
+
+	if (lines < 2 * old_lines || block_bytes(old_lines) < IN_PLACE_FROM)
+		return false;
+	size_t ahead = IN_PLACE_WAY * (lines / old_lines + 1) + PREPARED_BELOW + LINES_READ;
+	return summary_bytes(lines) - summary_bytes(old_lines) >= ahead * sizeof(*map->lines) &&
+	       (!map->allocator || map->allocator->resize) && !lines_wrapped(map) &&
+	       ways_are_short(map);
+}
+
+static void move_down(struct hw_map *map)
+{
+	const struct hw_map *old = &map->move->old;
+	size_t prepared = line_count(map);
+
+	for (size_t first, end = line_count(old); end; end = first) {
+		first = end > LINES_READ ? end - LINES_READ : 0;
+		size_t home = first > IN_PLACE_WAY ? first - IN_PLACE_WAY : 0;
+		home = line_scaled(map, home);
+		if (home < prepared) {
+			home = home > PREPARED_BELOW ? home - PREPARED_BELOW : 0;
+			lines_free(map, home, prepared);
+			prepared = home;
+		}
+		for (size_t line = first; line < end; line++)
+			__builtin_prefetch((const char *)&old->lines[line] - READ_AHEAD);
+		slots_move(map, &old->lines[first], slots_of(old, first, end - first));
+	}
+}
+
+// What lies before the lines is made elsewhere, and copied over the old one at the end.
+static bool map_grow_in_place(struct hw_map *map, size_t lines)
+{
+	struct hw_map_move_ move = {.old = *map, .order = map->order, .prepared = lines};
+
+	if (!can_grow_in_place(map, lines))
+		return false;
+	char *summary = hw_alloc(map->allocator, summary_bytes(lines), sizeof(*map->lines));
+	if (!summary)
+		return false;
+	char *block = hw_resize(map->allocator, map->filters, map->held_bytes, block_bytes(lines),
+		sizeof(*map->lines));
+	if (block) {
+		block_place(&move.old, block, line_count(map));
+		block_use(map, block, lines);
+		map->held_bytes = block_bytes(lines);
+		map->filters = (uint32_t *)summary;
+		map->states = (uint8_t *)(map->filters + lines);
+		map->move = &move;
+		move_down(map);
+		memcpy(block, summary, summary_bytes(lines));
+		block_place(map, block, lines);
+		move_over(map);
+	}
+	hw_free(map->allocator, summary, summary_bytes(lines), sizeof(*map->lines));
+	return block;
+}
+
 static bool map_move_at_once(struct hw_map *map, size_t lines, uint64_t multiplier)
 {
 	struct hw_map_move_ move;
 
 	hw_map_move_on_(map, SIZE_MAX);
-	if (multiplier == map->multiplier && map_shrink_in_place(map, lines))
+	if (multiplier == map->multiplier &&
+		(map_shrink_in_place(map, lines) || map_grow_in_place(map, lines)))
 		return true;
 	if (!move_begin(map, &move, lines, multiplier))
 		return false;

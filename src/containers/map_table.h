@@ -40,6 +40,11 @@ static inline unsigned slots_used(const struct hw_map *map, size_t line)
 	return map->states[line] & ALL_USED;
 }
 
+static inline unsigned slots_free(const struct hw_map *map, size_t line)
+{
+	return ~(unsigned)map->states[line] & ALL_USED;
+}
+
 static inline unsigned keys_passed(const struct hw_map *map, size_t line)
 {
 	return map->states[line] & ~(unsigned)ALL_USED;
@@ -66,8 +71,8 @@ static inline size_t line_choose(struct hw_map *map, uint64_t spot)
 {
 	size_t line = spot / SPOTS, way = 0;
 
-	map->filters[line] &= ~hw_map_pairs_[spot % SPOTS];
-	while (__builtin_expect(slots_used(map, line) == ALL_USED, 0)) {
+	hw_map_mark_(map, spot);
+	while (__builtin_expect(!slots_free(map, line), 0)) {
 		if (keys_passed(map, line) != PASSED_STUCK)
 			map->states[line] += PASSED_ONE;
 		line = line_after(map, line);
@@ -78,17 +83,6 @@ static inline size_t line_choose(struct hw_map *map, uint64_t spot)
 	if (__builtin_expect(way >= LONG_WAY, 0))
 		map->crowded = true;
 	return line;
-}
-
-// Fills a slot of a line that has a free one.
-static inline uint64_t *slot_fill(struct hw_map *map, size_t line, uint64_t key, uint64_t value)
-{
-	unsigned slot = (unsigned)__builtin_ctz(~(unsigned)map->states[line]);
-
-	map->states[line] |= (uint8_t)(1u << slot);
-	map->lines[line].keys[slot] = key;
-	map->lines[line].values[slot] = value;
-	return &map->lines[line].values[slot];
 }
 
 // Moves everything into a table of `lines` lines. False when out of memory; the map is then as it was.
