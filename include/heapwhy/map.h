@@ -165,12 +165,13 @@ static inline bool hw_map_get(const struct hw_map *map, uint64_t key, uint64_t *
 		const struct hw_map_line *home = hw_map_line_(map, spot);
 		if (hw_map_take_(home, hw_map_match_(home, key), value))
 			return true;
-	} else if (__builtin_expect(order == HW_MAP_LINE_AND_STATE_, 1)) {
+	} else if (order == HW_MAP_FILTER_FIRST_) {
+		if (!hw_map_may_have_(map, spot))
+			return false;
+	} else if (order == HW_MAP_LINE_AND_STATE_) {
 		const struct hw_map_line *home = hw_map_line_(map, spot);
 		if (hw_map_take_(home, hw_map_match_used_(map, spot >> 8, key), value))
 			return true;
-	} else if (order == HW_MAP_FILTER_FIRST_ && !hw_map_may_have_(map, spot)) {
-		return false;
 	}
 	return hw_map_get_any_(map, key, value);
 }
