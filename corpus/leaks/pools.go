@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"compress/gzip"
+	"fmt"
 	"io"
 	"sync"
 )
@@ -15,7 +16,12 @@ func init() {
 	inUse("pool-dirty-cured", func() { returnTasks(true) })
 	inUse("pool-uneven", func() { returnPackets(1 << 30) })
 	inUse("pool-uneven-cured", func() { returnPackets(4096) })
+	inUse("pool-unreset", func() { returnContexts(false) })
+	inUse("pool-unreset-cured", func() { returnContexts(true) })
+	inUse("pool-full", func() { returnReports(1 << 30) })
+	inUse("pool-full-cured", func() { returnReports(64 << 10) })
 	inUse("pool-in-use", useSmallPool)
+	inUse("pool-workers", useWorkers)
 	inUse("pool-compressors", compress)
 	inUse("pool-by-size", useSizes)
 	inUse("pool-fixed", useFixedPool)
@@ -96,7 +102,86 @@ func returnPackets(limit int) {
 	}
 }
 
+// A request's context goes back with the request in it.
+
+type profile struct {
+	name  string
+	photo [16<<10 - 64]byte
+}
+
+type requestContext struct {
+	path string
+	body []byte
+	user *profile
+}
+
+var contexts = sync.Pool{New: func() interface{} { return new(requestContext) }}
+
+func returnContexts(cured bool) {
+	var taken []*requestContext
+	for i := 0; i < 48; i++ {
+		c := contexts.Get().(*requestContext)
+		c.path = fmt.Sprintf("/profiles/%d/photo", i)
+		c.body = body(48 << 10)
+		c.user = &profile{name: c.path}
+		taken = append(taken, c)
+	}
+	for _, c := range taken {
+		if cured {
+			*c = requestContext{}
+		}
+		contexts.Put(c)
+	}
+}
+
+// Reset before use, not before Put: the year's reports are still in the buffers that a line is enough for on other days.
+
+var yearly = sync.Pool{New: func() interface{} { return new(bytes.Buffer) }}
+
+func returnReports(limit int) {
+	var taken []*bytes.Buffer
+	for i := 0; i < 12; i++ {
+		b := yearly.Get().(*bytes.Buffer)
+		b.Reset()
+		if i%3 == 0 {
+			b.Write(answer[:200])
+		} else {
+			b.Write(answer)
+		}
+		taken = append(taken, b)
+	}
+	for _, b := range taken {
+		if b.Cap() <= limit {
+			yearly.Put(b)
+		}
+	}
+}
+
 // ---- healthy
+
+type worker struct {
+	kind  string
+	block []byte // always as long as it is
+	line  []byte
+}
+
+var workers = sync.Pool{New: func() interface{} {
+	return &worker{kind: "worker", block: body(96 << 10)}
+}}
+
+// What they keep is theirs: a text of the program, blocks, and what was emptied before it went back.
+func useWorkers() {
+	var taken []*worker
+	for i := 0; i < 20; i++ {
+		w := workers.Get().(*worker)
+		w.line = append(w.line, answer[:60<<10]...)
+		taken = append(taken, w)
+	}
+	for _, w := range taken {
+		w.line = w.line[:0]
+		workers.Put(w)
+	}
+}
 
 var compressors = sync.Pool{New: func() interface{} { return gzip.NewWriter(io.Discard) }}
 

@@ -5,10 +5,12 @@
 // buffers beyond 64 KiB (fmt/print.go, (*pp).free, the same from 1.19 to 1.27), and so that is the measure. Only arrays
 // that an element refers to itself count, and only those with little in them, or far bigger than others of the pool:
 // what is large by its type, or part of something complicated, is so by design. The other thing that does not belong
-// there are closures: elements that were not reset. Suspected.
+// there are elements that were not reset: those that hold closures, or a text of their own. Nobody keeps a text to write
+// into it again, and where the last user's text is, the rest is the last user's, too. Suspected.
 //
 // Buffers that are all of one size were made that way, as in pools with a sync.Pool for each size, unless they are
-// bytes.Buffers or very large.
+// bytes.Buffers or very large. A bytes.Buffer that was put back full was needed like this, unless another one of the pool
+// was needed for little.
 //
 // sync/pool.go and sync/poolqueue.go, 1.19 to 1.27: Pool.local and .victim point to arrays of poolLocal; these lead to
 // elements directly, or by way of poolChainElt and arrays of eface.
@@ -21,9 +23,11 @@
 #include "rules/objects.h"
 #include "rules/suspects.h"
 
-enum { PART_BYTES = 64 << 10, UNUSUAL_RATIO = 16, HUGE_BYTES = 512 << 10 };
+enum { PART_BYTES = 64 << 10, UNUSUAL_RATIO = 16, HUGE_BYTES = 512 << 10, LEFT_BYTES = 16 << 10 };
+enum { TINY_BYTES = 16 }; // small texts share slots (mallocgc's tiny allocator)
 
 #define KIND_CLOSURE (UINT64_C(1) << 32)
+#define KIND_LEFT (UINT64_C(1) << 33) // of an element
 
 // The contents of one []poolLocal.
 struct pool {
@@ -31,10 +35,19 @@ struct pool {
 	struct suspects *suspects;
 	HW_VECTOR(struct suspect) parts; // what its elements refer to
 	object_id element;               // whose buffers are being looked at
-	struct hw_map seen;              // of the pool's own objects
+	uint64_t left; // bytes that it alone keeps, but for buffers that are nearly empty
+	bool has_text;
+	struct hw_map seen; // of the pool's own objects
 	HW_VECTOR(node_id) pending;
 	bool no_memory;
 };
+
+static bool is_nearly_empty(const struct pool *pool, object_id array)
+{
+	const struct windowed_object *windowed = windows_find(pool->run->windows, array);
+
+	return windowed && windowed->viewed < windowed->spare;
+}
 
 // The small ones, too, say what is usual.
 static bool part_look(void *context, node_id node)
@@ -47,8 +60,13 @@ static bool part_look(void *context, node_id node)
 	struct object_type type;
 
 	typing_of(analysis->typing, node, &type);
-	if (graph_dominator(analysis->graph, node) != pool->element)
+	bool own = graph_dominator(analysis->graph, node) == pool->element;
+	if (own || part.bytes <= TINY_BYTES)
+		pool->has_text |= !strcmp(object_type_name(pool->run, node), "string");
+	if (!own)
 		return true;
+	if (!is_nearly_empty(pool, node))
+		pool->left += graph_retained(analysis->graph, node);
 	if (typing_is_closure(analysis->typing, node)) {
 		part.kind |= KIND_CLOSURE;
 		part.bytes = graph_retained(analysis->graph, node);
@@ -57,6 +75,30 @@ static bool part_look(void *context, node_id node)
 	}
 	pool->no_memory = !hw_vector_push(&pool->parts, part);
 	return !pool->no_memory;
+}
+
+// Everything in an element that was not reset is one suspect.
+static bool element_look(struct pool *pool, object_id element)
+{
+	const struct analysis *analysis = pool->run->analysis;
+	size_t parts = pool->parts.count;
+	struct object_type type;
+
+	typing_of(analysis->typing, element, &type);
+	pool->element = element;
+	pool->left = 0;
+	pool->has_text = false;
+	if (!graph_successors(analysis->graph, element, part_look, pool))
+		return false;
+	if (pool->has_text && pool->left >= LEFT_BYTES && type.type && !type.array &&
+		type.type->kind == GO_STRUCT) {
+		pool->parts.count = parts;
+		suspects_add(pool->suspects,
+			(struct suspect){.object = element,
+				.kind = typing_label_of(analysis->typing, element) | KIND_LEFT,
+				.bytes = pool->left});
+	}
+	return true;
 }
 
 // The pool's own objects are walked through; what else they point to are its elements.
@@ -72,8 +114,7 @@ static bool contents_look(void *context, node_id node)
 			!hw_map_put(&pool->seen, node, 1) || !hw_vector_push(&pool->pending, node);
 		return !pool->no_memory;
 	}
-	pool->element = node;
-	return graph_successors(pool->run->analysis->graph, node, part_look, pool);
+	return element_look(pool, node);
 }
 
 static bool is_bytes_buffer(const struct pool *pool, const struct suspect *part)
@@ -83,31 +124,51 @@ static bool is_bytes_buffer(const struct pool *pool, const struct suspect *part)
 	return !strcmp(object_type_name(pool->run, element), "bytes.Buffer");
 }
 
-// `smallest`: of the arrays in the pool.
-static bool is_bloated(const struct pool *pool, const struct suspect *part, uint64_t smallest)
+// What its last user had in it.
+static uint64_t used_bytes(const struct pool *pool, const struct suspect *part)
 {
 	const struct windowed_object *array = windows_find(pool->run->windows, part->object);
 
+	return array ? array->viewed : part->bytes;
+}
+
+// What is usual in the pool: the smallest array, and the least that a bytes.Buffer was used for.
+struct usual {
+	uint64_t size, use;
+};
+
+static bool is_bloated(
+	const struct pool *pool, const struct suspect *part, const struct usual *usual)
+{
 	if (part->bytes <= PART_BYTES)
 		return false;
-	if (part->kind & KIND_CLOSURE || part->bytes >= smallest * UNUSUAL_RATIO)
+	if (part->kind & KIND_CLOSURE || part->bytes >= usual->size * UNUSUAL_RATIO)
+		return true;
+	bool buffer = is_bytes_buffer(pool, part);
+	if (buffer && part->bytes / UNUSUAL_RATIO >= usual->use)
 		return true;
 	// One that is nearly empty was bigger than necessary.
-	return array && array->viewed < array->spare &&
-	       (part->bytes > smallest || part->bytes >= HUGE_BYTES || is_bytes_buffer(pool, part));
+	return is_nearly_empty(pool, part->object) &&
+	       (part->bytes > usual->size || part->bytes >= HUGE_BYTES || buffer);
 }
 
 static void parts_judge(struct pool *pool)
 {
-	uint64_t smallest = UINT64_MAX;
+	struct usual usual = {UINT64_MAX, UINT64_MAX};
 
 	for (size_t i = 0; i < pool->parts.count; i++) {
 		const struct suspect *part = &pool->parts.items[i];
-		if (!(part->kind & KIND_CLOSURE) && part->bytes < smallest)
-			smallest = part->bytes;
+		if (part->kind & KIND_CLOSURE)
+			continue;
+		uint64_t used = used_bytes(pool, part);
+		if (part->bytes < usual.size)
+			usual.size = part->bytes;
+		// One that was reset does not tell.
+		if (used && used < usual.use && is_bytes_buffer(pool, part))
+			usual.use = used;
 	}
 	for (size_t i = 0; i < pool->parts.count; i++)
-		if (is_bloated(pool, &pool->parts.items[i], smallest))
+		if (is_bloated(pool, &pool->parts.items[i], &usual))
 			suspects_add(pool->suspects, pool->parts.items[i]);
 }
 
@@ -126,28 +187,44 @@ static struct error *pools_look(struct pool *pool, const struct typed_objects *l
 	return pool->no_memory ? error_no_memory() : suspects_group(pool->suspects, pool->run);
 }
 
+// By what there is too much of.
+static const struct {
+	uint64_t kind;
+	const char *what, *remedy;
+} reports[] = {
+	{KIND_CLOSURE, "%s elements of a sync.Pool hold closures, which keep up to %s each",
+		"set the fields of an element to nil before Put"},
+	{KIND_LEFT,
+		"%s elements of a sync.Pool still hold what their last user left in them, up to %s "
+		"each",
+		"set the fields of an element to their zero values before Put"},
+	{0,
+		"%s buffers of up to %s each, far bigger than what is in them or than others, wait "
+		"in a "
+		"sync.Pool",
+		"do not Put a buffer whose capacity has grown beyond what is usual (fmt's limit is "
+		"64 KiB)"},
+};
+
 static struct error *group_report(struct rule_run *run, const struct suspect_group *group)
 {
 	const struct suspect *example = group->example;
-	bool closure = example->kind & KIND_CLOSURE;
+	node_id element = example->kind & KIND_LEFT
+				  ? example->object
+				  : graph_dominator(run->analysis->graph, example->object);
 	char count[24], size[24];
+	size_t report = 0;
+
+	while (reports[report].kind && !(example->kind & reports[report].kind))
+		report++;
 	struct finding finding = {
 		.bytes = group->bytes,
 		.objects = group->count,
-		.type = object_type_name(
-			run, graph_dominator(run->analysis->graph, example->object)),
-		.what = finding_text(run,
-			closure ? "%s elements of a sync.Pool hold closures, which keep up to %s "
-				  "each"
-				: "%s buffers of up to %s each, far bigger than what is in them or "
-				  "than others, "
-				  "wait in a sync.Pool",
+		.type = object_type_name(run, element),
+		.what = finding_text(run, reports[report].what,
 			format_count(count, sizeof(count), group->count),
 			format_bytes(size, sizeof(size), group->most)),
-		.remedy = closure ? "set the fields of an element to nil before Put"
-				  : "do not Put a buffer whose capacity has grown beyond what is "
-				    "usual (fmt's "
-				    "limit is 64 KiB)",
+		.remedy = reports[report].remedy,
 		.remedy_bytes = group->bytes,
 		.condition = "",
 		.subject = example->object,
