@@ -1,6 +1,6 @@
 // A hash map from 64-bit keys to 64-bit values that gives memory back: it shrinks when a deletion leaves it less than
-// 2/5 full, or when it has lost half of its entries since it grew, and deletions leave nothing behind that would make lookups go further (no tombstones). 17.25 bytes a slot, of
-// which at most 5/6 are used and, after growing, half of that.
+// 2/5 full or, where it has just grown, with half of its entries; and deletions leave nothing behind that would make
+// lookups go further (no tombstones). 17.25 bytes a slot, of which at most 5/6 are used and, after growing, half of that.
 //
 //	struct hw_map map;
 //	hw_map_init(&map);
@@ -181,6 +181,11 @@ static inline bool hw_map_get(const struct hw_map *map, uint64_t key, uint64_t *
 size_t hw_map_get_many(const struct hw_map *map, const uint64_t *keys, size_t count,
 	uint64_t *values, uint64_t absent);
 
+static inline unsigned hw_map_free_slots_(const struct hw_map *map, size_t line)
+{
+	return ~(unsigned)map->states[line] & ((1u << HW_MAP_LINE_SLOTS) - 1);
+}
+
 // In the filter: this is a key's home.
 static inline void hw_map_mark_(const struct hw_map *map, uint64_t spot)
 {
@@ -208,8 +213,7 @@ static inline bool hw_map_put(struct hw_map *map, uint64_t key, uint64_t value)
 	if (__builtin_expect(
 		    !map->stale && map->count < map->grow_at && map->order > HW_MAP_MOVING_, 1)) {
 		uint64_t spot = hw_map_spot_(map, key);
-		unsigned free_slots =
-			~(unsigned)map->states[spot >> 8] & ((1u << HW_MAP_LINE_SLOTS) - 1);
+		unsigned free_slots = hw_map_free_slots_(map, spot >> 8);
 		if (__builtin_expect(!hw_map_may_have_(map, spot) && free_slots, 1)) {
 			hw_map_mark_(map, spot);
 			hw_map_fill_(map, spot >> 8, free_slots, key, value);

@@ -211,7 +211,7 @@ static inline bool keys_come_and_go(const struct hw_map *map)
 static uint64_t *table_insert(struct hw_map *map, uint64_t key, uint64_t spot, uint64_t value)
 {
 	size_t line = line_choose(map, spot);
-	uint64_t *place = hw_map_fill_(map, line, slots_free(map, line), key, value);
+	uint64_t *place = hw_map_fill_(map, line, hw_map_free_slots_(map, line), key, value);
 
 	// Deleted keys' bits may be others', too. To find out is dear, and a few bits too many do little harm.
 	if (__builtin_expect(map->stale, 0) && keys_come_and_go(map) &&

@@ -144,7 +144,8 @@ static inline uint64_t slots_of(const struct hw_map *map, size_t first, size_t l
 	return used;
 }
 
-// The same, but for strays that went round, for a line that such may have passed: its count stays.
+// The same of a line, but for strays that went round; and the line is then without them. Such may have passed it: its count
+// stays.
 static uint64_t slots_take_own(const struct hw_map *map, size_t line)
 {
 	unsigned own = 0;
@@ -158,6 +159,7 @@ static uint64_t slots_take_own(const struct hw_map *map, size_t line)
 	return own;
 }
 
+// The same, and the lines are then empty.
 static uint64_t slots_take(const struct hw_map *map, size_t first, size_t lines)
 {
 	uint64_t used = slots_of(map, first, lines);
@@ -181,12 +183,12 @@ static void slots_move(struct hw_map *map, const struct hw_map_line *from, uint6
 		uint64_t spot = hw_map_spot_(&table, key);
 		size_t line = spot / SPOTS;
 		line_prepare(map, line);
-		unsigned free_slots = slots_free(&table, line);
+		unsigned free_slots = hw_map_free_slots_(&table, line);
 		if (__builtin_expect(free_slots, 1)) {
 			hw_map_mark_(&table, spot);
 		} else {
 			line = line_choose(map, spot);
-			free_slots = slots_free(map, line);
+			free_slots = hw_map_free_slots_(map, line);
 		}
 		hw_map_fill_(&table, line, free_slots, key, value);
 	}
@@ -331,7 +333,8 @@ static bool can_grow_in_place(const struct hw_map *map, size_t lines)
 	       ways_are_short(map);
 }
 
-static void move_down(struct hw_map *map)
+// Moves everything, from the last line to the first.
+static void move_descending(struct hw_map *map)
 {
 	const struct hw_map *old = &map->move->old;
 	size_t prepared = line_count(map);
@@ -370,7 +373,7 @@ static bool map_grow_in_place(struct hw_map *map, size_t lines)
 		map->filters = (uint32_t *)summary;
 		map->states = (uint8_t *)(map->filters + lines);
 		map->move = &move;
-		move_down(map);
+		move_descending(map);
 		memcpy(block, summary, summary_bytes(lines));
 		block_place(map, block, lines);
 		move_over(map);

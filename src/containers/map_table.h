@@ -40,11 +40,6 @@ static inline unsigned slots_used(const struct hw_map *map, size_t line)
 	return map->states[line] & ALL_USED;
 }
 
-static inline unsigned slots_free(const struct hw_map *map, size_t line)
-{
-	return ~(unsigned)map->states[line] & ALL_USED;
-}
-
 static inline unsigned keys_passed(const struct hw_map *map, size_t line)
 {
 	return map->states[line] & ~(unsigned)ALL_USED;
@@ -72,7 +67,7 @@ static inline size_t line_choose(struct hw_map *map, uint64_t spot)
 	size_t line = spot / SPOTS, way = 0;
 
 	hw_map_mark_(map, spot);
-	while (__builtin_expect(!slots_free(map, line), 0)) {
+	while (__builtin_expect(!hw_map_free_slots_(map, line), 0)) {
 		if (keys_passed(map, line) != PASSED_STUCK)
 			map->states[line] += PASSED_ONE;
 		line = line_after(map, line);
