@@ -24,6 +24,7 @@ type leak struct {
 	build  func() // keeps its memory by globals or by goroutines
 	remedy func() // may be nil
 	use    func() // may be nil: done again after every collection, like the traffic of a service
+	cured  func() // may be nil: what use becomes with the remedy
 	last   func() // may be nil: done once there are no more collections
 }
 
@@ -108,7 +109,7 @@ func main() {
 		if l.remedy != nil {
 			l.remedy()
 		}
-		l.use, l.last = nil, nil
+		l.use, l.last = l.cured, nil
 		fmt.Printf("ready heap_alloc=%d\n", settle(l))
 	}
 }
