@@ -9,6 +9,21 @@
 #include "faulty.h"
 #include "linear.h"
 
+// Counted four slots at a time, as the header allows.
+static size_t count_by_segments(struct hw_concurrent_list *list)
+{
+	struct hw_concurrent_list_cursor cursor = {NULL};
+	size_t items = 0;
+
+	while (hw_concurrent_list_more(list, &cursor)) {
+		assert_int_equal((uintptr_t)cursor.slots % 32, 0);
+		for (size_t at = 0; at < cursor.count; at += 4)
+			for (size_t lane = 0; lane < 4; lane++)
+				items += cursor.slots[at + lane] != 0;
+	}
+	return items;
+}
+
 static void list_is_like_a_set(void **state)
 {
 	enum { ITEMS = 2000 };
@@ -51,8 +66,9 @@ static void list_is_like_a_set(void **state)
 			assert_true(there[found >> 32]);
 			seen++;
 		}
-		hw_epoch_exit(reader);
 		assert_int_equal(seen, count);
+		assert_int_equal(count_by_segments(list), count);
+		hw_epoch_exit(reader);
 	}
 	assert_true(most > empty + ITEMS / 2 * sizeof(uint64_t));
 	for (uint64_t item = 1; item <= ITEMS; item++)

@@ -33,6 +33,9 @@ struct bench_time {
 
 static struct bench_time bench_paused, bench_pause_began;
 
+// Nanoseconds for which threads of a race that have ended could run and had no processor.
+static unsigned long long bench_workers_waited;
+
 static inline double bench_clock(clockid_t clock)
 {
 	struct timespec time;
@@ -58,6 +61,20 @@ static inline void bench_resume(void)
 
 	bench_paused.wall += now.wall - bench_pause_began.wall;
 	bench_paused.cpu += now.cpu - bench_pause_began.cpu;
+}
+
+// Nanoseconds for which the calling thread could run and had no processor (Linux, sched-stats.rst). Not for which it slept,
+// at a lock say: that is the contestant's own doing.
+static inline unsigned long long bench_waited(void)
+{
+	FILE *file = fopen("/proc/thread-self/schedstat", "r");
+	unsigned long long waited = 0;
+
+	if (file && fscanf(file, "%*u %llu", &waited) != 1)
+		waited = 0;
+	if (file)
+		fclose(file);
+	return waited;
 }
 
 // HEAPWHY_BENCH_QUICK=1: does it run at all?
@@ -96,14 +113,17 @@ static inline void bench_race(const char *row, const struct contestant *contesta
 			if (bench_touch_bytes)
 				bench_touch();
 			bench_paused = (struct bench_time){0, 0};
+			bench_workers_waited = 0;
+			unsigned long long waited = bench_waited();
 			struct bench_time start = bench_now();
 			uint64_t operations = c->run(c->context);
 			struct bench_time end = bench_now();
+			waited = bench_waited() - waited + bench_workers_waited;
 			double wall = end.wall - start.wall - bench_paused.wall;
 			double cpu = end.cpu - start.cpu - bench_paused.cpu;
 			printf("time\t%s\t%s\t%.4f\t%.3f\n", row, c->name,
 				(threads == 1 ? cpu : wall) * 1e9 / (double)operations,
-				cpu / (wall * threads));
+				cpu / (cpu + (double)waited * 1e-9));
 			fflush(stdout);
 		}
 }

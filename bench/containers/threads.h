@@ -24,6 +24,7 @@ static void *bench_worker_run(void *argument)
 	struct bench_worker *worker = argument;
 
 	worker->work(worker->context, worker->number, worker->operations);
+	__atomic_fetch_add(&bench_workers_waited, bench_waited(), __ATOMIC_RELAXED);
 	return NULL;
 }
 

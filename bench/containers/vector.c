@@ -1,6 +1,7 @@
 // 100 million numbers appended: the vector on reserved address space, the plain vector, and others.
 #include "bench.h"
 
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 
@@ -93,6 +94,25 @@ static uint64_t stb_append(void *context)
 	return count;
 }
 
+// No vector at all: what the kernel takes for the memory, and the stores.
+static uint64_t mapping_fill(void *context)
+{
+	const size_t page = 2 << 20;
+	uint64_t count = numbers();
+	size_t bytes = count * sizeof(uint64_t) + page;
+	char *memory =
+		mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	volatile uint64_t *items = (uint64_t *)(((uintptr_t)memory + page - 1) & ~(page - 1));
+
+	if (memory == MAP_FAILED)
+		abort();
+	madvise(memory, bytes, MADV_HUGEPAGE);
+	for (uint64_t i = 0; i < count; i++)
+		items[i] = i;
+	munmap(memory, bytes);
+	return count;
+}
+
 // The most resident memory of a process that does just this.
 static void peak(const struct contestant *contestant)
 {
@@ -114,7 +134,8 @@ int main(void)
 {
 	static const struct contestant contestants[] = {{"heapwhy", stable_append},
 		{"heapwhy's plain vector", plain_append}, {"glibc realloc", realloc_append},
-		{"stb_ds", stb_append}, {"copying growth", copying_append}, {NULL}};
+		{"stb_ds", stb_append}, {"copying growth", copying_append},
+		{"huge pages, filled", mapping_fill}, {NULL}};
 
 	for (const struct contestant *c = contestants; c->name; c++)
 		peak(c);
