@@ -1,5 +1,6 @@
 // Captures corpus/heartbeat again and again under load: it must report no error and keep no child. Prints how long it
-// stood still, as itself measured it. Durations are printed, never judged.
+// stood still, as itself measured it, and how long a plain fork of as much memory takes. Durations are printed, never
+// judged.
 //
 //	heartbeat PROGRAM MEGABYTES ROUNDS [fork|stop [calm]]
 #include <inttypes.h>
@@ -7,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -98,6 +100,29 @@ static unsigned long resident_mebibytes(pid_t pid)
 	return pages * (unsigned long)sysconf(_SC_PAGESIZE) >> 20;
 }
 
+// How long a process that has so many pages takes to fork: written in another order than they lie, as those of a program
+// that has run for a while, and written again before each fork.
+static void measure_forks(unsigned long mebibytes, uint64_t *durations, size_t count)
+{
+	size_t pages = mebibytes << 20 >> 12;
+	char *memory =
+		mmap(NULL, pages << 12, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (memory == MAP_FAILED || madvise(memory, pages << 12, MADV_NOHUGEPAGE))
+		return;
+	for (size_t i = 0; i < count; i++) {
+		for (size_t page = 0; page < pages; page++)
+			memory[page * 7919 % pages << 12] = 1;
+		uint64_t start = clock_ns();
+		pid_t pid = fork();
+		durations[i] = clock_ns() - start;
+		if (pid == 0)
+			_exit(0);
+		waitpid(pid, NULL, 0);
+	}
+	munmap(memory, pages << 12);
+}
+
 static int compare(const void *a, const void *b)
 {
 	const uint64_t *left = a, *right = b;
@@ -126,8 +151,8 @@ int main(int argc, char **argv)
 	if (argc > 4 && !strcmp(argv[4], "stop"))
 		options.method = CAPTURE_STOP;
 	size_t rounds = strtoul(argv[3], NULL, 10);
-	_cleanup_free_ uint64_t *gaps = calloc(3 * rounds, sizeof(*gaps));
-	uint64_t *pauses = gaps + rounds, *idle = pauses + rounds;
+	_cleanup_free_ uint64_t *gaps = calloc(4 * rounds, sizeof(*gaps));
+	uint64_t *pauses = gaps + rounds, *idle = pauses + rounds, *forks = idle + rounds;
 	prctl(PR_SET_CHILD_SUBREAPER, 1);
 	if (!program_start(&program, argv[1], argv[2], argc > 5 ? argv[5] : NULL) ||
 		!program_ask(&program, "", line, sizeof(line)) || strcmp(line, "ready")) {
@@ -148,7 +173,7 @@ int main(int argc, char **argv)
 			fprintf(stderr, "round %zu: %s\n", i, error_message(err));
 			return 1;
 		}
-		usleep(1000);
+		usleep(5000); // for the beat to be seen
 		gaps[i] = program_gap(&program);
 		pauses[i] = target->capture.pause_ns;
 		usleep(20000);
@@ -167,5 +192,7 @@ int main(int argc, char **argv)
 	print_distribution("gap without a capture", idle, rounds);
 	print_distribution("gap with a capture", gaps, rounds);
 	print_distribution("pause as we measured it", pauses, rounds);
+	measure_forks(resident, forks, rounds);
+	print_distribution("a plain fork of as much", forks, rounds);
 	return !alive || strays || strncmp(line, "0 ", 2);
 }

@@ -30,6 +30,7 @@ import (
 	"strconv"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"time"
 )
 
@@ -76,9 +77,12 @@ func mutate() {
 	}
 }
 
+// Sleeps in the kernel, not in the runtime, whose timers wait for whole milliseconds when nothing else runs: such a beat
+// would take every pause for a millisecond longer than it is.
 func beat() {
+	interval := syscall.NsecToTimespec(int64(200 * time.Microsecond))
 	for last := time.Now(); ; {
-		time.Sleep(200 * time.Microsecond)
+		syscall.Nanosleep(&interval, nil)
 		now := time.Now()
 		gap := int64(now.Sub(last))
 		for {
