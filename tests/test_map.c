@@ -191,6 +191,30 @@ static void map_changes_size_in_place(void **state)
 	}
 }
 
+// Memory of hw_heap that is new is not cleared again; what was deleted in the rest of the block is not found there.
+static void map_grows_into_fresh_memory(void **state)
+{
+	enum { MANY = 2000000 };
+	uint64_t random = 5;
+	struct hw_map map;
+
+	hw_map_init(&map);
+	for (uint64_t low = 0, high = 0; high < 4 * MANY;) {
+		uint64_t left = next_random(&random) % (MANY / 2), size = 0;
+		for (uint64_t end = high + MANY / 4 + next_random(&random) % MANY; high < end;
+			high++)
+			assert_true(hw_map_put(&map, high, high));
+		while (high - low > left)
+			assert_true(hw_map_delete(&map, low++));
+		// Rebuilt by growing, so that lookups ask the lines only.
+		for (size = map.held_bytes; map.held_bytes <= size; high++)
+			assert_true(hw_map_put(&map, high, high));
+		for (uint64_t key = 0, value; key < high; key++)
+			assert_int_equal(hw_map_get(&map, key, &value), key >= low);
+	}
+	hw_map_deinit(&map);
+}
+
 // Stopped in the middle of a move: what holds, what is given back.
 static void map_moving_is_a_map(void **state)
 {
@@ -309,6 +333,19 @@ static void map_finds_no_filler(void **state)
 		assert_false(hw_map_get(&map, map.foreign, NULL));
 	}
 	hw_map_deinit(&map);
+	for (size_t room = 2000; room < 4000000; room *= 4) {
+		hw_map_init(&map);
+		for (uint64_t random = 1; map.count < 1000 || map.count < map.grow_at;)
+			assert_true(hw_map_put(&map, next_random(&random) | UINT64_C(1) << 63, 1));
+		for (int round = 0; round < 10; round++)
+			hw_map_each (&map, entry)
+				assert_true(hw_map_get(&map, entry->key, NULL));
+		assert_true(hw_map_reserve(&map, room));
+		assert_int_equal(map.order, HW_MAP_LINE_ALONE_);
+		for (uint64_t key = 0; key < 1000; key++)
+			assert_false(hw_map_get(&map, key, NULL));
+		hw_map_deinit(&map);
+	}
 }
 
 static void map_gives_memory_back(void **state)
@@ -351,6 +388,7 @@ int main(void)
 		cmocka_unit_test(map_takes_any_pattern),
 		cmocka_unit_test(map_moves_gradually),
 		cmocka_unit_test(map_changes_size_in_place),
+		cmocka_unit_test(map_grows_into_fresh_memory),
 		cmocka_unit_test(map_moving_is_a_map),
 		cmocka_unit_test(map_spreads_what_crowds),
 		cmocka_unit_test(map_forgets_what_was_deleted),

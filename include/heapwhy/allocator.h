@@ -32,7 +32,8 @@ struct hw_allocator {
 };
 
 // malloc. From 4 MiB on, and where whole pages must be aligned, the kernel: such blocks are returned to it at once,
-// and those from 4 MiB on lie on huge pages where the kernel allows it.
+// and those from 4 MiB on lie on huge pages where the kernel allows it. These are zero, and so is, behind the old block's
+// last page, what makes one of them larger.
 extern struct hw_allocator hw_heap;
 
 // The same on any allocator; NULL is hw_heap, and hw_free() of NULL memory does nothing.

@@ -206,19 +206,26 @@ static inline uint64_t *hw_map_fill_(
 
 bool hw_map_put_any_(struct hw_map *map, uint64_t key, uint64_t value);
 
+// The key is not in the map, which has room but not at the key's home.
+void hw_map_put_stray_(struct hw_map *map, uint64_t key, uint64_t spot, uint64_t value);
+
 // Inserts or replaces. False when out of memory. Here is what happens nearly always while a map is filled: the filter knows
-// that the key is new, and its home line has room.
+// that the key is new, and most home lines have room.
 static inline bool hw_map_put(struct hw_map *map, uint64_t key, uint64_t value)
 {
 	if (__builtin_expect(
 		    !map->stale && map->count < map->grow_at && map->order > HW_MAP_MOVING_, 1)) {
 		uint64_t spot = hw_map_spot_(map, key);
 		unsigned free_slots = hw_map_free_slots_(map, spot >> 8);
-		if (__builtin_expect(!hw_map_may_have_(map, spot) && free_slots, 1)) {
-			hw_map_mark_(map, spot);
-			hw_map_fill_(map, spot >> 8, free_slots, key, value);
+		if (__builtin_expect(!hw_map_may_have_(map, spot), 1)) {
 			map->count++;
 			map->changes++;
+			if (__builtin_expect(free_slots, 1)) {
+				hw_map_mark_(map, spot);
+				hw_map_fill_(map, spot >> 8, free_slots, key, value);
+			} else {
+				hw_map_put_stray_(map, key, spot, value);
+			}
 			return true;
 		}
 	}

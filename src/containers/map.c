@@ -264,6 +264,15 @@ uint64_t *hw_map_at(struct hw_map *map, uint64_t key, uint64_t initial)
 	return place;
 }
 
+void hw_map_put_stray_(struct hw_map *map, uint64_t key, uint64_t spot, uint64_t value)
+{
+	size_t line = line_choose(map, spot);
+
+	hw_map_fill_(map, line, hw_map_free_slots_(map, line), key, value);
+	if (__builtin_expect(map->crowded, 0))
+		hw_map_respread_(map);
+}
+
 bool hw_map_put_any_(struct hw_map *map, uint64_t key, uint64_t value)
 {
 	uint64_t *place = hw_map_at(map, key, value);

@@ -17,7 +17,8 @@ enum {
 	LINES_READ = 64 / LINE_SLOTS, // at a time
 	IN_PLACE_MARGIN = (PREPARED_AHEAD + 4) * sizeof(struct hw_map_line),
 	IN_PLACE_WAY = 1024,     // lines that a key may be away from home
-	IN_PLACE_FROM = 4 << 20, // bytes; smaller blocks are copied anyway (hw_heap)
+	IN_PLACE_FROM = 4 << 20, // bytes; hw_heap copies smaller blocks anyway
+	PAGE = 4096,
 };
 
 // The golden ratio's fraction: consecutive keys fall as far apart as can be.
@@ -46,6 +47,7 @@ static void lines_free(struct hw_map *map, size_t line, size_t end)
 {
 	memset(map->filters + line, 0xff, (end - line) * sizeof(*map->filters));
 	memset(map->states + line, 0, end - line);
+	end = smaller(end, map->move->zero);
 	for (; line < end; line++)
 		for (unsigned i = 0; i < LINE_SLOTS; i++)
 			map->lines[line].keys[i] = filler(map, line);
@@ -73,6 +75,20 @@ static size_t shrink_limit(size_t count, size_t lines)
 static size_t block_bytes(size_t lines)
 {
 	return summary_bytes(lines) + lines * sizeof(struct hw_map_line);
+}
+
+// The first line of a map's block, whose first `used` bytes were used before, from which on the memory is known to be fresh.
+// Their free slots need no filler then: it is 0, but for the first line's.
+static size_t line_zero(const struct hw_map *map, const char *block, size_t used)
+{
+	const char *fresh = block + ((used + PAGE - 1) & ~(size_t)(PAGE - 1));
+	const char *lines = (const char *)map->lines;
+
+	if ((map->allocator && map->allocator != &hw_heap) || map->held_bytes < IN_PLACE_FROM)
+		return SIZE_MAX;
+	if (fresh <= lines)
+		return 1;
+	return ((size_t)(fresh - lines) + sizeof(*map->lines) - 1) / sizeof(*map->lines);
 }
 
 static void block_place(struct hw_map *map, char *block, size_t lines)
@@ -128,6 +144,7 @@ static bool move_begin(
 		.old = *map, .order = map->order, .wrapped = lines_wrapped(map)};
 	if (!map_renew(map, lines, multiplier))
 		return false;
+	move->zero = line_zero(map, (const char *)map->filters, 0);
 	map->held_bytes += move->old.held_bytes;
 	map->order = move->old.order = HW_MAP_MOVING_;
 	map->move = move;
@@ -283,7 +300,7 @@ void hw_map_free_(struct hw_map *map)
 static bool map_shrink_in_place(struct hw_map *map, size_t lines)
 {
 	size_t old_lines = line_count(map), held = map->held_bytes;
-	struct hw_map_move_ move = {.old = *map, .order = map->order};
+	struct hw_map_move_ move = {.old = *map, .order = map->order, .zero = SIZE_MAX};
 
 	if (lines >= old_lines || block_bytes(lines) < IN_PLACE_FROM ||
 		summary_bytes(old_lines) - summary_bytes(lines) < IN_PLACE_MARGIN ||
@@ -370,6 +387,7 @@ static bool map_grow_in_place(struct hw_map *map, size_t lines)
 		block_place(&move.old, block, line_count(map));
 		block_use(map, block, lines);
 		map->held_bytes = block_bytes(lines);
+		move.zero = line_zero(map, block, move.old.held_bytes);
 		map->filters = (uint32_t *)summary;
 		map->states = (uint8_t *)(map->filters + lines);
 		map->move = &move;

@@ -22,6 +22,7 @@ struct hw_map_move_ {
 	size_t read;       // lines of the old table; more than there are when strays went round
 	size_t wrapped;    // so many lines at its start may hold strays from its end
 	size_t prepared;   // lines of the new table
+	size_t zero;       // from this line on they are fresh memory
 };
 
 static inline size_t line_count(const struct hw_map *map)
