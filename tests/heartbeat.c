@@ -18,6 +18,8 @@
 #include "base/units.h"
 #include "target/process.h"
 
+enum { FORKS_MAX = 20 };
+
 struct program {
 	pid_t pid;
 	FILE *input, *output;
@@ -192,6 +194,7 @@ int main(int argc, char **argv)
 	print_distribution("gap without a capture", idle, rounds);
 	print_distribution("gap with a capture", gaps, rounds);
 	print_distribution("pause as we measured it", pauses, rounds);
+	rounds = rounds < FORKS_MAX ? rounds : FORKS_MAX;
 	measure_forks(resident, forks, rounds);
 	print_distribution("a plain fork of as much", forks, rounds);
 	return !alive || strays || strncmp(line, "0 ", 2);
