@@ -266,9 +266,7 @@ uint64_t *hw_map_at(struct hw_map *map, uint64_t key, uint64_t initial)
 
 void hw_map_put_stray_(struct hw_map *map, uint64_t key, uint64_t spot, uint64_t value)
 {
-	size_t line = line_choose(map, spot);
-
-	hw_map_fill_(map, line, hw_map_free_slots_(map, line), key, value);
+	table_insert(map, key, spot, value);
 	if (__builtin_expect(map->crowded, 0))
 		hw_map_respread_(map);
 }

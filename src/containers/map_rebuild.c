@@ -17,7 +17,7 @@ enum {
 	LINES_READ = 64 / LINE_SLOTS, // at a time
 	IN_PLACE_MARGIN = (PREPARED_AHEAD + 4) * sizeof(struct hw_map_line),
 	IN_PLACE_WAY = 1024,     // lines that a key may be away from home
-	IN_PLACE_FROM = 4 << 20, // bytes; hw_heap copies smaller blocks anyway
+	IN_PLACE_FROM = 4 << 20, // bytes; of less, hw_heap copies, and promises no zeros
 	PAGE = 4096,
 };
 
