@@ -104,15 +104,16 @@ static unsigned long resident_mebibytes(pid_t pid)
 
 // How long a process that has so many pages takes to fork: written in another order than they lie, as those of a program
 // that has run for a while, and written again before each fork.
-static void measure_forks(unsigned long mebibytes, uint64_t *durations, size_t count)
+static bool measure_forks(unsigned long mebibytes, uint64_t *durations, size_t count)
 {
 	size_t pages = mebibytes << 20 >> 12;
 	char *memory =
 		mmap(NULL, pages << 12, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
-	if (memory == MAP_FAILED || madvise(memory, pages << 12, MADV_NOHUGEPAGE))
-		return;
-	for (size_t i = 0; i < count; i++) {
+	if (memory == MAP_FAILED)
+		return false;
+	bool fine = !madvise(memory, pages << 12, MADV_NOHUGEPAGE);
+	for (size_t i = 0; i < count && fine; i++) {
 		for (size_t page = 0; page < pages; page++)
 			memory[page * 7919 % pages << 12] = 1;
 		uint64_t start = clock_ns();
@@ -120,9 +121,10 @@ static void measure_forks(unsigned long mebibytes, uint64_t *durations, size_t c
 		durations[i] = clock_ns() - start;
 		if (pid == 0)
 			_exit(0);
-		waitpid(pid, NULL, 0);
+		fine = pid > 0 && waitpid(pid, NULL, 0) == pid;
 	}
 	munmap(memory, pages << 12);
+	return fine;
 }
 
 static int compare(const void *a, const void *b)
@@ -195,7 +197,7 @@ int main(int argc, char **argv)
 	print_distribution("gap with a capture", gaps, rounds);
 	print_distribution("pause as we measured it", pauses, rounds);
 	rounds = rounds < FORKS_MAX ? rounds : FORKS_MAX;
-	measure_forks(resident, forks, rounds);
-	print_distribution("a plain fork of as much", forks, rounds);
+	if (measure_forks(resident, forks, rounds))
+		print_distribution("a plain fork of as much", forks, rounds);
 	return !alive || strays || strncmp(line, "0 ", 2);
 }

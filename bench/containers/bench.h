@@ -70,10 +70,12 @@ static inline unsigned long long bench_waited(void)
 	FILE *file = fopen("/proc/thread-self/schedstat", "r");
 	unsigned long long waited = 0;
 
-	if (file && fscanf(file, "%*u %llu", &waited) != 1)
-		waited = 0;
-	if (file)
-		fclose(file);
+	if (!file || fscanf(file, "%*u %llu", &waited) != 1) {
+		fprintf(stderr,
+			"this kernel does not say how long a thread waited for a processor\n");
+		exit(1);
+	}
+	fclose(file);
 	return waited;
 }
 

@@ -72,68 +72,46 @@ static void ours_change(struct list *list, uint64_t item)
 		hw_concurrent_list_remove(list->ours, item);
 }
 
-static void ours_each_work(void *context, int number, uint64_t operations)
-{
-	struct list *list = context;
-	struct hw_epoch_reader *reader = hw_epoch_join(list->epoch, "race");
-
-	MIX(
-		{
-			hw_epoch_enter(reader);
-			hw_concurrent_list_each (list->ours, cursor, found)
-				sum += found;
-			hw_epoch_exit(reader);
-		},
-		sum += hw_concurrent_list_contains(list->ours, reader, item),
-		ours_change(list, item));
-	hw_epoch_leave(reader);
-}
+#define OURS_WORK(name, WALK)                                                         \
+	static void name(void *context, int number, uint64_t operations)              \
+	{                                                                             \
+		struct list *list = context;                                          \
+		struct hw_epoch_reader *reader = hw_epoch_join(list->epoch, "race");  \
+		MIX(                                                                  \
+			{                                                             \
+				hw_epoch_enter(reader);                               \
+				WALK;                                                 \
+				hw_epoch_exit(reader);                                \
+			},                                                            \
+			sum += hw_concurrent_list_contains(list->ours, reader, item), \
+			ours_change(list, item));                                     \
+		hw_epoch_leave(reader);                                               \
+	}
 
 // A segment at a time: its slots lie in a row, filled up with holes to a multiple of four, and a hole adds nothing.
-static inline void slots_add(uint64_t sums[4], const uint64_t *slots, size_t count)
+static inline uint64_t slots_sum(const struct hw_concurrent_list *ours)
 {
-	for (size_t at = 0; at < count; at += 4)
-		for (size_t lane = 0; lane < 4; lane++)
-			sums[lane] += slots[at + lane];
+	struct hw_concurrent_list_cursor cursor = {NULL};
+	uint64_t sums[4] = {0};
+
+	while (hw_concurrent_list_more(ours, &cursor))
+		for (size_t at = 0; at < cursor.count; at += 4)
+			for (size_t lane = 0; lane < 4; lane++)
+				sums[lane] += cursor.slots[at + lane];
+	return sums[0] + sums[1] + sums[2] + sums[3];
 }
 
-static void ours_work(void *context, int number, uint64_t operations)
+static inline uint64_t items_sum(const struct hw_concurrent_list *ours)
 {
-	struct list *list = context;
-	struct hw_epoch_reader *reader = hw_epoch_join(list->epoch, "race");
+	uint64_t sum = 0;
 
-	MIX(
-		{
-			struct hw_concurrent_list_cursor cursor = {NULL};
-			uint64_t sums[4] = {0};
-			hw_epoch_enter(reader);
-			while (hw_concurrent_list_more(list->ours, &cursor))
-				slots_add(sums, cursor.slots, cursor.count);
-			hw_epoch_exit(reader);
-			sum += sums[0] + sums[1] + sums[2] + sums[3];
-		},
-		sum += hw_concurrent_list_contains(list->ours, reader, item),
-		ours_change(list, item));
-	hw_epoch_leave(reader);
+	hw_concurrent_list_each (ours, cursor, found)
+		sum += found;
+	return sum;
 }
 
-static void ours_wide_work(void *context, int number, uint64_t operations)
-{
-	struct list *list = context;
-	struct hw_epoch_reader *reader = hw_epoch_join(list->epoch, "race");
-
-	MIX(
-		{
-			struct hw_concurrent_list_cursor cursor = {NULL};
-			hw_epoch_enter(reader);
-			while (hw_concurrent_list_more(list->ours, &cursor))
-				sum += wide_sum_of(cursor.slots, cursor.count);
-			hw_epoch_exit(reader);
-		},
-		sum += hw_concurrent_list_contains(list->ours, reader, item),
-		ours_change(list, item));
-	hw_epoch_leave(reader);
-}
+OURS_WORK(ours_work, sum += slots_sum(list->ours))
+OURS_WORK(ours_each_work, sum += items_sum(list->ours))
 
 static void array_release(struct hw_epoch_garbage *garbage)
 {
@@ -330,7 +308,6 @@ static const struct {
 } peers[] = {
 	{"heapwhy", ours_work, ours_change},
 	{"heapwhy, item by item", ours_each_work, ours_change},
-	{"heapwhy, AVX2 scan", ours_wide_work, ours_change},
 	{"copied array", plain_work, array_change},
 	{"copied array, AVX2 scan", wide_work, array_change},
 	{"rculist", rcu_work, rcu_change},
