@@ -242,6 +242,9 @@ static struct error *run(struct shape *shape)
 		err = graph_dominate(graph);
 	phase_end("dominate", &since, shape->count, base);
 	if (!err)
+		err = graph_prepare_tree(graph);
+	phase_end("tree", &since, shape->count, base);
+	if (!err)
 		err = graph_retained_by_label(graph, one_label, NULL, 1000, bytes);
 	phase_end("labels", &since, shape->count, base);
 	if (!err)

@@ -129,6 +129,8 @@ static struct error *label_walk_run(struct label_walk *walk)
 	while (walk->pending.count) {
 		node_id node = walk->pending.items[--walk->pending.count];
 
+		if (walk->pending.count)
+			edges_prefetch_more(store, walk->pending.items[walk->pending.count - 1]);
 		if ((++steps & 0xfffff) == 0 && cancel_requested())
 			return error_cancelled();
 		if (graph_is_object(walk->graph, node)) {

@@ -7,7 +7,8 @@
 #include "base/cleanup.h"
 #include "base/error.h"
 
-enum { AHEAD = 8 }; // nodes between a prefetch and the use of what it fetched
+// Nodes between a prefetch and the use of what it fetched; the edges themselves are fetched half-way.
+enum { AHEAD = 16, HALF = AHEAD / 2 };
 
 void marker_deinit(struct marker *marker)
 {
@@ -93,6 +94,9 @@ struct error *marker_run(struct marker *marker)
 				continue;
 			edges_prefetch(store, node);
 			queue[(head + queued++) % AHEAD] = node;
+			if (queued > HALF)
+				edges_prefetch_more(
+					store, queue[(head + queued - 1 - HALF) % AHEAD]);
 		}
 		if (!queued)
 			break;

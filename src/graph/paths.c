@@ -77,11 +77,13 @@ static struct error *parents_find(const struct graph *graph, uint32_t *parents)
 	parents[graph_reached_rank(graph, graph->root)] = NODE_NONE;
 	for (; frontier.now.count; frontier_advance(&frontier)) {
 		for (size_t i = 0; i < frontier.now.count; i++) {
-			if (i + 2 * AHEAD < frontier.now.count)
+			if (i + 3 * AHEAD < frontier.now.count)
 				__builtin_prefetch(
-					store_line(store, frontier.now.items[i + 2 * AHEAD]));
+					store_line(store, frontier.now.items[i + 3 * AHEAD]));
+			if (i + 2 * AHEAD < frontier.now.count)
+				edges_prefetch(store, frontier.now.items[i + 2 * AHEAD]);
 			if (i + AHEAD < frontier.now.count)
-				edges_prefetch(store, frontier.now.items[i + AHEAD]);
+				edges_prefetch_more(store, frontier.now.items[i + AHEAD]);
 			if (!parents_expand(
 				    graph, frontier.now.items[i], parents, found, &frontier))
 				return error_no_memory();
