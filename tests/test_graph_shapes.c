@@ -362,8 +362,11 @@ static void check_against_iterative(struct shape *shape, struct graph *graph)
 					: graph_holder_node(graph, it.dominator[n] - shape->count);
 		assert_int_equal(graph_dominator(graph, node), expected);
 		// Walking a folded chain from each of its nodes would be quadratic.
-		if (n % 97 == 0 || n >= shape->count)
-			assert_int_equal(graph_retained(graph, node), bytes[n]);
+		if (n % 97 && n < shape->count)
+			continue;
+		assert_int_equal(graph_retained(graph, node), bytes[n]);
+		assert_true(graph_retains(graph, node, bytes[n]));
+		assert_false(graph_retains(graph, node, bytes[n] + 1));
 	}
 	free(bytes);
 	iterative_deinit(&it);
@@ -424,6 +427,8 @@ static void huge_objects_are_summed_exactly(void **state)
 	assert_success(graph_dominate(graph));
 	for (uint32_t i = 0; i < COUNT; i++) {
 		assert_int_equal(graph_retained(graph, i), sum);
+		assert_true(graph_retains(graph, i, sum));
+		assert_false(graph_retains(graph, i, sum + 1));
 		sum -= sizes[i];
 	}
 	graph_destroy(graph);

@@ -87,6 +87,9 @@ node_id graph_dominator(struct graph *graph, node_id node);
 uint64_t graph_retained(struct graph *graph, node_id node);
 uint64_t graph_retained_count(struct graph *graph, node_id node);
 
+// Are those bytes at least so many? In time proportional to the number asked for.
+bool graph_retains(struct graph *graph, node_id node, uint64_t bytes);
+
 // Retained bytes of each label, say of each type. An object counts for label L when L is its own
 // label or that of a node which dominates it; it counts once for L, and for every other such label
 // too. So bytes[L] is the sum of the retained sizes of the objects with label L that have no other

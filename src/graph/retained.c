@@ -38,33 +38,40 @@ struct total {
 	uint64_t bytes, objects;
 };
 
-// Sums up the subtree of a folded node: whatever can be reached from it, all of it folded too.
-static struct total folded_total(const struct graph *graph, node_id top)
+// Sums up the subtree of a folded node: whatever can be reached from it, all of it folded too. Stops at `enough` bytes.
+static struct total folded_total(const struct graph *graph, node_id top, uint64_t enough)
 {
 	const struct store *store = &graph->store;
 	HW_VECTOR(node_id) pending = HW_VECTOR_INIT;
-	struct total total = {0};
+	struct total total = {store_size(store, store_line(store, top), top), 1};
+	struct edge_cursor cursor = edges_of(store, top);
+	node_id targets[EDGES_AT_ONCE];
 
-	if (!hw_vector_push(&pending, top))
-		return total;
-	while (pending.count) {
-		node_id node = pending.items[--pending.count];
+	for (bool failed = false; total.bytes < enough && !failed;) {
+		unsigned count = edges_take(store, &cursor, targets);
 
-		total.bytes += store_size(store, store_line(store, node), node);
-		total.objects++;
-		struct edge_cursor cursor = edges_of(store, node);
-		if (!hw_vector_reserve(&pending, cursor.left)) {
-			total = (struct total){0};
+		if (!count && !pending.count)
 			break;
+		if (!count) {
+			cursor = edges_of(store, pending.items[--pending.count]);
+			continue;
 		}
-		while (cursor.left)
-			pending.items[pending.count++] = edge_next(&cursor);
+		for (unsigned i = 0; i < count; i++) {
+			const struct node_line *line = store_line(store, targets[i]);
+
+			total.bytes += store_size(store, line, targets[i]);
+			total.objects++;
+			if (line->inner & node_bit(targets[i]))
+				failed |= !hw_vector_push(&pending, targets[i]);
+		}
+		if (failed)
+			total = (struct total){0};
 	}
 	hw_vector_deinit(&pending);
 	return total;
 }
 
-static struct total node_total(const struct graph *graph, node_id node)
+static struct total node_total(const struct graph *graph, node_id node, uint64_t enough)
 {
 	BUG_ON(!graph->core_count);
 	if (!graph_is_reached(graph, node))
@@ -73,7 +80,7 @@ static struct total node_total(const struct graph *graph, node_id node)
 		const struct node_line *line = store_line(&graph->store, node);
 		if (!(line->inner & node_bit(node)))
 			return (struct total){store_size(&graph->store, line, node), 1};
-		return folded_total(graph, node);
+		return folded_total(graph, node, enough);
 	}
 	uint32_t rank = graph_core_rank(graph, node);
 	return (struct total){graph->retained_bytes[rank], graph->retained_objects[rank]};
@@ -81,10 +88,15 @@ static struct total node_total(const struct graph *graph, node_id node)
 
 uint64_t graph_retained(struct graph *graph, node_id node)
 {
-	return node_total(graph, node).bytes;
+	return node_total(graph, node, UINT64_MAX).bytes;
 }
 
 uint64_t graph_retained_count(struct graph *graph, node_id node)
 {
-	return node_total(graph, node).objects;
+	return node_total(graph, node, UINT64_MAX).objects;
+}
+
+bool graph_retains(struct graph *graph, node_id node, uint64_t bytes)
+{
+	return node_total(graph, node, bytes).bytes >= bytes;
 }

@@ -123,7 +123,7 @@ static struct error *closure_look(void *context, object_id id)
 		is_library_place(object_type_name(closures->run, parent)))
 		return NULL;
 	uint64_t bytes, known = 0;
-	if (graph_retained(analysis->graph, id) < BYTES_EACH)
+	if (!graph_retains(analysis->graph, id, BYTES_EACH))
 		return NULL;
 	struct error *err = closure_unneeded(&closures->needs, id, &bytes);
 	if (err)

@@ -163,7 +163,7 @@ static struct error *map_look(void *context, object_id object)
 	struct map_occupancy map;
 
 	// Whatever it takes it keeps alone, and that is known already.
-	if (graph_retained(analysis->graph, object) >= EACH_BYTES_MIN &&
+	if (graph_retains(analysis->graph, object, EACH_BYTES_MIN) &&
 		map_occupancy(analysis->heap, analysis->typing, &maps->memory, object, &map) &&
 		is_residue(&map) && !takes_turns(maps, object, &map))
 		map_suspect(maps, object, &map, was_fuller(maps, object, &map));

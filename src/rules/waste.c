@@ -256,7 +256,7 @@ static struct error *judge_object(
 	struct retained_part below = {0};
 	uint64_t own = 0, whole = span->elem_size;
 	bool holds = !span->noscan &&
-		     graph_retained(analysis->graph, object->id) >= whole + BELOW_BYTES_MIN;
+		     graph_retains(analysis->graph, object->id, whole + BELOW_BYTES_MIN);
 
 	// Most objects go here, before anything dear is asked.
 	if ((!holds && (uint64_t)object->pinned + object->spare < WASTE_BYTES_MIN) ||
