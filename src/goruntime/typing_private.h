@@ -2,6 +2,8 @@
 #ifndef GORUNTIME_TYPING_PRIVATE_H
 #define GORUNTIME_TYPING_PRIVATE_H
 
+#include <string.h>
+
 #include "goruntime/typing_claims.h"
 #include "goruntime/typing_parts.h"
 #include "goruntime/typing_program.h"
@@ -133,12 +135,19 @@ static inline uint64_t typing_untyped(const struct typing *typing, object_id fir
 {
 	const uint32_t *claims = typing->claims + first;
 	object_id left = typing->heap->object_count - first;
+	uint8_t bytes[64] = {0};
 	uint64_t untyped = 0;
 
 	if (!typing->live[first / 64])
 		return 0;
 	for (unsigned i = 0; i < (left < 64 ? left : 64); i++)
-		untyped |= (uint64_t)!claims[i] << i;
+		bytes[i] = !claims[i];
+	for (unsigned i = 0; i < 64; i += 8) {
+		uint64_t eight;
+		memcpy(&eight, bytes + i, sizeof(eight));
+		// Byte i is 0 or 1; the product's highest byte has it as bit i, and nothing is carried into it.
+		untyped |= (eight * UINT64_C(0x0102040810204080) >> 56) << i;
+	}
 	return untyped & typing->live[first / 64];
 }
 
