@@ -31,7 +31,9 @@ struct counter {
 	uint64_t channel_slack;
 	// The span being counted.
 	const struct span *span;
-	bool whole;                         // it is in memory from end to end
+	bool whole;     // it is in memory from end to end
+	uint32_t label; // what of it has `rounding`; 0: not known of any
+	uint64_t rounding;
 	remote_addr content;                // of the object being weighed
 	const struct windowed_object *next; // the first listed object that was not met yet
 };
@@ -103,14 +105,27 @@ static void count_seen(struct counter *counter, object_id id, remote_addr slot)
 		counter->in_maps += all;
 		return;
 	}
+	// In a span that is in memory, one object has what the others of its kind have, and those often lie side by side.
+	uint32_t label = typing_label_of(counting->analysis->typing, id);
+	if (label == counter->label) {
+		counter->bytes[ACCOUNT_ROUNDING] += counter->rounding;
+		counter->bytes[ACCOUNT_VIEWED] += all - counter->rounding;
+		return;
+	}
 	typing_of(counting->analysis->typing, id, &type);
 	uint64_t rounding = 0;
+	bool channel = false;
 	if (type.source == TYPED_EXACT && !type.array && !(span->noscan && span->elem_size <= 16)) {
 		remote_addr used = slot + span->header_bytes + type.type->size;
 		if (used < end && span_fits(span, type.type->size))
 			rounding = resident(counter, used, end);
-		if (type_is_channel(type.type))
+		channel = type_is_channel(type.type);
+		if (channel)
 			counter->channel_slack += channel_slack(counter, type.type, slot);
+	}
+	if (counter->whole && !channel) {
+		counter->label = label;
+		counter->rounding = rounding;
 	}
 	counter->bytes[ACCOUNT_ROUNDING] += rounding;
 	counter->bytes[ACCOUNT_VIEWED] += all - rounding;
@@ -153,6 +168,7 @@ static void count_span(struct counter *counter, const struct span *span)
 	}
 	counter->span = span;
 	counter->whole = bytes == end - span->base;
+	counter->label = 0;
 	for (uint32_t i = 0; bytes && i < span->count; i++)
 		count_slot(counter, span->first + i);
 	remote_addr slots_end = span->base + (uint64_t)span->count * span->elem_size;
