@@ -52,41 +52,31 @@ struct list {
 	}                                                                                    \
 	bench_keep(sum)
 
-__attribute__((target("avx2"))) static uint64_t wide_sum_of(const uint64_t *items, size_t count)
-{
-	__m256i sums = _mm256_setzero_si256();
-	uint64_t parts[4], sum = 0;
-	size_t at = 0;
-
-	for (; at + 4 <= count; at += 4)
-		sums = _mm256_add_epi64(sums, _mm256_loadu_si256((const __m256i *)&items[at]));
-	_mm256_storeu_si256((__m256i *)parts, sums);
-	for (; at < count; at++)
-		sum += items[at];
-	return sum + parts[0] + parts[1] + parts[2] + parts[3];
-}
-
 static void ours_change(struct list *list, uint64_t item)
 {
 	if (hw_concurrent_list_add(list->ours, item) == HW_LIST_THERE)
 		hw_concurrent_list_remove(list->ours, item);
 }
 
-#define OURS_WORK(name, WALK)                                                         \
-	static void name(void *context, int number, uint64_t operations)              \
-	{                                                                             \
-		struct list *list = context;                                          \
-		struct hw_epoch_reader *reader = hw_epoch_join(list->epoch, "race");  \
-		MIX(                                                                  \
-			{                                                             \
-				hw_epoch_enter(reader);                               \
-				WALK;                                                 \
-				hw_epoch_exit(reader);                                \
-			},                                                            \
-			sum += hw_concurrent_list_contains(list->ours, reader, item), \
-			ours_change(list, item));                                     \
-		hw_epoch_leave(reader);                                               \
+// A thread of a list that is read in sections of an epoch; LOOK has to be in one, too.
+#define EPOCH_WORK(name, WALK, LOOK, CHANGE)                                         \
+	static void name(void *context, int number, uint64_t operations)             \
+	{                                                                            \
+		struct list *list = context;                                         \
+		struct hw_epoch_reader *reader = hw_epoch_join(list->epoch, "race"); \
+		MIX(                                                                 \
+			{                                                            \
+				hw_epoch_enter(reader);                              \
+				WALK;                                                \
+				hw_epoch_exit(reader);                               \
+			},                                                           \
+			LOOK, CHANGE(list, item));                                   \
+		hw_epoch_leave(reader);                                              \
 	}
+
+#define OURS_WORK(name, WALK)                                                                \
+	EPOCH_WORK(name, WALK, sum += hw_concurrent_list_contains(list->ours, reader, item), \
+		ours_change)
 
 // A segment at a time: its slots lie in a row, filled up with holes to a multiple of four, and a hole adds nothing.
 static inline uint64_t slots_sum(const struct hw_concurrent_list *ours)
@@ -178,32 +168,35 @@ __attribute__((target("avx2"))) static bool wide_have(const struct array *array,
 	return false;
 }
 
-static uint64_t wide_sum(const struct array *array)
+__attribute__((target("avx2"))) static uint64_t wide_sum(const struct array *array)
 {
-	return wide_sum_of(array->items, array->count);
+	__m256i sums = _mm256_setzero_si256();
+	uint64_t parts[4], sum = 0;
+	size_t at = 0;
+
+	for (; at + 4 <= array->count; at += 4)
+		sums = _mm256_add_epi64(
+			sums, _mm256_loadu_si256((const __m256i *)&array->items[at]));
+	_mm256_storeu_si256((__m256i *)parts, sums);
+	for (; at < array->count; at++)
+		sum += array->items[at];
+	return sum + parts[0] + parts[1] + parts[2] + parts[3];
 }
 
-#define ARRAY_WORK(name)                                                                        \
-	static void name##_work(void *context, int number, uint64_t operations)                 \
-	{                                                                                       \
-		struct list *list = context;                                                    \
-		struct hw_epoch_reader *reader = hw_epoch_join(list->epoch, "race");            \
-		MIX(                                                                            \
-			{                                                                       \
-				hw_epoch_enter(reader);                                         \
-				sum += name##_sum(                                              \
-					__atomic_load_n(&list->array, __ATOMIC_ACQUIRE));       \
-				hw_epoch_exit(reader);                                          \
-			},                                                                      \
-			{                                                                       \
-				hw_epoch_enter(reader);                                         \
-				sum += name##_have(                                             \
-					__atomic_load_n(&list->array, __ATOMIC_ACQUIRE), item); \
-				hw_epoch_exit(reader);                                          \
-			},                                                                      \
-			array_change(list, item));                                              \
-		hw_epoch_leave(reader);                                                         \
-	}
+static inline const struct array *array_now(const struct list *list)
+{
+	return __atomic_load_n(&list->array, __ATOMIC_ACQUIRE);
+}
+
+#define ARRAY_WORK(name)                                           \
+	EPOCH_WORK(                                                \
+		name##_work, sum += name##_sum(array_now(list)),   \
+		{                                                  \
+			hw_epoch_enter(reader);                    \
+			sum += name##_have(array_now(list), item); \
+			hw_epoch_exit(reader);                     \
+		},                                                 \
+		array_change)
 ARRAY_WORK(plain)
 ARRAY_WORK(wide)
 
